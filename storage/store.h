@@ -1,0 +1,159 @@
+// storage/store.h -- opens a data directory; append, settle, delete, checkpoint.
+//
+// A sample's way in: Append -> one log record -> fdatasync by group commit -> apply (head, index, observers) -> done.
+// Down: seal -> runs of superblocks in RocksDB -> rewrite. Both directions survive SIGKILL and power cuts at any
+// instant: what was acknowledged is found again, and nothing is found that was not attempted (DESIGN decision 6).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/base/executor.h"
+#include "engine/base/ids.h"
+#include "engine/base/status.h"
+#include "storage/apply_observer.h"
+#include "storage/ingest_batch.h"
+#include "storage/reader.h"
+
+namespace rocksdb {
+class Env;
+}
+
+namespace basalt::storage {
+
+class Files;     // storage/log/files.h: the log's own door to the disk
+class Resolver;  // storage/resolver.h
+
+enum class SyncMode : uint8_t {
+  kAlways,    // fdatasync before the ack: nothing acknowledged is ever lost
+  kInterval,  // fdatasync every `sync_interval`: a power cut may lose that much; a killed process loses nothing
+};
+
+struct StoreOptions {
+  std::string directory;
+  // Power of two, 1..65536; fixed when the directory is created (a different one later is kFailedPrecondition).
+  uint32_t partitions = 8;
+  SyncMode sync = SyncMode::kAlways;
+  Duration sync_interval{1000};
+
+  // Triggers of seal. They shape bytes, never answers.
+  uint32_t seal_samples = 120;                 // a row is full
+  Duration seal_age = std::chrono::hours(2);   // a row is old
+  size_t head_budget_bytes = 512u << 20;       // all open rows and mini-blocks
+  size_t log_budget_bytes = 1u << 30;          // unsealed segments
+  size_t segment_bytes = 128u << 20;
+  size_t block_cache_bytes = 512u << 20;
+
+  // Raw samples older than this are dropped by whole days; zero keeps everything.
+  Duration retention{0};
+  // Waiting appends beyond this are refused with kResourceExhausted, so memory stays bounded when the disk stalls.
+  size_t max_append_bytes_in_flight = 256u << 20;
+
+  const Clock* clock = &SystemClock();
+  // Background work: seal, rewrite, retention. Must outlive the store.
+  Executor* background = nullptr;
+  // Apply: the partitions' strands run here. Must outlive the store.
+  Executor* apply = nullptr;
+  // For tests: disks that fail, shorten, delay or forget. Null: the machine's.
+  Files* files = nullptr;
+  rocksdb::Env* env = nullptr;
+};
+
+// What an append came to. `token` may be given back as TakeSnapshot's `at_least`.
+struct AppendResult {
+  LogPosition token;
+  uint64_t samples_accepted = 0;     // floats and histograms
+  uint64_t samples_identical = 0;    // already there, bit for bit
+  uint64_t samples_overwritten = 0;  // same time, other bits: the later one in the log wins
+  uint64_t samples_late = 0;         // older than the newest of their series; accepted
+  uint64_t series_created = 0;
+  uint64_t exemplars_accepted = 0;
+};
+using AppendDone = std::function<void(const Result<AppendResult>&)>;
+
+struct DeleteRequest {
+  TenantId tenant = kDefaultTenant;
+  std::vector<MatcherSet> any_of;
+  TimeRange range;
+};
+
+// Counters since open and gauges of now; /metrics shows them.
+struct StoreStats {
+  uint64_t samples_appended = 0;
+  uint64_t samples_late = 0;
+  uint64_t samples_identical = 0;
+  uint64_t samples_overwritten = 0;
+  uint64_t histograms_appended = 0;
+  uint64_t exemplars_appended = 0;
+  uint64_t series_created = 0;
+  uint64_t active_series = 0;
+  uint64_t total_series = 0;
+  uint64_t groups = 0;
+  uint64_t head_bytes = 0;
+  uint64_t head_samples = 0;
+  uint64_t log_bytes = 0;
+  uint64_t log_segments = 0;
+  uint64_t log_syncs = 0;
+  uint64_t log_sync_ns = 0;  // sum of fdatasync times
+  uint64_t log_records = 0;
+  uint64_t append_bytes_in_flight = 0;
+  uint64_t seals = 0;
+  uint64_t rewrites = 0;
+  uint64_t runs = 0;
+  uint64_t run_bytes = 0;
+  uint64_t run_samples = 0;
+  uint64_t replayed_records = 0;
+  uint64_t replay_ms = 0;
+  uint64_t damaged_blocks = 0;
+  bool read_only = false;  // the disk is full or failing; why is in `read_only_reason`
+  std::string read_only_reason;
+};
+
+// Thread-safe.
+class Store {
+ public:
+  // Opens or creates; replays the log. kFailedPrecondition: another process has it, or the format or the partition
+  // count differs (the message says which and what to do). kDataLoss: damage that recovery may not decide about.
+  static Result<std::unique_ptr<Store>> Open(const StoreOptions& options);
+  virtual ~Store() = default;  // as Close(), without its error
+
+  // One request: its batches form one log record, so all of it survives or none. `done` is called exactly once, when
+  // everything is durable, applied and visible, or has failed; on a thread of the store's that must not be blocked.
+  // Errors: kResourceExhausted (in flight or disk full: try again later), kUnavailable (closing), kInvalidArgument
+  // (a batch is not well formed), kDataLoss/kInternal (the log failed; the store is read-only from then on).
+  virtual void Append(std::vector<IngestBatch> batches, AppendDone done) = 0;
+  // The same, waiting.
+  Result<AppendResult> Append(std::vector<IngestBatch> batches);
+
+  // Deletes by matcher and range; a log record, so it has a place among the writes. Waits until it is applied.
+  virtual Result<LogPosition> Delete(const DeleteRequest& request) = 0;
+
+  // Seals and rewrites everything and truncates preallocation: for measuring and for backups.
+  virtual Status Settle() = 0;
+  // Seals what is due. The background does this by itself; a caller may nudge it.
+  virtual void SealIfDue() = 0;
+
+  // A consistent copy, by hard links where the file system allows, that Open() can open. `directory` must not exist.
+  virtual Status Checkpoint(const std::string& directory) = 0;
+
+  // From now on `observer` sees new series and samples; first OnSeries is called for every series in memory, each
+  // partition in one step with its place in the log, so that between this and a snapshot taken inside `at_cut`
+  // (called once a partition, at that place) nothing is missed or seen twice. At most one observer at a time; null
+  // removes it. Waits until all partitions are done.
+  virtual void Observe(ApplyObserver* observer, const std::function<void(PartitionId)>& at_cut) = 0;
+
+  [[nodiscard]] virtual const Reader& reader() const = 0;
+  [[nodiscard]] virtual Resolver& resolver() = 0;
+  [[nodiscard]] virtual StoreStats Stats() const = 0;
+
+  // Finishes what is in flight, flushes, closes. Later calls fail with kUnavailable. Idempotent.
+  virtual Status Close() = 0;
+};
+
+}  // namespace basalt::storage
