@@ -1,8 +1,10 @@
-// storage/apply_observer.h -- sees what apply has accepted. engine/slo implements it; storage knows nothing of SLOs.
+// storage/apply_observer.h -- sees what apply has accepted. engine/slo implements it; storage knows
+// nothing of SLOs.
 //
-// An observer marks the series it wants (a *tap*), and from then on gets their accepted samples, in log order inside a
-// partition. A sample of an untapped series costs one predictable branch. Observers are no part of apply's state:
-// they cannot refuse a sample, and whatever they keep can be rebuilt from storage/reader.h.
+// An observer marks the series it wants (a *tap*), and from then on gets their accepted samples, in
+// log order inside a partition. A sample of an untapped series costs one predictable branch.
+// Observers are no part of apply's state: they cannot refuse a sample, and whatever they keep can
+// be rebuilt from storage/reader.h.
 #pragma once
 
 #include <cstdint>
@@ -44,13 +46,14 @@ struct TappedDelete {
   int64_t end_ms = 0;
 };
 
-// Calls for one partition come one at a time and in order; calls for different partitions may come at once.
-// They run on the apply path: no locks that a sweep holds for long, no I/O.
+// Calls for one partition come one at a time and in order; calls for different partitions may come
+// at once. They run on the apply path: no locks that a sweep holds for long, no I/O.
 class ApplyObserver {
  public:
   virtual ~ApplyObserver() = default;
   // A series appears (created, or read back at open or by Store::Observe). Returns its tap.
-  virtual TapId OnSeries(PartitionId partition, SeriesOrdinal ordinal, TenantId tenant, const Labels& labels) = 0;
+  virtual TapId OnSeries(PartitionId partition, SeriesOrdinal ordinal, TenantId tenant,
+                         const Labels& labels) = 0;
   // Idle series leave memory; the tap may be recycled.
   virtual void OnSeriesGone(PartitionId partition, TapId tap) = 0;
   virtual void OnSamples(const TappedSamples& samples) = 0;

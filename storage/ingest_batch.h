@@ -1,8 +1,10 @@
-// storage/ingest_batch.h -- what a decoder hands to the store: one partition's share of one request, in columns.
+// storage/ingest_batch.h -- what a decoder hands to the store: one partition's share of one
+// request, in columns.
 //
-// Self-contained: together with the registry it names, it can be applied on any machine. It becomes a section of a
-// log record byte for byte (storage/log/record.h), so applying it again after a crash changes nothing.
-// Made by storage/resolver.h's BatchBuilder; nothing forbids making one by hand, as tests do.
+// Self-contained: together with the registry it names, it can be applied on any machine. It becomes
+// a section of a log record byte for byte (storage/log/record.h), so applying it again after a
+// crash changes nothing. Made by storage/resolver.h's BatchBuilder; nothing forbids making one by
+// hand, as tests do.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +16,8 @@
 
 namespace basalt::storage {
 
-// A series of a batch. With a known ordinal, `id` guards against a mix-up; otherwise the canonical labels define it.
+// A series of a batch. With a known ordinal, `id` guards against a mix-up; otherwise the canonical
+// labels define it.
 struct BatchSeries {
   SeriesOrdinal ordinal = kUnknownOrdinal;
   SeriesId id;
@@ -58,14 +61,15 @@ struct MetadataEntry {
   std::string help;
 };
 
-// Lets a stream resume without doubling side effects: a batch at or below the writer's last applied sequence is
-// acknowledged and dropped. Zero writer: none.
+// Lets a stream resume without doubling side effects: a batch at or below the writer's last applied
+// sequence is acknowledged and dropped. Zero writer: none.
 struct WriterSequence {
   Hash128 writer;
   uint64_t seq = 0;
 };
 
-// The same time twice for a series in a batch: the later entry wins, as across batches (DESIGN decision 7).
+// The same time twice for a series in a batch: the later entry wins, as across batches (DESIGN
+// decision 7).
 struct IngestBatch {
   TenantId tenant = kDefaultTenant;
   PartitionId partition{0};
@@ -77,8 +81,8 @@ struct IngestBatch {
   // Float samples: parallel columns in arrival order.
   std::vector<uint32_t> sample_series;  // index into `series`
   std::vector<int64_t> sample_ms;
-  std::vector<double> sample_value;     // every bit pattern is kept
-  std::vector<int64_t> sample_start_ms; // empty, or parallel to the others
+  std::vector<double> sample_value;      // every bit pattern is kept
+  std::vector<int64_t> sample_start_ms;  // empty, or parallel to the others
 
   std::vector<HistogramSample> histograms;
   std::vector<ExemplarSample> exemplars;

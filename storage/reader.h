@@ -1,7 +1,8 @@
 // storage/reader.h -- the only face of storage that query/ sees: matchers in, columns out.
 //
-// A Snapshot is one consistent view: everything acknowledged before it was taken is in it, and nothing it has shown
-// changes while it lives. Take one a query; partitions and ranges of a selection can be read by many threads at once.
+// A Snapshot is one consistent view: everything acknowledged before it was taken is in it, and
+// nothing it has shown changes while it lives. Take one a query; partitions and ranges of a
+// selection can be read by many threads at once.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,9 @@ namespace basalt::storage {
 
 enum class MatchType : uint8_t { kEqual, kNotEqual, kRegex, kNotRegex };
 
-// Regular expressions are RE2, anchored at both ends, "." matches newlines, as in PromQL. An absent label has the
-// value "". Building one compiles the expression: kInvalidArgument with RE2's text otherwise. A value type.
+// Regular expressions are RE2, anchored at both ends, "." matches newlines, as in PromQL. An absent
+// label has the value "". Building one compiles the expression: kInvalidArgument with RE2's text
+// otherwise. A value type.
 struct Matcher {
   MatchType type = MatchType::kEqual;
   std::string name;
@@ -32,7 +34,8 @@ struct Matcher {
   friend bool operator==(const Matcher&, const Matcher&) = default;
 };
 
-// Closed at both ends: [min_ms, max_ms]. What PromQL's left-open windows need is for the caller to subtract.
+// Closed at both ends: [min_ms, max_ms]. What PromQL's left-open windows need is for the caller to
+// subtract.
 struct TimeRange {
   int64_t min_ms = INT64_MIN;
   int64_t max_ms = INT64_MAX;
@@ -44,7 +47,8 @@ struct HistogramPoint {
   NativeHistogram histogram;
 };
 
-// What the row directory keeps of a whole row (DESIGN decision 9). Stale markers are excluded from all of it.
+// What the row directory keeps of a whole row (DESIGN decision 9). Stale markers are excluded from
+// all of it.
 struct RowSummary {
   int64_t first_ms = 0;
   int64_t last_ms = 0;
@@ -53,9 +57,9 @@ struct RowSummary {
   double last = 0;
   double min = 0;
   double max = 0;
-  double sum = 0;            // in time order, as sum_over_time adds
-  bool exact_sum = false;    // any order of adding gives these bits
-  bool has_resets = false;   // then decode for rates
+  double sum = 0;           // in time order, as sum_over_time adds
+  bool exact_sum = false;   // any order of adding gives these bits
+  bool has_resets = false;  // then decode for rates
   bool has_nan = false;
   bool has_stale = false;
 };
@@ -66,14 +70,15 @@ struct SummarizedRow {
   RowSummary summary;
 };
 
-// One series' samples inside the range asked for, in strictly rising time. Borrowed until the cursor moves.
+// One series' samples inside the range asked for, in strictly rising time. Borrowed until the
+// cursor moves.
 struct SeriesColumns {
-  size_t series = 0;                    // index in the Selection
-  std::span<const int64_t> time_ms;     // the same memory for neighbours that share a time column
-  std::span<const double> values;       // stale markers included
-  std::span<const int64_t> start_ms;    // empty: none has one
+  size_t series = 0;                  // index in the Selection
+  std::span<const int64_t> time_ms;   // the same memory for neighbours that share a time column
+  std::span<const double> values;     // stale markers included
+  std::span<const int64_t> start_ms;  // empty: none has one
   std::span<const HistogramPoint> histograms;  // times disjoint from time_ms
-  std::span<const SummarizedRow> rows;  // only if asked for
+  std::span<const SummarizedRow> rows;         // only if asked for
 };
 
 struct ReadOptions {
@@ -86,13 +91,14 @@ struct ReadOptions {
 class SampleCursor {
  public:
   virtual ~SampleCursor() = default;
-  // False at the end. kDataLoss names the damaged block; the cursor may go on after it (the block is left out).
+  // False at the end. kDataLoss names the damaged block; the cursor may go on after it (the block
+  // is left out).
   virtual Result<bool> Next(SeriesColumns& columns) = 0;
 };
 
-// The series of one partition that matched, in *series order*: fixed between two series for as long as both exist,
-// and decided by the log alone, so that folding floats in it gives the same bits everywhere (DESIGN decision 10).
-// Thread-safe. Holds its snapshot.
+// The series of one partition that matched, in *series order*: fixed between two series for as long
+// as both exist, and decided by the log alone, so that folding floats in it gives the same bits
+// everywhere (DESIGN decision 10). Thread-safe. Holds its snapshot.
 class Selection {
  public:
   virtual ~Selection() = default;
@@ -125,24 +131,33 @@ class Snapshot {
  public:
   virtual ~Snapshot() = default;
   [[nodiscard]] virtual uint32_t partition_count() const = 0;
-  // Series that match and may have samples in the range (a superset by whole days; Read drops the rest).
-  // kInvalidArgument for a regular expression that does not compile. `max_series`: kResourceExhausted beyond it.
+  // Series that match and may have samples in the range (a superset by whole days; Read drops the
+  // rest). kInvalidArgument for a regular expression that does not compile. `max_series`:
+  // kResourceExhausted beyond it.
   virtual Result<std::shared_ptr<const Selection>> Select(TenantId tenant, PartitionId partition,
-                                                          const MatcherSet& matchers, TimeRange range,
+                                                          const MatcherSet& matchers,
+                                                          TimeRange range,
                                                           size_t max_series) const = 0;
-  // Sorted, unique. No matcher sets: everything. `limit` 0: no limit; `truncated` tells whether it cut.
-  virtual Result<std::vector<std::string>> LabelNames(TenantId tenant, const std::vector<MatcherSet>& any_of,
-                                                      TimeRange range, size_t limit, bool& truncated) const = 0;
+  // Sorted, unique. No matcher sets: everything. `limit` 0: no limit; `truncated` tells whether it
+  // cut.
+  virtual Result<std::vector<std::string>> LabelNames(TenantId tenant,
+                                                      const std::vector<MatcherSet>& any_of,
+                                                      TimeRange range, size_t limit,
+                                                      bool& truncated) const = 0;
   virtual Result<std::vector<std::string>> LabelValues(TenantId tenant, std::string_view name,
-                                                       const std::vector<MatcherSet>& any_of, TimeRange range,
-                                                       size_t limit, bool& truncated) const = 0;
+                                                       const std::vector<MatcherSet>& any_of,
+                                                       TimeRange range, size_t limit,
+                                                       bool& truncated) const = 0;
   // The label sets that match, sorted.
-  virtual Result<std::vector<Labels>> Series(TenantId tenant, const std::vector<MatcherSet>& any_of, TimeRange range,
-                                             size_t limit, bool& truncated) const = 0;
-  virtual Result<std::vector<SeriesExemplars>> Exemplars(TenantId tenant, const std::vector<MatcherSet>& any_of,
+  virtual Result<std::vector<Labels>> Series(TenantId tenant, const std::vector<MatcherSet>& any_of,
+                                             TimeRange range, size_t limit,
+                                             bool& truncated) const = 0;
+  virtual Result<std::vector<SeriesExemplars>> Exemplars(TenantId tenant,
+                                                         const std::vector<MatcherSet>& any_of,
                                                          TimeRange range) const = 0;
   // Sorted by metric. An empty `metric`: all.
-  virtual Result<std::vector<MetadataEntry>> Metadata(TenantId tenant, std::string_view metric) const = 0;
+  virtual Result<std::vector<MetadataEntry>> Metadata(TenantId tenant,
+                                                      std::string_view metric) const = 0;
   // Damaged blocks that answers from this snapshot leave out; goes into the query's warnings.
   [[nodiscard]] virtual std::vector<std::string> Warnings() const = 0;
 };
@@ -152,10 +167,10 @@ class Reader {
  public:
   virtual ~Reader() = default;
   [[nodiscard]] virtual uint32_t partition_count() const = 0;
-  // Everything acknowledged so far. With `at_least`: waits, at most `timeout`, until that position is applied (read
-  // your writes); kDeadlineExceeded otherwise.
-  virtual Result<std::shared_ptr<const Snapshot>> TakeSnapshot(std::optional<LogPosition> at_least = std::nullopt,
-                                                               Duration timeout = {}) const = 0;
+  // Everything acknowledged so far. With `at_least`: waits, at most `timeout`, until that position
+  // is applied (read your writes); kDeadlineExceeded otherwise.
+  virtual Result<std::shared_ptr<const Snapshot>> TakeSnapshot(
+      std::optional<LogPosition> at_least = std::nullopt, Duration timeout = {}) const = 0;
 };
 
 }  // namespace basalt::storage

@@ -1,7 +1,9 @@
-// storage/resolver.h -- from the label bytes on the wire to a series, and from a request to its batches.
+// storage/resolver.h -- from the label bytes on the wire to a series, and from a request to its
+// batches.
 //
-// The usual sample costs no map look-up: the series that followed this one last time is tried first, and a 128-bit
-// fingerprint of the raw label bytes confirms it (DESIGN decision 1). No copy of wire bytes is kept.
+// The usual sample costs no map look-up: the series that followed this one last time is tried
+// first, and a 128-bit fingerprint of the raw label bytes confirms it (DESIGN decision 1). No copy
+// of wire bytes is kept.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +22,18 @@ namespace basalt::storage {
 // The series' identity: tenant and canonical labels, hashed.
 SeriesId MakeSeriesId(TenantId tenant, std::string_view canonical_labels);
 
-// Where a series lives: top bits of XXH3-128(tenant, placement labels). Frozen: job+instance; else job + the first of
-// (pod, host, exported_instance, service_instance_id); else all labels but __name__, le, quantile.
-// `sorted` is sorted by name. `partition_count` is a power of two, 1..65536.
-PartitionId PlacementPartition(TenantId tenant, std::span<const LabelView> sorted, uint32_t partition_count);
+// Where a series lives: top bits of XXH3-128(tenant, placement labels). Frozen: job+instance; else
+// job + the first of (pod, host, exported_instance, service_instance_id); else all labels but
+// __name__, le, quantile. `sorted` is sorted by name. `partition_count` is a power of
+// two, 1..65536.
+PartitionId PlacementPartition(TenantId tenant, std::span<const LabelView> sorted,
+                               uint32_t partition_count);
 
 // The canonical bytes that PlacementPartition hashes; series with equal bytes form one group.
 void AppendPlacementKey(std::span<const LabelView> sorted, std::string& out);
 
-// A series that a stream has met, to be used again without its labels. Stays valid while the store is open.
+// A series that a stream has met, to be used again without its labels. Stays valid while the store
+// is open.
 struct SeriesHandle {
   PartitionId partition{0};
   SeriesOrdinal ordinal = kUnknownOrdinal;
@@ -37,8 +42,8 @@ struct SeriesHandle {
 
 class Resolver;
 
-// Collects one request and splits it by partition. One thread; cheap to make, meant to be reused by Reset().
-// Call one of the Select functions, then Add* for the series selected.
+// Collects one request and splits it by partition. One thread; cheap to make, meant to be reused by
+// Reset(). Call one of the Select functions, then Add* for the series selected.
 class BatchBuilder {
  public:
   // `resolver` must outlive the builder.
@@ -47,15 +52,17 @@ class BatchBuilder {
   BatchBuilder(BatchBuilder&&) noexcept;
   BatchBuilder& operator=(BatchBuilder&&) noexcept;
 
-  // Selects by the fingerprint of the raw label bytes (HashBytes128 of them, whatever the protocol). False: unknown
-  // here; decode and check the labels, then call SelectLabels with the same fingerprint, which remembers them.
+  // Selects by the fingerprint of the raw label bytes (HashBytes128 of them, whatever the
+  // protocol). False: unknown here; decode and check the labels, then call SelectLabels with the
+  // same fingerprint, which remembers them.
   bool SelectKnown(const Hash128& raw_fingerprint);
-  // `sorted`: by name, unique names, no empty values (the caller has checked and said so in its error otherwise).
+  // `sorted`: by name, unique names, no empty values (the caller has checked and said so in its
+  // error otherwise).
   void SelectLabels(const Hash128& raw_fingerprint, std::span<const LabelView> sorted);
   // For streams with references.
   void SelectHandle(const SeriesHandle& handle);
-  // The handle of the selected series; its ordinal is kUnknownOrdinal while the series is new (look it up again by
-  // fingerprint once the batch is applied).
+  // The handle of the selected series; its ordinal is kUnknownOrdinal while the series is new (look
+  // it up again by fingerprint once the batch is applied).
   [[nodiscard]] SeriesHandle selected() const;
 
   void AddSample(int64_t time_ms, double value, int64_t start_ms = kNoStartMs);

@@ -1,8 +1,9 @@
 // storage/store.h -- opens a data directory; append, settle, delete, checkpoint.
 //
-// A sample's way in: Append -> one log record -> fdatasync by group commit -> apply (head, index, observers) -> done.
-// Down: seal -> runs of superblocks in RocksDB -> rewrite. Both directions survive SIGKILL and power cuts at any
-// instant: what was acknowledged is found again, and nothing is found that was not attempted (DESIGN decision 6).
+// A sample's way in: Append -> one log record -> fdatasync by group commit -> apply (head, index,
+// observers) -> done. Down: seal -> runs of superblocks in RocksDB -> rewrite. Both directions
+// survive SIGKILL and power cuts at any instant: what was acknowledged is found again, and nothing
+// is found that was not attempted (DESIGN decision 6).
 #pragma once
 
 #include <cstddef>
@@ -32,27 +33,30 @@ class Resolver;  // storage/resolver.h
 
 enum class SyncMode : uint8_t {
   kAlways,    // fdatasync before the ack: nothing acknowledged is ever lost
-  kInterval,  // fdatasync every `sync_interval`: a power cut may lose that much; a killed process loses nothing
+  kInterval,  // fdatasync every `sync_interval`: a power cut may lose that much; a killed process
+              // loses nothing
 };
 
 struct StoreOptions {
   std::string directory;
-  // Power of two, 1..65536; fixed when the directory is created (a different one later is kFailedPrecondition).
+  // Power of two, 1..65536; fixed when the directory is created (a different one later is
+  // kFailedPrecondition).
   uint32_t partitions = 8;
   SyncMode sync = SyncMode::kAlways;
   Duration sync_interval{1000};
 
   // Triggers of seal. They shape bytes, never answers.
-  uint32_t seal_samples = 120;                 // a row is full
-  Duration seal_age = std::chrono::hours(2);   // a row is old
-  size_t head_budget_bytes = 512u << 20;       // all open rows and mini-blocks
-  size_t log_budget_bytes = 1u << 30;          // unsealed segments
+  uint32_t seal_samples = 120;                // a row is full
+  Duration seal_age = std::chrono::hours(2);  // a row is old
+  size_t head_budget_bytes = 512u << 20;      // all open rows and mini-blocks
+  size_t log_budget_bytes = 1u << 30;         // unsealed segments
   size_t segment_bytes = 128u << 20;
   size_t block_cache_bytes = 512u << 20;
 
   // Raw samples older than this are dropped by whole days; zero keeps everything.
   Duration retention{0};
-  // Waiting appends beyond this are refused with kResourceExhausted, so memory stays bounded when the disk stalls.
+  // Waiting appends beyond this are refused with kResourceExhausted, so memory stays bounded when
+  // the disk stalls.
   size_t max_append_bytes_in_flight = 256u << 20;
 
   const Clock* clock = &SystemClock();
@@ -118,20 +122,23 @@ struct StoreStats {
 // Thread-safe.
 class Store {
  public:
-  // Opens or creates; replays the log. kFailedPrecondition: another process has it, or the format or the partition
-  // count differs (the message says which and what to do). kDataLoss: damage that recovery may not decide about.
+  // Opens or creates; replays the log. kFailedPrecondition: another process has it, or the format
+  // or the partition count differs (the message says which and what to do). kDataLoss: damage that
+  // recovery may not decide about.
   static Result<std::unique_ptr<Store>> Open(const StoreOptions& options);
   virtual ~Store() = default;  // as Close(), without its error
 
-  // One request: its batches form one log record, so all of it survives or none. `done` is called exactly once, when
-  // everything is durable, applied and visible, or has failed; on a thread of the store's that must not be blocked.
-  // Errors: kResourceExhausted (in flight or disk full: try again later), kUnavailable (closing), kInvalidArgument
-  // (a batch is not well formed), kDataLoss/kInternal (the log failed; the store is read-only from then on).
+  // One request: its batches form one log record, so all of it survives or none. `done` is called
+  // exactly once, when everything is durable, applied and visible, or has failed; on a thread of
+  // the store's that must not be blocked. Errors: kResourceExhausted (in flight or disk full: try
+  // again later), kUnavailable (closing), kInvalidArgument (a batch is not well formed),
+  // kDataLoss/kInternal (the log failed; the store is read-only from then on).
   virtual void Append(std::vector<IngestBatch> batches, AppendDone done) = 0;
   // The same, waiting.
   Result<AppendResult> Append(std::vector<IngestBatch> batches);
 
-  // Deletes by matcher and range; a log record, so it has a place among the writes. Waits until it is applied.
+  // Deletes by matcher and range; a log record, so it has a place among the writes. Waits until it
+  // is applied.
   virtual Result<LogPosition> Delete(const DeleteRequest& request) = 0;
 
   // Seals and rewrites everything and truncates preallocation: for measuring and for backups.
@@ -139,13 +146,15 @@ class Store {
   // Seals what is due. The background does this by itself; a caller may nudge it.
   virtual void SealIfDue() = 0;
 
-  // A consistent copy, by hard links where the file system allows, that Open() can open. `directory` must not exist.
+  // A consistent copy, by hard links where the file system allows, that Open() can open.
+  // `directory` must not exist.
   virtual Status Checkpoint(const std::string& directory) = 0;
 
-  // From now on `observer` sees new series and samples; first OnSeries is called for every series in memory, each
-  // partition in one step with its place in the log, so that between this and a snapshot taken inside `at_cut`
-  // (called once a partition, at that place) nothing is missed or seen twice. At most one observer at a time; null
-  // removes it. Waits until all partitions are done.
+  // From now on `observer` sees new series and samples; first OnSeries is called for every series
+  // in memory, each partition in one step with its place in the log, so that between this and a
+  // snapshot taken inside `at_cut` (called once a partition, at that place) nothing is missed or
+  // seen twice. At most one observer at a time; null removes it. Waits until all partitions are
+  // done.
   virtual void Observe(ApplyObserver* observer, const std::function<void(PartitionId)>& at_cut) = 0;
 
   [[nodiscard]] virtual const Reader& reader() const = 0;

@@ -1,4 +1,5 @@
-// engine/base/clock.h -- the only door to "now". Passed into constructors, so that tests own the time.
+// engine/base/clock.h -- the only door to "now". Passed into constructors, so that tests own the
+// time.
 #pragma once
 
 #include <chrono>

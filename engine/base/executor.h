@@ -1,7 +1,7 @@
 // engine/base/executor.h -- threads that run other people's work.
 //
-// I/O threads never decode, query or touch RocksDB (DESIGN decision 17): ingest, query and background work each
-// have an executor of their own, so that none can starve another.
+// I/O threads never decode, query or touch RocksDB (DESIGN decision 17): ingest, query and
+// background work each have an executor of their own, so that none can starve another.
 #pragma once
 
 #include <cstddef>
@@ -18,18 +18,21 @@ namespace basalt {
 
 using Task = std::function<void()>;
 
-// Thread-safe. A task must not throw: an exception that reaches an executor stops the process with its text.
+// Thread-safe. A task must not throw: an exception that reaches an executor stops the process with
+// its text.
 class Executor {
  public:
   virtual ~Executor() = default;
-  // Runs `task` later on some thread. False, and `task` is dropped, if the queue is full or the executor is stopping.
+  // Runs `task` later on some thread. False, and `task` is dropped, if the queue is full or the
+  // executor is stopping.
   [[nodiscard]] virtual bool Post(Task task) = 0;
 };
 
 // A fixed number of threads over one bounded queue. The destructor runs what is queued, then joins.
 class ThreadPool final : public Executor {
  public:
-  // `name` shows in debuggers (15 characters). `max_queued` bounds waiting tasks; beyond it Post() refuses.
+  // `name` shows in debuggers (15 characters). `max_queued` bounds waiting tasks; beyond it Post()
+  // refuses.
   ThreadPool(std::string name, size_t threads, size_t max_queued);
   ~ThreadPool() override;
   ThreadPool(const ThreadPool&) = delete;
@@ -52,10 +55,11 @@ class ThreadPool final : public Executor {
   std::vector<std::thread> threads_;
 };
 
-// Runs its tasks one after another, in the order of Post(), on threads borrowed from `pool`: a lock that nobody
-// waits on. Its queue is bounded by whoever posts. `pool` must outlive it. The destructor waits until it is idle.
-// When the pool refuses (full or stopping), the posting thread runs the queue itself, so a task posted here always
-// runs; post without holding a lock that a task takes.
+// Runs its tasks one after another, in the order of Post(), on threads borrowed from `pool`: a lock
+// that nobody waits on. Its queue is bounded by whoever posts. `pool` must outlive it. The
+// destructor waits until it is idle. When the pool refuses (full or stopping), the posting thread
+// runs the queue itself, so a task posted here always runs; post without holding a lock that a task
+// takes.
 class Strand final : public Executor {
  public:
   explicit Strand(Executor& pool) : pool_(pool) {}

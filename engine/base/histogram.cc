@@ -20,8 +20,9 @@ Status CheckSpans(const char* side, const std::vector<HistogramSpan>& spans, siz
                            " buckets, the most is " + std::to_string(kMaxHistogramBuckets));
   }
   if (total != buckets) {
-    return InvalidArgument(std::string("histogram: ") + side + "_spans need " + std::to_string(total) +
-                           " buckets, there are " + std::to_string(buckets));
+    return InvalidArgument(std::string("histogram: ") + side + "_spans need " +
+                           std::to_string(total) + " buckets, there are " +
+                           std::to_string(buckets));
   }
   return OkStatus();
 }
@@ -34,7 +35,8 @@ Status CheckDeltas(const char* side, const std::vector<int64_t>& deltas, uint64_
                              "] makes a bucket count negative");
     }
     if (__builtin_add_overflow(total, static_cast<uint64_t>(count), &total)) {
-      return InvalidArgument(std::string("histogram: ") + side + "_deltas: the sum of the buckets overflows");
+      return InvalidArgument(std::string("histogram: ") + side +
+                             "_deltas: the sum of the buckets overflows");
     }
   }
   return OkStatus();
@@ -57,13 +59,15 @@ Status CheckCustom(const NativeHistogram& h) {
   if (h.zero_count != 0 || h.zero_count_float != 0 || h.zero_threshold != 0) {
     return InvalidArgument("histogram: custom buckets have no zero bucket");
   }
-  if (h.custom_values.size() > kMaxHistogramBuckets) return InvalidArgument("histogram: too many custom_values");
+  if (h.custom_values.size() > kMaxHistogramBuckets)
+    return InvalidArgument("histogram: too many custom_values");
   for (size_t i = 0; i < h.custom_values.size(); ++i) {
     if (!std::isfinite(h.custom_values[i])) {
       return InvalidArgument("histogram: custom_values[" + std::to_string(i) + "] is not finite");
     }
     if (i > 0 && h.custom_values[i] <= h.custom_values[i - 1]) {
-      return InvalidArgument("histogram: custom_values[" + std::to_string(i) + "] is not above the one before");
+      return InvalidArgument("histogram: custom_values[" + std::to_string(i) +
+                             "] is not above the one before");
     }
   }
   // Bucket i reaches up to custom_values[i]; one more bucket reaches +Inf.
@@ -73,8 +77,8 @@ Status CheckCustom(const NativeHistogram& h) {
     return InvalidArgument("histogram: positive_spans[0].offset is negative with custom buckets");
   }
   if (index > static_cast<int64_t>(h.custom_values.size()) + 1) {
-    return InvalidArgument("histogram: positive_spans reach past the last of " + std::to_string(h.custom_values.size()) +
-                           " custom_values");
+    return InvalidArgument("histogram: positive_spans reach past the last of " +
+                           std::to_string(h.custom_values.size()) + " custom_values");
   }
   return OkStatus();
 }
@@ -88,8 +92,10 @@ Status ValidateHistogram(const NativeHistogram& h) {
     if (h.schema < kMinExponentialSchema || h.schema > kMaxExponentialSchema) {
       return InvalidArgument("histogram: unknown schema " + std::to_string(h.schema));
     }
-    if (!h.custom_values.empty()) return InvalidArgument("histogram: custom_values with an exponential schema");
-    if (!(h.zero_threshold >= 0)) return InvalidArgument("histogram: zero_threshold is not a number of 0 or more");
+    if (!h.custom_values.empty())
+      return InvalidArgument("histogram: custom_values with an exponential schema");
+    if (!(h.zero_threshold >= 0))
+      return InvalidArgument("histogram: zero_threshold is not a number of 0 or more");
   }
   const size_t positive = h.is_float ? h.positive_counts.size() : h.positive_deltas.size();
   const size_t negative = h.is_float ? h.negative_counts.size() : h.negative_deltas.size();
@@ -107,8 +113,8 @@ Status ValidateHistogram(const NativeHistogram& h) {
   BASALT_TRY(CheckDeltas("negative", h.negative_deltas, total));
   // NaN observations are in `count` and in no bucket; they are only possible when the sum is NaN.
   if (std::isnan(h.sum) ? total > h.count : total != h.count) {
-    return InvalidArgument("histogram: count is " + std::to_string(h.count) + ", the buckets hold " +
-                           std::to_string(total));
+    return InvalidArgument("histogram: count is " + std::to_string(h.count) +
+                           ", the buckets hold " + std::to_string(total));
   }
   return OkStatus();
 }

@@ -18,7 +18,8 @@ bool IsNameRest(char c) { return IsNameStart(c) || (c >= '0' && c <= '9'); }
 }  // namespace
 
 Labels::Labels(std::vector<Label> labels) : labels_(std::move(labels)) {
-  std::stable_sort(labels_.begin(), labels_.end(), [](const Label& a, const Label& b) { return a.name < b.name; });
+  std::stable_sort(labels_.begin(), labels_.end(),
+                   [](const Label& a, const Label& b) { return a.name < b.name; });
   // Keep the last of equal names: walk backwards and keep what is new.
   size_t kept = 0;
   for (size_t i = 0; i < labels_.size(); ++i) {
@@ -98,14 +99,17 @@ void AppendCanonicalRange(const Range& labels, std::string& out) {
 }  // namespace
 
 void AppendCanonical(const Labels& labels, std::string& out) { AppendCanonicalRange(labels, out); }
-void AppendCanonical(const std::vector<LabelView>& sorted, std::string& out) { AppendCanonicalRange(sorted, out); }
+void AppendCanonical(const std::vector<LabelView>& sorted, std::string& out) {
+  AppendCanonicalRange(sorted, out);
+}
 
 Result<std::vector<LabelView>> ParseCanonical(std::string_view bytes) {
   std::vector<LabelView> labels;
   VarintReader in(bytes);
   while (!in.done()) {
     LabelView label;
-    if (!in.ReadString(label.name) || !in.ReadString(label.value)) return DataLoss("labels: cut short");
+    if (!in.ReadString(label.name) || !in.ReadString(label.value))
+      return DataLoss("labels: cut short");
     labels.push_back(label);
   }
   return labels;
@@ -115,7 +119,8 @@ Result<Labels> LabelsFromCanonical(std::string_view bytes) {
   BASALT_TRY_ASSIGN(const std::vector<LabelView> views, ParseCanonical(bytes));
   std::vector<Label> labels;
   labels.reserve(views.size());
-  for (const LabelView& view : views) labels.push_back({std::string(view.name), std::string(view.value)});
+  for (const LabelView& view : views)
+    labels.push_back({std::string(view.name), std::string(view.value)});
   return Labels(std::move(labels));
 }
 
@@ -165,11 +170,21 @@ void AppendQuoted(std::string_view text, std::string& out) {
   for (const char c : text) {
     const auto u = static_cast<unsigned char>(c);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\t': out += "\\t"; break;
-      case '\r': out += "\\r"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
       default:
         if (u < 0x20 || u == 0x7F) {
           out += "\\x";

@@ -30,8 +30,8 @@ struct LabelView {
   friend auto operator<=>(const LabelView&, const LabelView&) = default;
 };
 
-// Labels sorted by name (bytes), names unique, no empty values (PromQL: an empty label is an absent one).
-// A value type. Thread-compatible.
+// Labels sorted by name (bytes), names unique, no empty values (PromQL: an empty label is an absent
+// one). A value type. Thread-compatible.
 class Labels {
  public:
   Labels() = default;
@@ -61,8 +61,8 @@ class Labels {
   std::vector<Label> labels_;
 };
 
-// Appends the canonical bytes of a sorted label set: varint length, name, varint length, value, for each label.
-// These bytes are hashed into ids and stored in logs; their form never changes.
+// Appends the canonical bytes of a sorted label set: varint length, name, varint length, value, for
+// each label. These bytes are hashed into ids and stored in logs; their form never changes.
 void AppendCanonical(const Labels& labels, std::string& out);
 void AppendCanonical(const std::vector<LabelView>& sorted, std::string& out);
 // Inverse of AppendCanonical; views into `bytes`. kDataLoss if the bytes do not parse.

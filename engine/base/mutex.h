@@ -1,7 +1,7 @@
 // engine/base/mutex.h -- std::mutex with clang's thread-safety annotations.
 //
-// A wrapper of our own because absl's mutex is invisible to the thread sanitizer when it comes from a package
-// that was built without it, and std::mutex carries no annotations under libstdc++.
+// A wrapper of our own because absl's mutex is invisible to the thread sanitizer when it comes from
+// a package that was built without it, and std::mutex carries no annotations under libstdc++.
 #pragma once
 
 #include <chrono>
@@ -57,7 +57,8 @@ class BASALT_SCOPED_CAPABILITY MutexLock {
   std::unique_lock<std::mutex> lock_;
 };
 
-// Wait() releases the lock while it waits, as std::condition_variable does; wake-ups may be spurious, so wait in a loop.
+// Wait() releases the lock while it waits, as std::condition_variable does; wake-ups may be
+// spurious, so wait in a loop.
 class CondVar {
  public:
   void Wait(MutexLock& lock) { cv_.wait(lock.lock_); }

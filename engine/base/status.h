@@ -1,8 +1,9 @@
 // engine/base/status.h -- how anything in Basalt says that it failed.
 //
-// Three kinds of failure, never mixed: bad input (kInvalidArgument and its neighbours: the message names the
-// field and the value), a failing world (kUnavailable, kDataLoss, ...: the message says what was being done to
-// what), and our own mistake (BASALT_CHECK, which stops the process in every build).
+// Three kinds of failure, never mixed: bad input (kInvalidArgument and its neighbours: the message
+// names the field and the value), a failing world (kUnavailable, kDataLoss, ...: the message says
+// what was being done to what), and our own mistake (BASALT_CHECK, which stops the process in every
+// build).
 #pragma once
 
 #include <cstdint>
@@ -89,16 +90,21 @@ Status DataLoss(std::string message);
 Status Unauthenticated(std::string message);
 
 namespace internal {
-[[noreturn]] void CheckFailed(const char* file, int line, const char* condition, std::string_view message);
+[[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
+                              std::string_view message);
 }  // namespace internal
 
 // A value or the reason why there is none. Never holds an ok Status.
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor): `return value;` reads best
-  Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor): likewise
-    if (status_.ok()) internal::CheckFailed(__FILE__, __LINE__, "!status.ok()", "Result made from an ok Status");
+  Result(T value)
+      : value_(std::move(value)) {
+  }  // NOLINT(google-explicit-constructor): `return value;` reads best
+  Result(Status status)
+      : status_(std::move(status)) {  // NOLINT(google-explicit-constructor): likewise
+    if (status_.ok())
+      internal::CheckFailed(__FILE__, __LINE__, "!status.ok()", "Result made from an ok Status");
   }
 
   [[nodiscard]] bool ok() const { return value_.has_value(); }
@@ -135,27 +141,30 @@ class [[nodiscard]] Result {
 }  // namespace basalt
 
 // Returns from the enclosing function if the expression's Status is not ok.
-#define BASALT_TRY(expr)                                       \
-  do {                                                         \
+#define BASALT_TRY(expr)                                                        \
+  do {                                                                          \
     if (::basalt::Status basalt_try_status = (expr); !basalt_try_status.ok()) { \
-      return basalt_try_status;                                \
-    }                                                          \
+      return basalt_try_status;                                                 \
+    }                                                                           \
   } while (false)
 
 #define BASALT_CONCAT_INNER(a, b) a##b
 #define BASALT_CONCAT(a, b) BASALT_CONCAT_INNER(a, b)
 
-// BASALT_TRY_ASSIGN(const auto x, F()): x is F()'s value, or the enclosing function returns F()'s error.
-#define BASALT_TRY_ASSIGN(lhs, expr) BASALT_TRY_ASSIGN_IMPL(BASALT_CONCAT(basalt_result_, __LINE__), lhs, expr)
+// BASALT_TRY_ASSIGN(const auto x, F()): x is F()'s value, or the enclosing function returns F()'s
+// error.
+#define BASALT_TRY_ASSIGN(lhs, expr) \
+  BASALT_TRY_ASSIGN_IMPL(BASALT_CONCAT(basalt_result_, __LINE__), lhs, expr)
 #define BASALT_TRY_ASSIGN_IMPL(tmp, lhs, expr) \
   auto tmp = (expr);                           \
   if (!tmp.ok()) return tmp.status();          \
   lhs = std::move(tmp).value()
 
 // Our own mistakes only; data from disk or wire is input and never checked with this.
-#define BASALT_CHECK(condition, ...)                                                             \
-  do {                                                                                           \
-    if (!(condition)) [[unlikely]] {                                                             \
-      ::basalt::internal::CheckFailed(__FILE__, __LINE__, #condition, ::std::string_view(__VA_ARGS__)); \
-    }                                                                                            \
+#define BASALT_CHECK(condition, ...)                                    \
+  do {                                                                  \
+    if (!(condition)) [[unlikely]] {                                    \
+      ::basalt::internal::CheckFailed(__FILE__, __LINE__, #condition,   \
+                                      ::std::string_view(__VA_ARGS__)); \
+    }                                                                   \
   } while (false)

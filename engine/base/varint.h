@@ -1,4 +1,5 @@
-// engine/base/varint.h -- LEB128 varints and zigzag, for canonical bytes, log records and directories.
+// engine/base/varint.h -- LEB128 varints and zigzag, for canonical bytes, log records and
+// directories.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +18,13 @@ inline void AppendVarint(uint64_t v, std::string& out) {
   out += static_cast<char>(v);
 }
 
-constexpr uint64_t ZigZag(int64_t v) { return static_cast<uint64_t>(v) << 1 ^ static_cast<uint64_t>(v >> 63); }
+constexpr uint64_t ZigZag(int64_t v) {
+  return static_cast<uint64_t>(v) << 1 ^ static_cast<uint64_t>(v >> 63);
+}
 constexpr int64_t UnZigZag(uint64_t v) { return static_cast<int64_t>(v >> 1 ^ (0 - (v & 1))); }
 
-// Reads from hostile bytes: every Read returns false, and reads nothing more, once the input does not fit.
-// A borrow of `bytes`. One thread.
+// Reads from hostile bytes: every Read returns false, and reads nothing more, once the input does
+// not fit. A borrow of `bytes`. One thread.
 class VarintReader {
  public:
   explicit VarintReader(std::string_view bytes) : p_(bytes.data()), end_(p_ + bytes.size()) {}

@@ -22,7 +22,10 @@ TEST(ThreadPool, RefusesBeyondItsBoundAndAfterStop) {
   ThreadPool pool("test", 1, 2);
   std::latch started(1);
   std::latch release(1);
-  ASSERT_TRUE(pool.Post([&] { started.count_down(); release.wait(); }));
+  ASSERT_TRUE(pool.Post([&] {
+    started.count_down();
+    release.wait();
+  }));
   started.wait();
   EXPECT_TRUE(pool.Post([] {}));
   EXPECT_TRUE(pool.Post([] {}));

@@ -9,7 +9,9 @@
 namespace basalt {
 namespace {
 
-std::span<const std::byte> Bytes(std::string_view s) { return std::as_bytes(std::span(s.data(), s.size())); }
+std::span<const std::byte> Bytes(std::string_view s) {
+  return std::as_bytes(std::span(s.data(), s.size()));
+}
 
 TEST(Crc32c, MatchesTheRfc3720Vectors) {
   EXPECT_EQ(Crc32c(Bytes("123456789")), 0xE3069283U);
@@ -20,7 +22,8 @@ TEST(Crc32c, MatchesTheRfc3720Vectors) {
 TEST(Crc32c, CanBeContinued) {
   const std::string text = "the quick brown fox jumps";
   for (size_t cut = 0; cut <= text.size(); ++cut) {
-    EXPECT_EQ(Crc32c(Bytes(text.substr(cut)), Crc32c(Bytes(text.substr(0, cut)))), Crc32c(Bytes(text)));
+    EXPECT_EQ(Crc32c(Bytes(text.substr(cut)), Crc32c(Bytes(text.substr(0, cut)))),
+              Crc32c(Bytes(text)));
   }
 }
 
@@ -35,7 +38,8 @@ TEST(Hash128, IsFrozen) {
 }
 
 TEST(Varint, RoundTripsAndRejectsWhatDoesNotFit) {
-  for (const uint64_t v : {uint64_t{0}, uint64_t{127}, uint64_t{128}, uint64_t{1} << 63, ~uint64_t{0}}) {
+  for (const uint64_t v :
+       {uint64_t{0}, uint64_t{127}, uint64_t{128}, uint64_t{1} << 63, ~uint64_t{0}}) {
     std::string out;
     AppendVarint(v, out);
     EXPECT_LE(out.size(), kMaxVarintBytes);
@@ -50,7 +54,8 @@ TEST(Varint, RoundTripsAndRejectsWhatDoesNotFit) {
   VarintReader too_big("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02");
   uint64_t v = 0;
   EXPECT_FALSE(too_big.Read(v));
-  for (const int64_t s : {int64_t{0}, int64_t{-1}, INT64_MIN, INT64_MAX}) EXPECT_EQ(UnZigZag(ZigZag(s)), s);
+  for (const int64_t s : {int64_t{0}, int64_t{-1}, INT64_MIN, INT64_MAX})
+    EXPECT_EQ(UnZigZag(ZigZag(s)), s);
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ TEST(Labels, PrintAsPromql) {
   EXPECT_EQ((Labels{{"__name__", "up"}, {"job", "a\"b"}}).ToString(), R"(up{job="a\"b"})");
   EXPECT_EQ((Labels{{"__name__", "up"}}).ToString(), "up");
   EXPECT_EQ((Labels{{"job", "a"}}).ToString(), R"({job="a"})");
-  EXPECT_EQ((Labels{{"__name__", "my metric"}, {"k.x", "v"}}).ToString(), R"({"my metric", "k.x"="v"})");
+  EXPECT_EQ((Labels{{"__name__", "my metric"}, {"k.x", "v"}}).ToString(),
+            R"({"my metric", "k.x"="v"})");
   EXPECT_EQ(Labels().ToString(), "{}");
 }
 
@@ -43,8 +44,10 @@ TEST(Labels, CanonicalBytesRoundTripAndRejectCutInput) {
 }
 
 TEST(Utf8, AcceptsWellFormedTextOnly) {
-  for (const char* good : {"", "plain", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x92\xa9"}) EXPECT_TRUE(IsValidUtf8(good));
-  for (const char* bad : {"\xff", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe2\x82"}) {
+  for (const char* good : {"", "plain", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x92\xa9"})
+    EXPECT_TRUE(IsValidUtf8(good));
+  for (const char* bad :
+       {"\xff", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe2\x82"}) {
     EXPECT_FALSE(IsValidUtf8(bad));
   }
 }

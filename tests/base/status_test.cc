@@ -29,7 +29,8 @@ TEST(Status, IsOkByDefaultAndKeepsItsMessage) {
 }
 
 TEST(Status, ContextIsAddedBeforeTheMessage) {
-  EXPECT_EQ(Unavailable("no space").WithContext("seal partition 3").message(), "seal partition 3: no space");
+  EXPECT_EQ(Unavailable("no space").WithContext("seal partition 3").message(),
+            "seal partition 3: no space");
   EXPECT_TRUE(OkStatus().WithContext("seal").ok());
 }
 
