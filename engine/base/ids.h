@@ -25,6 +25,10 @@ inline constexpr SeriesOrdinal kUnknownOrdinal{0xFFFF'FFFF};
 // never a meaning.
 enum class GroupId : uint32_t {};
 
+// A metric name: the number of its string in the partition's label dictionary, given in apply order
+// (storage/index) from 1 on. It is the first part of the series order and of block keys.
+enum class MetricId : uint32_t {};
+
 // XXH3-128 of tenant and canonical labels (engine/base/labels.h); the same on every machine, for
 // ever.
 struct SeriesId {

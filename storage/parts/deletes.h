@@ -1,0 +1,72 @@
+// storage/parts/deletes.h -- deletions that runs on disk do not yet reflect (DESIGN decision 7).
+//
+// A delete record is applied to the head at once; here it masks the runs that were sealed before
+// it, until a rewrite has carried it out in all of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/mutex.h"
+#include "engine/base/status.h"
+#include "storage/parts/database.h"
+#include "storage/parts/runs.h"
+#include "storage/reader.h"
+
+namespace basalt::storage {
+
+struct DeleteMask {
+  PartitionId partition{0};
+  LogPosition position;  // of the record
+  TimeRange range;
+  std::vector<SeriesOrdinal> ordinals;  // sorted
+};
+
+// The masks of one partition at one moment. Immutable; thread-safe.
+class DeleteSnapshot {
+ public:
+  explicit DeleteSnapshot(std::vector<std::shared_ptr<const DeleteMask>> masks)
+      : masks_(std::move(masks)) {}
+  [[nodiscard]] bool empty() const { return masks_.empty(); }
+  // Appends the ranges in which samples of `ordinal` in `run` are deleted; they may overlap.
+  void AppendMasks(const RunInfo& run, SeriesOrdinal ordinal, std::vector<TimeRange>& out) const;
+  // True if no mask touches the run at all: the common case, asked once a run.
+  [[nodiscard]] bool Spares(const RunInfo& run) const;
+  [[nodiscard]] LogPosition newest() const;  // {} if there is none
+  [[nodiscard]] std::span<const std::shared_ptr<const DeleteMask>> masks() const { return masks_; }
+
+ private:
+  std::vector<std::shared_ptr<const DeleteMask>> masks_;  // by position
+};
+
+// Thread-safe.
+class DeleteMasks {
+ public:
+  // kDataLoss naming the key that does not parse.
+  static Result<std::unique_ptr<DeleteMasks>> Open(const Database& database);
+
+  // Masks from now on. The same (partition, position) twice is one, so replay is harmless.
+  void Add(DeleteMask mask) BASALT_EXCLUDES(mu_);
+  [[nodiscard]] std::shared_ptr<const DeleteSnapshot> Snapshot(PartitionId partition) const
+      BASALT_EXCLUDES(mu_);
+  // Writes what is new since the last Save into the batch of the next commit, and takes out what no
+  // run of `runs` needs any more.
+  void Save(const RunsSnapshot& runs, WriteBatch& batch) BASALT_EXCLUDES(mu_);
+
+ private:
+  DeleteMasks() = default;
+  struct PartitionMasks {
+    std::vector<std::shared_ptr<const DeleteMask>> masks;
+    std::shared_ptr<const DeleteSnapshot> snapshot;
+    size_t saved = 0;  // masks[0, saved) are on disk
+  };
+  PartitionMasks& At(PartitionId partition) BASALT_REQUIRES(mu_);
+
+  mutable Mutex mu_;
+  std::vector<PartitionMasks> partitions_ BASALT_GUARDED_BY(mu_);
+};
+
+}  // namespace basalt::storage

@@ -1,0 +1,216 @@
+// storage/parts/runs.h -- runs: what a seal or a rewrite leaves on disk, and the one place where
+// they come and go.
+//
+// A run is the superblocks of one seal or rewrite of one partition and one UTC day: one SST with a
+// key range that nobody else has. A run that the manifest (`meta`) does not name does not exist:
+// its file is removed at the next open.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/status.h"
+#include "storage/index/persist.h"
+#include "storage/index/series_set.h"
+#include "storage/parts/database.h"
+#include "storage/reader.h"
+
+namespace basalt::storage {
+
+inline constexpr size_t kMaxDamageNames = 100;
+inline constexpr uint8_t kSealLevel = 0;
+inline constexpr uint8_t kRewriteLevel = 1;
+
+// One line of the manifest.
+struct RunInfo {
+  uint32_t number = 0;  // never used twice in a data directory
+  PartitionId partition{0};
+  uint16_t day = 0;  // days since 1970-01-01 UTC; all its samples are of this day
+  uint8_t level = kSealLevel;
+  // The log positions whose samples it holds: (after, last]. Runs of a partition and day do not
+  // overlap in it; where two have a sample of the same series and time, the one with the higher
+  // `last` wins (DESIGN decision 7).
+  LogPosition after;
+  LogPosition last;
+  // Deletes at or before this position are already carried out in its samples; later ones mask
+  // them.
+  LogPosition deletes_applied;
+  uint64_t samples = 0;
+  uint64_t superblocks = 0;
+  uint64_t bytes = 0;  // superblocks, without SST framing
+  int64_t min_ms = 0;
+  int64_t max_ms = 0;
+  friend bool operator==(const RunInfo&, const RunInfo&) = default;
+};
+
+// A superblock on its way into a run.
+struct SuperblockInput {
+  SeriesPlace place;  // of its first row
+  uint16_t row = 0;  // number of its first row among the run's rows of that (tenant, metric, group)
+  SeriesPlace last_place;  // of its last row
+  int64_t min_ms = 0;
+  int64_t max_ms = 0;
+  uint32_t samples = 0;
+  std::string_view bytes;
+};
+
+// A run written and fsynced, outside RocksDB still. Deletes its file unless it was committed.
+class FinishedRun {
+ public:
+  FinishedRun() = default;
+  ~FinishedRun();
+  FinishedRun(FinishedRun&& other) noexcept;
+  FinishedRun& operator=(FinishedRun&& other) noexcept;
+  [[nodiscard]] const RunInfo& info() const { return info_; }
+
+ private:
+  friend class RunWriter;
+  friend class RunStore;
+  RunInfo info_;
+  std::string path_;
+  rocksdb::Env* env_ = nullptr;
+};
+
+// Writes one run. One thread. Abandoning it (destructor without Finish) removes the file.
+class RunWriter {
+ public:
+  ~RunWriter();
+  RunWriter(RunWriter&&) noexcept;
+  // In rising order of (place, row). kInternal if not; kResourceExhausted when the disk is full.
+  Status Add(const SuperblockInput& block);
+  [[nodiscard]] uint64_t superblocks() const;
+  [[nodiscard]] uint64_t bytes() const;
+  // Fsyncs. kInvalidArgument if nothing was added. `deletes_applied`: see RunInfo.
+  Result<FinishedRun> Finish(LogPosition after, LogPosition last, LogPosition deletes_applied);
+
+ private:
+  friend class RunStore;
+  struct Impl;
+  explicit RunWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// One superblock of a run's directory.
+struct SuperblockRef {
+  SeriesPlace place;
+  uint16_t row = 0;
+  SeriesPlace last_place;
+  int64_t min_ms = 0;
+  int64_t max_ms = 0;
+  uint32_t samples = 0;
+  uint32_t bytes = 0;
+};
+
+// A run that is being read: its file stays while this lives. Immutable; thread-safe.
+class Run {
+ public:
+  virtual ~Run() = default;
+  [[nodiscard]] virtual const RunInfo& info() const = 0;
+  // Its superblocks, in key order; read once and kept. kDataLoss if the directory is damaged
+  // (counted).
+  [[nodiscard]] virtual Result<std::span<const SuperblockRef>> Directory() const = 0;
+  // Indexes [first, second) into the directory of the superblocks that may hold rows of `place`.
+  [[nodiscard]] virtual Result<std::pair<size_t, size_t>> Find(const SeriesPlace& place) const = 0;
+  // The bytes of superblock `i`, pinned in the block cache. kDataLoss naming partition, day, run
+  // and key if RocksDB's checksum does not fit; the block is then quarantined: it is not read again
+  // and is counted.
+  [[nodiscard]] virtual Result<PinnedBytes> Read(size_t i) const = 0;
+  // A reader found damage inside the superblock (its own checksum): quarantine it likewise. Returns
+  // the kDataLoss.
+  [[nodiscard]] virtual Status Quarantine(size_t i, const Status& why) const = 0;
+  // "partition 3 day 2026-11-23 run 42 block 17", for messages.
+  [[nodiscard]] virtual std::string Describe(size_t i) const = 0;
+};
+
+// The runs at one moment. Immutable; thread-safe; holds the files of all its runs.
+class RunsSnapshot {
+ public:
+  explicit RunsSnapshot(std::vector<std::shared_ptr<const Run>> runs) : runs_(std::move(runs)) {}
+  // All, by partition, day and precedence (lowest first).
+  [[nodiscard]] std::span<const std::shared_ptr<const Run>> runs() const { return runs_; }
+  // Those of a partition with samples in the range; inside a day the later ones take precedence
+  // over the earlier.
+  [[nodiscard]] std::vector<std::shared_ptr<const Run>> Overlapping(PartitionId partition,
+                                                                    TimeRange range) const;
+
+ private:
+  std::vector<std::shared_ptr<const Run>> runs_;
+};
+
+// Between the steps of a commit, so that tests can stop there (docs/0001-commit.md).
+enum class CommitStep : uint8_t { kWritten, kIngested, kIndexFlushed, kCommitted, kCollected };
+
+// One change of the manifest.
+struct RunCommit {
+  std::vector<FinishedRun> added;  // ingested in one call
+  std::vector<uint32_t>
+      dropped;  // run numbers; kAborted, and nothing is done, if one is not there any more
+  std::vector<LogPosition>
+      replay_from;  // a lane's first record that replay still needs; lanes not named stay
+  std::vector<IndexFlush> index;
+  std::vector<std::pair<Hash128, uint64_t>> writers;  // WriterSequence: last applied
+  WriteBatch extra;  // exemplars, metadata, deletes, the store's own keys; atomic with the manifest
+};
+
+struct RunStats {
+  uint64_t runs = 0;
+  uint64_t bytes = 0;
+  uint64_t samples = 0;
+  uint64_t damaged_blocks = 0;
+  uint64_t orphans_removed = 0;  // at open
+};
+
+// Thread-safe. `database` must outlive it; snapshots may outlive neither.
+class RunStore {
+ public:
+  // Reads the manifest and removes what it does not name. kDataLoss if a run of the manifest has no
+  // file.
+  static Result<std::unique_ptr<RunStore>> Open(Database& database);
+  ~RunStore();
+
+  // A writer for a new run, in `<directory>/incoming`.
+  Result<RunWriter> NewRun(PartitionId partition, uint16_t day, uint8_t level);
+
+  // In order: ingest `added`, flush the index, one synced batch, then drop. After an error nothing
+  // of it is visible; calling again with new runs is fine. Durable when it returns. One at a time
+  // (it waits).
+  Status Commit(RunCommit commit);
+
+  // Drops runs of days before `first_kept` in one commit; returns how many.
+  Result<size_t> DropDaysBefore(uint16_t first_kept);
+  // Removes files of dropped runs whose last reader let go. Commit does it too; call it now and
+  // then off the request path.
+  Status CollectGarbage();
+
+  [[nodiscard]] std::shared_ptr<const RunsSnapshot> Snapshot() const;
+  [[nodiscard]] RunStats Stats() const;
+  // Names of quarantined blocks, newest last, at most kMaxDamageNames.
+  [[nodiscard]] std::vector<std::string> Damage() const;
+
+  // What the manifest says, as of the last commit.
+  [[nodiscard]] std::vector<LogPosition> ReplayFrom() const;  // by lane
+  [[nodiscard]] IndexCounts Counts(PartitionId partition) const;
+  Result<std::vector<std::pair<Hash128, uint64_t>>> Writers() const;
+
+  // Tests only: called between the steps, on the committing thread.
+  void SetCommitHook(std::function<void(CommitStep)> hook);
+
+ private:
+  struct Impl;
+  explicit RunStore(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+// Reads an index from the database: PartitionIndex::Load(*MakeIndexSource(db), store.Counts(p)).
+std::unique_ptr<IndexSource> MakeIndexSource(const Database& database);
+
+}  // namespace basalt::storage
