@@ -1,0 +1,28 @@
+// engine/ingest/limits.h -- what a request may contain. Decided before the log, so that apply stays
+// a pure function.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/time.h"
+
+namespace basalt::ingest {
+
+// Senders must sort labels by name (remote write 1.0, "Labels"). Some do not; sorting for them
+// costs a little on new series only.
+enum class UnsortedLabels : uint8_t { kReject, kSort };
+
+struct Limits {
+  size_t max_body_bytes = 64u << 20;  // decompressed; Prometheus' own requests are below 1 MiB
+  size_t max_labels = 64;             // of a series; __name__ included
+  size_t max_label_name_bytes = 1024;
+  size_t max_label_value_bytes = 16u << 10;
+  size_t max_exemplar_label_bytes =
+      128;  // OpenMetrics' bound on the label set of an exemplar, in characters there
+  size_t max_metadata_text_bytes = 4096;  // of a help or unit text
+  UnsortedLabels unsorted_labels = UnsortedLabels::kReject;
+  Duration max_ahead = kMaxSampleAhead;  // of a sample's time before the server's clock
+};
+
+}  // namespace basalt::ingest

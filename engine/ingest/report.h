@@ -1,0 +1,58 @@
+// engine/ingest/report.h -- what became of a request: how much was taken, what was refused, and
+// why.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace basalt::ingest {
+
+// Every refusal has one of these reasons; they are the `reason` label of
+// basalt_ingest_rejected_total.
+enum class Reason : uint8_t {
+  kLabels,       // no name, not sorted, duplicated, not UTF-8, empty label name
+  kLabelLimits,  // too many or too long
+  kTimestamp,    // before 1970 or too far ahead
+  kHistogram,    // inconsistent
+  kExemplar,
+  kMetadata,
+  kReference,  // of a stream: a series number that was never defined
+};
+inline constexpr size_t kReasons = 7;
+std::string_view ReasonName(Reason reason);
+
+// One thread; reused by Reset().
+class Report {
+ public:
+  // Details beyond this many are counted, not kept.
+  static constexpr size_t kMaxDetails = 10;
+
+  uint64_t samples = 0;
+  uint64_t histograms = 0;
+  uint64_t exemplars = 0;
+  uint64_t metadata = 0;
+  uint64_t finer_than_1ms = 0;  // floored times (protocols with nanoseconds)
+
+  // `items`: samples, histograms, exemplars or entries that were dropped for it.
+  void Reject(Reason reason, uint64_t items, std::string detail);
+
+  [[nodiscard]] uint64_t rejected(Reason reason) const {
+    return rejected_[static_cast<size_t>(reason)];
+  }
+  [[nodiscard]] uint64_t rejected() const;
+  [[nodiscard]] const std::vector<std::string>& details() const { return details_; }
+  // "3 rejected: timeseries[4].labels: ...; ..." for the response; empty if nothing was.
+  [[nodiscard]] std::string Message() const;
+  void Reset() { *this = Report(); }
+
+ private:
+  std::array<uint64_t, kReasons> rejected_{};
+  uint64_t refusals_ = 0;
+  std::vector<std::string> details_;
+};
+
+}  // namespace basalt::ingest

@@ -1,0 +1,22 @@
+// engine/ingest/series_labels.h -- the rules that the labels of a series obey, whatever the
+// protocol.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/base/labels.h"
+#include "engine/ingest/limits.h"
+#include "engine/ingest/report.h"
+
+namespace basalt::ingest {
+
+// Checks labels as they were sent and makes them canonical: sorted, empty values dropped (an empty
+// label is an absent one). kInvalidArgument: what is wrong, naming the label; `reason` then says
+// which kind. Names may be any UTF-8 that is not empty; a metric name must be there.
+Status NormalizeSeriesLabels(const Limits& limits, std::vector<LabelView>& labels, Reason& reason);
+
+// The same for an exemplar's labels, which may be empty and have no metric name.
+Status NormalizeExemplarLabels(const Limits& limits, std::vector<LabelView>& labels);
+
+}  // namespace basalt::ingest

@@ -1,0 +1,177 @@
+#include "engine/ingest/write_service.h"
+
+#include "engine/base/compress.h"
+#include "engine/ingest/remote_write.h"
+
+namespace basalt::ingest {
+namespace {
+
+constexpr size_t kRecentRejections = 100;
+// Decoders that wait for the next request; more than this many at once are made anew.
+constexpr size_t kIdleScratch = 16;
+// A body buffer above this is not kept: one giant request must not pin its memory for ever.
+constexpr size_t kKeptBodyBytes = 8u << 20;
+
+// "application/x-protobuf;proto=prometheus.WriteRequest" and its shorter forms.
+Status CheckContentType(std::string_view type) {
+  if (type.empty() || type == "application/x-protobuf") return OkStatus();
+  std::string compact;
+  for (const char c : type) {
+    if (c != ' ') compact += c;
+  }
+  if (compact == "application/x-protobuf;proto=prometheus.WriteRequest") return OkStatus();
+  return Unimplemented("Content-Type: \"" + std::string(type) +
+                       "\" is not spoken here; send application/x-protobuf (remote write 1.0)");
+}
+
+int HttpStatus(StatusCode code) {
+  switch (code) {
+    case StatusCode::kInvalidArgument:
+      return 400;
+    case StatusCode::kUnimplemented:
+      return 415;
+    case StatusCode::kResourceExhausted:
+      return 429;
+    case StatusCode::kUnavailable:
+    case StatusCode::kDeadlineExceeded:
+    case StatusCode::kCancelled:
+      return 503;
+    default:
+      return 500;
+  }
+}
+
+}  // namespace
+
+WriteAnswer AnswerForError(const Status& status) {
+  WriteAnswer answer;
+  answer.status = HttpStatus(status.code());
+  answer.message = status.message();
+  // Long enough for a group commit or a background seal, short enough that a queue does not grow
+  // for nothing.
+  if (answer.status == 429 || answer.status == 503) answer.retry_after_seconds = 1;
+  return answer;
+}
+
+struct WriteService::Scratch {
+  Scratch(const Limits& limits, storage::Resolver& resolver)
+      : decoder(limits), builder(resolver, kDefaultTenant) {}
+  RemoteWriteDecoder decoder;
+  storage::BatchBuilder builder;
+  Report report;
+  std::string body;
+};
+
+WriteService::WriteService(storage::Store& store, const Clock& clock, metrics::Registry& registry,
+                           const Limits& limits)
+    : store_(store), clock_(clock), registry_(registry), limits_(limits) {}
+
+WriteService::~WriteService() = default;
+
+std::unique_ptr<WriteService::Scratch> WriteService::Borrow() {
+  {
+    const MutexLock lock(mu_);
+    if (!idle_.empty()) {
+      std::unique_ptr<Scratch> scratch = std::move(idle_.back());
+      idle_.pop_back();
+      return scratch;
+    }
+  }
+  return std::make_unique<Scratch>(limits_, store_.resolver());
+}
+
+void WriteService::GiveBack(std::unique_ptr<Scratch> scratch) {
+  if (scratch->body.capacity() > kKeptBodyBytes) std::string().swap(scratch->body);
+  const MutexLock lock(mu_);
+  if (idle_.size() < kIdleScratch) idle_.push_back(std::move(scratch));
+}
+
+void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
+  if (const Status status = CheckContentType(request.content_type); !status.ok())
+    return done(AnswerForError(status));
+  const auto coding =
+      ParseContentCoding(request.content_encoding.empty() ? "snappy" : request.content_encoding);
+  if (!coding.ok())
+    return done(AnswerForError(Unimplemented(std::string(coding.status().message()))));
+
+  std::unique_ptr<Scratch> scratch = Borrow();
+  scratch->report.Reset();
+  scratch->builder.Reset(request.tenant);
+  Status status = Decompress(*coding, request.body, limits_.max_body_bytes, scratch->body);
+  if (status.code() == StatusCode::kResourceExhausted) {
+    // Sending it again would not make it smaller.
+    WriteAnswer answer;
+    answer.status = 413;
+    answer.message = std::string(status.message()) +
+                     "; lower max_samples_per_send or raise ingest.max_body_bytes";
+    GiveBack(std::move(scratch));
+    return done(answer);
+  }
+  if (status.ok())
+    status =
+        scratch->decoder.Decode(scratch->body, clock_.Now(), scratch->builder, scratch->report);
+  if (!status.ok()) {
+    GiveBack(std::move(scratch));
+    registry_
+        .AddCounter("basalt_ingest_requests_malformed_total",
+                    "Write requests that could not be decoded.")
+        .Add();
+    return done(AnswerForError(status));
+  }
+
+  Count("remote_write_1", scratch->report);
+  std::string message = scratch->report.Message();
+  std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
+  GiveBack(std::move(scratch));
+
+  const auto answer_with = [message = std::move(message)](const storage::AppendResult& stored) {
+    WriteAnswer answer;
+    answer.stored = stored;
+    answer.token = stored.token;
+    if (!message.empty()) {
+      answer.status = 400;
+      answer.message = message;
+    }
+    return answer;
+  };
+  if (batches.empty()) return done(answer_with({}));
+  store_.Append(std::move(batches),
+                [answer_with, done = std::move(done)](const Result<storage::AppendResult>& result) {
+                  done(result.ok() ? answer_with(*result) : AnswerForError(result.status()));
+                });
+}
+
+void WriteService::Count(std::string_view protocol, const Report& report) {
+  const Labels labels{{"protocol", std::string(protocol)}};
+  registry_
+      .AddCounter("basalt_ingest_samples_total", "Float samples decoded from write requests.",
+                  labels)
+      .Add(report.samples);
+  registry_
+      .AddCounter("basalt_ingest_histograms_total",
+                  "Native histograms decoded from write requests.", labels)
+      .Add(report.histograms);
+  registry_
+      .AddCounter("basalt_ingest_exemplars_total", "Exemplars decoded from write requests.", labels)
+      .Add(report.exemplars);
+  if (report.details().empty()) return;
+  for (size_t i = 0; i < kReasons; ++i) {
+    const auto reason = static_cast<Reason>(i);
+    if (report.rejected(reason) == 0) continue;
+    registry_
+        .AddCounter(
+            "basalt_ingest_rejected_total", "Samples, histograms, exemplars and metadata refused.",
+            {{"protocol", std::string(protocol)}, {"reason", std::string(ReasonName(reason))}})
+        .Add(report.rejected(reason));
+  }
+  const MutexLock lock(mu_);
+  for (const std::string& detail : report.details()) recent_.push_front(detail);
+  if (recent_.size() > kRecentRejections) recent_.resize(kRecentRejections);
+}
+
+std::vector<std::string> WriteService::RecentRejections() const {
+  const MutexLock lock(mu_);
+  return {recent_.begin(), recent_.end()};
+}
+
+}  // namespace basalt::ingest

@@ -1,0 +1,74 @@
+// engine/ingest/write_service.h -- one write request, from its body to its answer. Knows no HTTP
+// server.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/base/metrics.h"
+#include "engine/base/mutex.h"
+#include "engine/ingest/limits.h"
+#include "engine/ingest/report.h"
+#include "storage/store.h"
+
+namespace basalt::ingest {
+
+// The parts of an HTTP request that matter here. Borrowed for the call.
+struct WriteRequest {
+  TenantId tenant = kDefaultTenant;
+  std::string_view content_type;      // "" and application/x-protobuf are remote write 1.0
+  std::string_view content_encoding;  // "" is taken as snappy, which remote write 1.0 prescribes
+  std::string_view body;
+};
+
+// What the sender is told. 204: all of it is durable. 400: `message` names what was wrong, all else
+// is durable; do not send it again. 429 and 503: nothing is stored, send it again after
+// `retry_after_seconds`. 413, 415: as HTTP says.
+struct WriteAnswer {
+  int status = 204;
+  std::string message;
+  int retry_after_seconds = 0;  // 0: no header
+  LogPosition token;            // where the write stands in the log
+  storage::AppendResult stored;
+};
+using WriteDone = std::function<void(const WriteAnswer&)>;
+
+// Thread-safe. `store` and `clock` must outlive it, and it must outlive its requests.
+class WriteService {
+ public:
+  WriteService(storage::Store& store, const Clock& clock, metrics::Registry& registry,
+               const Limits& limits);
+  ~WriteService();
+
+  // Decodes on this thread (an ingest executor's), appends, and answers on a thread of the store's.
+  void RemoteWrite(const WriteRequest& request, WriteDone done);
+
+  // The latest refusals, newest first, for people who look why.
+  [[nodiscard]] std::vector<std::string> RecentRejections() const BASALT_EXCLUDES(mu_);
+
+  // Counts a finished decode and answers for its append; the gRPC stream uses it too.
+  void Count(std::string_view protocol, const Report& report);
+
+ private:
+  struct Scratch;
+  std::unique_ptr<Scratch> Borrow() BASALT_EXCLUDES(mu_);
+  void GiveBack(std::unique_ptr<Scratch> scratch) BASALT_EXCLUDES(mu_);
+
+  storage::Store& store_;
+  const Clock& clock_;
+  metrics::Registry& registry_;
+  const Limits limits_;
+  mutable Mutex mu_;
+  std::vector<std::unique_ptr<Scratch>> idle_ BASALT_GUARDED_BY(mu_);
+  std::deque<std::string> recent_ BASALT_GUARDED_BY(mu_);
+};
+
+// How an append's failure is answered: 429 for "later", 503 for "not now", 500 otherwise.
+WriteAnswer AnswerForError(const Status& status);
+
+}  // namespace basalt::ingest
