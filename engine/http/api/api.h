@@ -1,0 +1,71 @@
+// engine/http/api/api.h -- Prometheus' HTTP API, and the operator's endpoints, over a reader and a
+// query engine.
+//
+// Answers, error texts, status codes and key order are those of Prometheus' main branch; where
+// Basalt has more to say, it says so under keys of its own. engine/http/README.md lists the
+// endpoints.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/base/ids.h"
+#include "engine/base/metrics.h"
+#include "engine/base/status.h"
+#include "engine/http/api/alerts_view.h"
+#include "engine/http/api/write_handler.h"
+#include "engine/http/router.h"
+#include "query/engine.h"
+#include "storage/reader.h"
+
+namespace basalt::storage {
+struct StoreStats;
+}
+
+namespace basalt::http::api {
+
+// The header that names a tenant: a decimal TenantId. Absent or empty is the default tenant.
+inline constexpr std::string_view kTenantHeader = "X-Scope-OrgID";
+
+struct BuildInfo {
+  std::string version;  // Basalt's own; `version` in the answer is the Prometheus whose API this is
+  std::string revision;
+  std::string branch;
+  std::string build_date;
+};
+
+// One protocol of ingest and the path it listens on (POST).
+struct WriteRoute {
+  std::string path;  // "/api/v1/write"
+  WriteHandler* handler = nullptr;
+  size_t max_body_bytes = 32u << 20;
+};
+
+// Everything pointed at must outlive the server. Members marked (optional) may be null or empty.
+struct ApiContext {
+  const storage::Reader* reader = nullptr;
+  const query::Engine* engine = nullptr;
+  const Clock* clock = &SystemClock();
+  const AlertsView* alerts = nullptr;     // (optional) no rules, no alerts
+  std::vector<WriteRoute> writes;         // (optional)
+  metrics::Registry* registry = nullptr;  // (optional) /metrics answers 404 without it
+  std::function<Status()>
+      ready;  // (optional) not ok: /-/ready and the API answer 503 with the message
+  std::function<Status()> reload;  // (optional) POST and PUT /-/reload; runs on the admin executor
+  std::function<Status()> settle;  // (optional) POST /-/settle; runs on the admin executor
+  std::function<storage::StoreStats()> stats;  // (optional) /api/v1/status/tsdb
+  BuildInfo build;
+  std::vector<std::pair<std::string, std::string>> flags;  // sorted by name; /api/v1/status/flags
+  std::string data_directory;
+  Duration retention{0};  // zero: unlimited
+  Timestamp started{};
+};
+
+// Adds the routes. The handlers keep copies of `context`.
+void RegisterApi(const ApiContext& context, Router& router);
+
+}  // namespace basalt::http::api
