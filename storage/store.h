@@ -137,6 +137,10 @@ class Store {
   // The same, waiting.
   Result<AppendResult> Append(std::vector<IngestBatch> batches);
 
+  // The highest sequence number of a stream's writer that is durable and applied (storage/ingest_batch.h,
+  // WriterSequence); 0 for one never seen. Kept over restarts.
+  [[nodiscard]] virtual uint64_t LastSequence(const Hash128& writer) const = 0;
+
   // Deletes by matcher and range; a log record, so it has a place among the writes. Waits until it
   // is applied.
   virtual Result<LogPosition> Delete(const DeleteRequest& request) = 0;

@@ -263,17 +263,10 @@ struct RemoteWriteDecoder::Context {
           message.skip();
       }
     }
-    const std::string where = "metadata[" + std::to_string(index) + "]";
-    if (entry.metric.empty()) {
-      return report.Reject(Reason::kMetadata, 1, where + ".metric_family_name: empty");
-    }
-    if (!IsValidUtf8(entry.metric) || !IsValidUtf8(entry.help) || !IsValidUtf8(entry.unit)) {
-      return report.Reject(Reason::kMetadata, 1, where + ": not UTF-8");
-    }
-    if (entry.metric.size() > limits.max_label_value_bytes ||
-        entry.help.size() > limits.max_metadata_text_bytes ||
-        entry.unit.size() > limits.max_metadata_text_bytes) {
-      return report.Reject(Reason::kMetadata, 1, where + ": a text is longer than its limit");
+    if (const Status status = CheckMetadata(limits, entry); !status.ok()) {
+      report.Reject(Reason::kMetadata, 1,
+                    "metadata[" + std::to_string(index) + "]." + std::string(status.message()));
+      return;
     }
     builder.AddMetadata(std::move(entry));
     ++report.metadata;

@@ -90,4 +90,24 @@ Status NormalizeExemplarLabels(const Limits& limits, std::vector<LabelView>& lab
   return OkStatus();
 }
 
+Status CheckMetadata(const Limits& limits, const storage::MetadataEntry& entry) {
+  if (entry.metric.empty()) return InvalidArgument("metric_family_name: empty");
+  if (entry.metric.size() > limits.max_label_value_bytes)
+    return InvalidArgument("metric_family_name: too long");
+  for (const auto& [name, text] :
+       {std::pair{"metric_family_name", &entry.metric}, std::pair{"unit", &entry.unit},
+        std::pair{"help", &entry.help}}) {
+    if (!IsValidUtf8(*text)) return InvalidArgument(std::string(name) + ": not UTF-8");
+  }
+  for (const auto& [name, text] :
+       {std::pair{"unit", &entry.unit}, std::pair{"help", &entry.help}}) {
+    if (text->size() > limits.max_metadata_text_bytes) {
+      return InvalidArgument(std::string(name) + ": " + std::to_string(text->size()) +
+                             " bytes, the limit is " +
+                             std::to_string(limits.max_metadata_text_bytes));
+    }
+  }
+  return OkStatus();
+}
+
 }  // namespace basalt::ingest

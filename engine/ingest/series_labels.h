@@ -8,6 +8,7 @@
 #include "engine/base/labels.h"
 #include "engine/ingest/limits.h"
 #include "engine/ingest/report.h"
+#include "storage/ingest_batch.h"
 
 namespace basalt::ingest {
 
@@ -18,5 +19,9 @@ Status NormalizeSeriesLabels(const Limits& limits, std::vector<LabelView>& label
 
 // The same for an exemplar's labels, which may be empty and have no metric name.
 Status NormalizeExemplarLabels(const Limits& limits, std::vector<LabelView>& labels);
+
+// A family name that is there, texts that are UTF-8 and inside their limits. kInvalidArgument
+// naming the field.
+Status CheckMetadata(const Limits& limits, const storage::MetadataEntry& entry);
 
 }  // namespace basalt::ingest

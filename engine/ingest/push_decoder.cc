@@ -1,0 +1,486 @@
+#include "engine/ingest/push_decoder.h"
+
+#include <bit>
+#include <cstring>
+#include <protozero/pbf_reader.hpp>
+
+#include "engine/base/hash.h"
+#include "engine/ingest/series_labels.h"
+
+namespace basalt::ingest {
+namespace {
+
+using protozero::data_view;
+using protozero::pbf_reader;
+using protozero::pbf_wire_type;
+using protozero::tag_and_type;
+
+constexpr auto kBytes = pbf_wire_type::length_delimited;
+constexpr auto kVarint = pbf_wire_type::varint;
+constexpr auto kFixed64 = pbf_wire_type::fixed64;
+
+// Fingerprints of streams are of canonical label bytes, those of remote write of its own encoding:
+// different seeds keep one from being taken for the other.
+constexpr uint64_t kStreamSeed = 0x62617361'6c740001;
+
+std::string_view View(const data_view& view) { return {view.data(), view.size()}; }
+
+uint64_t LoadLittle64(const char* p) {
+  static_assert(std::endian::native == std::endian::little);
+  uint64_t v = 0;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+
+// An absent packed field, so that loops need no special case.
+using SignedRange = protozero::iterator_range<pbf_reader::const_sint64_iterator>;
+using Signed32Range = protozero::iterator_range<pbf_reader::const_sint32_iterator>;
+using UnsignedRange = protozero::iterator_range<pbf_reader::const_uint64_iterator>;
+
+HistogramSpan ReadSpan(pbf_reader message) {
+  HistogramSpan span;
+  while (message.next()) {
+    switch (message.tag_and_type()) {
+      case tag_and_type(1, kVarint):
+        span.offset = message.get_sint32();
+        break;
+      case tag_and_type(2, kVarint):
+        span.length = message.get_uint32();
+        break;
+      default:
+        message.skip();
+    }
+  }
+  return span;
+}
+
+template <typename T, typename Range>
+void AppendBounded(const Range& range, std::vector<T>& out) {
+  for (const auto value : range) {
+    if (out.size() >= kMaxHistogramBuckets) throw protozero::end_of_buffer_exception();
+    out.push_back(value);
+  }
+}
+
+}  // namespace
+
+// One message on its way into the builder.
+class PushDecoder::Message {
+ public:
+  Message(PushDecoder& decoder, int64_t latest_ms, storage::BatchBuilder& builder, Report& report)
+      : decoder_(decoder), latest_ms_(latest_ms), builder_(builder), report_(report) {}
+
+  // Symbols and definitions come first, wherever the encoder put them.
+  Status Define(pbf_reader fields, PushHeader& header);
+  Status Add(pbf_reader fields);
+
+ private:
+  Status DefineSeries(pbf_reader message);
+  Status AddSamples(pbf_reader message);
+  Status AddHistogram(pbf_reader message);
+  Status AddExemplar(pbf_reader message);
+  Status AddMetadata(pbf_reader message);
+  Status ReadLabels(pbf_reader& message, std::vector<LabelView>& labels);
+  Status Symbol(uint32_t index, const char* what, std::string_view& text) const;
+  // Selects the series; false, counted in the report, for a reference that was never defined.
+  bool Select(uint32_t ref, const char* what);
+  bool TimeFits(int64_t ms, const char* what);
+
+  PushDecoder& decoder_;
+  const int64_t latest_ms_;
+  storage::BatchBuilder& builder_;
+  Report& report_;
+};
+
+Status PushDecoder::Message::Symbol(uint32_t index, const char* what,
+                                    std::string_view& text) const {
+  if (index >= decoder_.symbols_.size()) {
+    return InvalidArgument(std::string(what) + ": symbol " + std::to_string(index) + " of " +
+                           std::to_string(decoder_.symbols_.size()));
+  }
+  text = decoder_.symbols_[index];
+  return OkStatus();
+}
+
+Status PushDecoder::Message::ReadLabels(pbf_reader& message, std::vector<LabelView>& labels) {
+  bool is_value = false;
+  for (const uint32_t index : message.get_packed_uint32()) {
+    std::string_view text;
+    BASALT_TRY(Symbol(index, "labels", text));
+    if (is_value) {
+      labels.back().value = text;
+    } else {
+      labels.push_back({text, {}});
+    }
+    is_value = !is_value;
+  }
+  if (is_value) return InvalidArgument("labels: an odd number of symbols");
+  return OkStatus();
+}
+
+Status PushDecoder::Message::DefineSeries(pbf_reader message) {
+  uint32_t ref = 0;
+  decoder_.labels_.clear();
+  while (message.next()) {
+    switch (message.tag_and_type()) {
+      case tag_and_type(1, kVarint):
+        ref = message.get_uint32();
+        break;
+      case tag_and_type(2, kBytes):
+        BASALT_TRY(ReadLabels(message, decoder_.labels_));
+        break;
+      default:
+        message.skip();
+    }
+  }
+  if (ref >= kMaxReferences) {
+    return InvalidArgument("series: ref " + std::to_string(ref) + " is beyond " +
+                           std::to_string(kMaxReferences));
+  }
+  if (ref >= decoder_.references_.size()) decoder_.references_.resize(ref + 1);
+  Reference& reference = decoder_.references_[ref];
+  reference = {};
+  Reason reason = Reason::kLabels;
+  if (const Status status = NormalizeSeriesLabels(decoder_.limits_, decoder_.labels_, reason);
+      !status.ok()) {
+    // Samples that use it are counted when they come.
+    report_.Reject(
+        reason, 0,
+        "series[ref " + std::to_string(ref) + "].labels: " + std::string(status.message()));
+    return OkStatus();
+  }
+  AppendCanonical(decoder_.labels_, reference.labels);
+  reference.fingerprint = HashBytes128(reference.labels, kStreamSeed);
+  reference.defined = true;
+  return OkStatus();
+}
+
+bool PushDecoder::Message::Select(uint32_t ref, const char* what) {
+  if (ref >= decoder_.references_.size() || !decoder_.references_[ref].defined) {
+    report_.Reject(Reason::kReference, 1,
+                   std::string(what) + ": ref " + std::to_string(ref) + " has no valid series");
+    return false;
+  }
+  Reference& reference = decoder_.references_[ref];
+  if (reference.handle.ordinal != kUnknownOrdinal) {
+    builder_.SelectHandle(reference.handle);
+    return true;
+  }
+  if (builder_.SelectKnown(reference.fingerprint)) {
+    reference.handle = builder_.selected();
+    if (reference.handle.ordinal != kUnknownOrdinal) std::string().swap(reference.labels);
+    return true;
+  }
+  // Canonical bytes of our own making: they parse.
+  decoder_.labels_ = ParseCanonical(reference.labels).value();
+  builder_.SelectLabels(reference.fingerprint, decoder_.labels_);
+  return true;
+}
+
+bool PushDecoder::Message::TimeFits(int64_t ms, const char* what) {
+  if (ms >= kMinSampleMs && ms <= latest_ms_) return true;
+  report_.Reject(
+      Reason::kTimestamp, 1,
+      std::string(what) + ".time_ms: " + std::to_string(ms) +
+          (ms < kMinSampleMs ? " is before 1970" : " is too far ahead of the server's clock"));
+  return false;
+}
+
+Status PushDecoder::Message::AddSamples(pbf_reader message) {
+  uint32_t ref = 0;
+  int64_t ms = 0;
+  std::string_view values;
+  Signed32Range ref_deltas;
+  SignedRange time_deltas;
+  UnsignedRange starts;
+  while (message.next()) {
+    switch (message.tag_and_type()) {
+      case tag_and_type(1, kVarint):
+        ref = message.get_uint32();
+        break;
+      case tag_and_type(2, kBytes):
+        ref_deltas = message.get_packed_sint32();
+        break;
+      case tag_and_type(3, kVarint):
+        ms = message.get_sint64();
+        break;
+      case tag_and_type(4, kBytes):
+        time_deltas = message.get_packed_sint64();
+        break;
+      case tag_and_type(5, kBytes):
+        values = View(message.get_view());
+        break;
+      case tag_and_type(6, kBytes):
+        starts = message.get_packed_uint64();
+        break;
+      default:
+        message.skip();
+    }
+  }
+  if (values.size() % 8 != 0) {
+    return InvalidArgument("samples.values: " + std::to_string(values.size()) +
+                           " bytes are no whole doubles");
+  }
+  const size_t n = values.size() / 8;
+  const auto expect = [n](const char* name, auto count, size_t wanted) {
+    return count == 0 || static_cast<size_t>(count) == wanted
+               ? OkStatus()
+               : InvalidArgument(std::string("samples.") + name + ": " + std::to_string(count) +
+                                 " for " + std::to_string(n) + " values");
+  };
+  if (n == 0) return OkStatus();
+  const bool has_refs = !ref_deltas.empty();
+  const bool has_times = !time_deltas.empty();
+  const bool has_starts = !starts.empty();
+  BASALT_TRY(expect("ref_delta", ref_deltas.size(), n - 1));
+  BASALT_TRY(expect("time_delta_ms", time_deltas.size(), n - 1));
+  BASALT_TRY(expect("start_before_ms", starts.size(), n));
+  auto next_ref = ref_deltas.begin();
+  auto next_time = time_deltas.begin();
+  auto next_start = starts.begin();
+  for (size_t i = 0; i < n; ++i) {
+    if (i > 0) {
+      ref += has_refs ? static_cast<uint32_t>(*next_ref++) : 1U;
+      if (has_times)
+        ms = static_cast<int64_t>(static_cast<uint64_t>(ms) + static_cast<uint64_t>(*next_time++));
+    }
+    int64_t start_ms = storage::kNoStartMs;
+    if (has_starts) {
+      const uint64_t before = *next_start++;
+      if (before != 0 && before < static_cast<uint64_t>(std::max<int64_t>(ms, 0))) {
+        start_ms = ms - static_cast<int64_t>(before);
+      }
+    }
+    if (!TimeFits(ms, "samples") || !Select(ref, "samples")) continue;
+    builder_.AddSample(ms, std::bit_cast<double>(LoadLittle64(values.data() + i * 8)), start_ms);
+    ++report_.samples;
+  }
+  return OkStatus();
+}
+
+Status PushDecoder::Message::AddHistogram(pbf_reader message) {
+  uint32_t ref = 0;
+  int64_t ms = 0;
+  int64_t start_ms = storage::kNoStartMs;
+  NativeHistogram h;
+  while (message.next()) {
+    switch (message.tag_and_type()) {
+      case tag_and_type(1, kVarint):
+        ref = message.get_uint32();
+        break;
+      case tag_and_type(2, kVarint):
+        ms = message.get_sint64();
+        break;
+      case tag_and_type(3, kVarint):
+        start_ms = message.get_sint64();
+        break;
+      case tag_and_type(4, kVarint):
+        h.is_float = message.get_bool();
+        break;
+      case tag_and_type(5, kVarint):
+        h.count = message.get_uint64();
+        break;
+      case tag_and_type(6, kFixed64):
+        h.count_float = message.get_double();
+        break;
+      case tag_and_type(7, kFixed64):
+        h.sum = message.get_double();
+        break;
+      case tag_and_type(8, kVarint):
+        h.schema = message.get_sint32();
+        break;
+      case tag_and_type(9, kFixed64):
+        h.zero_threshold = message.get_double();
+        break;
+      case tag_and_type(10, kVarint):
+        h.zero_count = message.get_uint64();
+        break;
+      case tag_and_type(11, kFixed64):
+        h.zero_count_float = message.get_double();
+        break;
+      case tag_and_type(12, kBytes):
+        h.positive_spans.push_back(ReadSpan(message.get_message()));
+        break;
+      case tag_and_type(13, kBytes):
+        AppendBounded(message.get_packed_sint64(), h.positive_deltas);
+        break;
+      case tag_and_type(14, kBytes):
+        AppendBounded(message.get_packed_double(), h.positive_counts);
+        break;
+      case tag_and_type(15, kBytes):
+        h.negative_spans.push_back(ReadSpan(message.get_message()));
+        break;
+      case tag_and_type(16, kBytes):
+        AppendBounded(message.get_packed_sint64(), h.negative_deltas);
+        break;
+      case tag_and_type(17, kBytes):
+        AppendBounded(message.get_packed_double(), h.negative_counts);
+        break;
+      case tag_and_type(18, kBytes):
+        AppendBounded(message.get_packed_double(), h.custom_values);
+        break;
+      case tag_and_type(19, kVarint): {
+        const int32_t hint = message.get_enum();
+        h.reset_hint = hint >= 0 && hint <= 3 ? static_cast<ResetHint>(hint) : ResetHint::kUnknown;
+        break;
+      }
+      default:
+        message.skip();
+    }
+  }
+  if (!TimeFits(ms, "histograms")) return OkStatus();
+  if (const Status status = ValidateHistogram(h); !status.ok()) {
+    report_.Reject(Reason::kHistogram, 1,
+                   "histograms[ref " + std::to_string(ref) + "]: " + std::string(status.message()));
+    return OkStatus();
+  }
+  if (!Select(ref, "histograms")) return OkStatus();
+  builder_.AddHistogram(ms, std::move(h), start_ms);
+  ++report_.histograms;
+  return OkStatus();
+}
+
+Status PushDecoder::Message::AddExemplar(pbf_reader message) {
+  uint32_t ref = 0;
+  int64_t ms = 0;
+  double value = 0;
+  std::vector<LabelView> labels;
+  while (message.next()) {
+    switch (message.tag_and_type()) {
+      case tag_and_type(1, kVarint):
+        ref = message.get_uint32();
+        break;
+      case tag_and_type(2, kVarint):
+        ms = message.get_sint64();
+        break;
+      case tag_and_type(3, kFixed64):
+        value = message.get_double();
+        break;
+      case tag_and_type(4, kBytes):
+        BASALT_TRY(ReadLabels(message, labels));
+        break;
+      default:
+        message.skip();
+    }
+  }
+  if (!TimeFits(ms, "exemplars")) return OkStatus();
+  if (const Status status = NormalizeExemplarLabels(decoder_.limits_, labels); !status.ok()) {
+    report_.Reject(Reason::kExemplar, 1,
+                   "exemplars[ref " + std::to_string(ref) + "]: " + std::string(status.message()));
+    return OkStatus();
+  }
+  if (!Select(ref, "exemplars")) return OkStatus();
+  builder_.AddExemplar(ms, value, labels);
+  ++report_.exemplars;
+  return OkStatus();
+}
+
+Status PushDecoder::Message::AddMetadata(pbf_reader message) {
+  storage::MetadataEntry entry;
+  uint32_t metric = 0;
+  uint32_t unit = 0;
+  uint32_t help = 0;
+  while (message.next()) {
+    switch (message.tag_and_type()) {
+      case tag_and_type(1, kVarint):
+        metric = message.get_uint32();
+        break;
+      case tag_and_type(2, kVarint): {
+        const int32_t type = message.get_enum();
+        entry.type = type >= 0 && type <= 7 ? static_cast<storage::MetricType>(type)
+                                            : storage::MetricType::kUnknown;
+        break;
+      }
+      case tag_and_type(3, kVarint):
+        unit = message.get_uint32();
+        break;
+      case tag_and_type(4, kVarint):
+        help = message.get_uint32();
+        break;
+      default:
+        message.skip();
+    }
+  }
+  std::string_view text;
+  BASALT_TRY(Symbol(metric, "metadata.metric", text));
+  entry.metric = text;
+  if (unit != 0) {
+    BASALT_TRY(Symbol(unit, "metadata.unit", text));
+    entry.unit = text;
+  }
+  if (help != 0) {
+    BASALT_TRY(Symbol(help, "metadata.help", text));
+    entry.help = text;
+  }
+  if (const Status status = CheckMetadata(decoder_.limits_, entry); !status.ok()) {
+    report_.Reject(Reason::kMetadata, 1, "metadata: " + std::string(status.message()));
+    return OkStatus();
+  }
+  builder_.AddMetadata(std::move(entry));
+  ++report_.metadata;
+  return OkStatus();
+}
+
+Status PushDecoder::Message::Define(pbf_reader fields, PushHeader& header) {
+  decoder_.symbols_.clear();
+  pbf_reader first = fields;
+  while (first.next()) {
+    switch (first.tag_and_type()) {
+      case tag_and_type(1, kBytes): {
+        header.is_hello = true;
+        pbf_reader hello = first.get_message();
+        while (hello.next(1, kBytes)) header.writer = View(hello.get_view());
+        break;
+      }
+      case tag_and_type(2, kVarint):
+        header.seq = first.get_uint64();
+        break;
+      case tag_and_type(3, kBytes):
+        decoder_.symbols_.push_back(View(first.get_view()));
+        break;
+      default:
+        first.skip();
+    }
+  }
+  while (fields.next(4, kBytes)) BASALT_TRY(DefineSeries(fields.get_message()));
+  return OkStatus();
+}
+
+Status PushDecoder::Message::Add(pbf_reader fields) {
+  while (fields.next()) {
+    switch (fields.tag_and_type()) {
+      case tag_and_type(5, kBytes):
+        BASALT_TRY(AddSamples(fields.get_message()));
+        break;
+      case tag_and_type(6, kBytes):
+        BASALT_TRY(AddHistogram(fields.get_message()));
+        break;
+      case tag_and_type(7, kBytes):
+        BASALT_TRY(AddExemplar(fields.get_message()));
+        break;
+      case tag_and_type(8, kBytes):
+        BASALT_TRY(AddMetadata(fields.get_message()));
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  return OkStatus();
+}
+
+Result<PushHeader> PushDecoder::Decode(std::string_view message, Timestamp now,
+                                       storage::BatchBuilder& builder, Report& report) {
+  PushHeader header;
+  try {
+    const pbf_reader fields(message.data(), message.size());
+    Message one(*this, ToMs(now + limits_.max_ahead), builder, report);
+    BASALT_TRY(
+        one.Define(fields, header).WithContext("push message " + std::to_string(header.seq)));
+    BASALT_TRY(one.Add(fields).WithContext("push message " + std::to_string(header.seq)));
+  } catch (const protozero::exception& e) {
+    return InvalidArgument("push message " + std::to_string(header.seq) + ": " + e.what());
+  }
+  return header;
+}
+
+}  // namespace basalt::ingest
