@@ -1,0 +1,124 @@
+#include "engine/rpc/push_stream.h"
+
+#include <algorithm>
+#include <span>
+
+namespace basalt::rpc {
+
+PushStream::PushStream(storage::Store& store, const Clock& clock, ingest::WriteService& counts,
+                       const ingest::Limits& limits, TenantId tenant, std::function<void()> changed)
+    : store_(store),
+      clock_(clock),
+      counts_(counts),
+      changed_(std::move(changed)),
+      decoder_(limits),
+      builder_(store.resolver(), tenant),
+      tenant_(tenant) {}
+
+void PushStream::OnMessage(std::string_view message, std::shared_ptr<void> owner) {
+  report_.Reset();
+  builder_.Reset(tenant_);
+  const auto header = decoder_.Decode(message, clock_.Now(), builder_, report_);
+  if (!header.ok()) return Fail(header.status());
+  if (header->is_hello != !greeted_) {
+    return Fail(InvalidArgument(greeted_ ? "push: hello came twice"
+                                         : "push: the first message must carry hello"));
+  }
+  if (header->is_hello) return Hello(header->writer);
+  if (header->seq <= last_seq_) {
+    return Fail(InvalidArgument("push: seq " + std::to_string(header->seq) + " after " +
+                                std::to_string(last_seq_) + "; it must rise"));
+  }
+  last_seq_ = header->seq;
+  counts_.Count("push", report_);
+
+  Pending pending;
+  pending.seq = header->seq;
+  if (!report_.details().empty())
+    pending.rejected = {header->seq, report_.rejected(), report_.details()};
+  std::vector<storage::IngestBatch> batches =
+      builder_.Finish({writer_, writer_ == Hash128{} ? 0 : header->seq});
+  pending.done = batches.empty();
+  {
+    const MutexLock lock(mu_);
+    pending_.push_back(std::move(pending));
+    if (!batches.empty()) ++in_flight_;
+  }
+  if (batches.empty()) return changed_();
+  store_.Append(std::move(batches),
+                [this, owner = std::move(owner), seq = header->seq](
+                    const Result<storage::AppendResult>& result) { Finish(seq, result); });
+}
+
+void PushStream::Hello(std::string_view writer) {
+  if (!writer.empty() && writer.size() != 16) {
+    return Fail(InvalidArgument("hello.writer: " + std::to_string(writer.size()) +
+                                " bytes, it takes 16 or none"));
+  }
+  greeted_ = true;
+  if (!writer.empty())
+    writer_ = LoadHash128(std::as_bytes(std::span<const char, 16>(writer.data(), 16)));
+  const uint64_t last = writer.empty() ? 0 : store_.LastSequence(writer_);
+  {
+    const MutexLock lock(mu_);
+    hello_ready_ = true;
+    hello_seq_ = last;
+  }
+  changed_();
+}
+
+void PushStream::Finish(uint64_t seq, const Result<storage::AppendResult>& result) {
+  {
+    const MutexLock lock(mu_);
+    --in_flight_;
+    if (result.ok()) {
+      const auto at =
+          std::lower_bound(pending_.begin(), pending_.end(), seq,
+                           [](const Pending& pending, uint64_t s) { return pending.seq < s; });
+      at->done = true;
+      at->token = result->token;
+    } else if (failure_.ok()) {
+      failure_ = result.status();
+    }
+  }
+  changed_();
+}
+
+void PushStream::Fail(const Status& status) {
+  {
+    const MutexLock lock(mu_);
+    if (failure_.ok()) failure_ = status;
+  }
+  changed_();
+}
+
+bool PushStream::TakeReply(PushReply& reply) {
+  const MutexLock lock(mu_);
+  reply = {};
+  if (hello_ready_) {
+    hello_ready_ = false;
+    reply.is_hello = true;
+    reply.last_seq = hello_seq_;
+    return true;
+  }
+  while (!pending_.empty() && pending_.front().done) {
+    Pending& front = pending_.front();
+    reply.acked_seq = front.seq;
+    reply.token = std::max(reply.token, front.token);
+    if (!front.rejected.details.empty()) reply.rejections.push_back(std::move(front.rejected));
+    pending_.pop_front();
+  }
+  return reply.acked_seq != 0;
+}
+
+size_t PushStream::in_flight() const {
+  const MutexLock lock(mu_);
+  return in_flight_;
+}
+
+Status PushStream::Failure() const {
+  const MutexLock lock(mu_);
+  return failure_;
+}
+
+}  // namespace basalt::rpc
