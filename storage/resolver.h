@@ -9,12 +9,13 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/base/ids.h"
 #include "engine/base/labels.h"
-#include "engine/base/status.h"
+#include "engine/base/mutex.h"
 #include "storage/ingest_batch.h"
 
 namespace basalt::storage {
@@ -40,7 +41,54 @@ struct SeriesHandle {
   SeriesId id;
 };
 
-class Resolver;
+// Finds a series that exists already, wherever it is kept. Thread-safe; called once a new
+// fingerprint, not once a sample.
+class SeriesFinder {
+ public:
+  virtual ~SeriesFinder() = default;
+  // kUnknownOrdinal if there is none.
+  [[nodiscard]] virtual SeriesOrdinal FindSeries(PartitionId partition,
+                                                 const SeriesId& id) const = 0;
+};
+
+struct ResolverOptions {
+  uint32_t partitions = 8;  // power of two, 1..65536
+  // Fingerprints kept. Past it the table is forgotten and learnt again, which costs every series
+  // one more decoding of its labels; 56 bytes each. Four million are two fingerprints a series for
+  // two protocols and a million series, twice.
+  size_t max_fingerprints = 4u << 20;
+};
+
+// What is known of raw label bytes. Thread-safe. One a store; everything it holds are hints that a
+// batch carries together with the series' id, so forgetting any of it changes no answer.
+class Resolver {
+ public:
+  // `finder` must outlive it.
+  Resolver(const ResolverOptions& options, const SeriesFinder& finder);
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  // Apply has created a series: fingerprints selected for it before become usable.
+  void Learn(PartitionId partition, const SeriesId& id, SeriesOrdinal ordinal);
+
+  [[nodiscard]] uint32_t partitions() const { return partitions_; }
+  [[nodiscard]] size_t fingerprints() const;
+  [[nodiscard]] size_t memory_bytes() const;
+
+ private:
+  friend class BatchBuilder;
+  class Table;
+  [[nodiscard]] std::shared_ptr<Table> table() const;
+  // A table with room: the current one, or an empty one that takes its place.
+  std::shared_ptr<Table> TableWithRoom();
+
+  const uint32_t partitions_;
+  const size_t max_fingerprints_;
+  const SeriesFinder& finder_;
+  mutable Mutex mu_;
+  std::shared_ptr<Table> table_ BASALT_GUARDED_BY(mu_);
+};
 
 // Collects one request and splits it by partition. One thread; cheap to make, meant to be reused by
 // Reset(). Call one of the Select functions, then Add* for the series selected.
