@@ -17,9 +17,10 @@
 
 namespace basalt::storage {
 
-// Samples times (buckets + 1), summed over the row: what decoding may have to hold, 8 bytes each. A
-// row with more is cut by its builder (HistogramsThatFit). 1 Mi cells are 2048 samples of 511
-// buckets; Prometheus' default limit is 160.
+// A sample has a cell for each bucket, span and custom bound, and one more. Decoding may have to
+// hold all cells of a row (8 bytes each), so a row of several samples has at most this many: 2048
+// samples of 511 cells; Prometheus limits histograms to 160 buckets by default. A single sample may
+// have more: it must be storable whatever it is.
 inline constexpr size_t kMaxHistogramCells = size_t{1} << 20;
 
 // How many of the leading points fit in one row: 1..min(size, kMaxSamplesPerRow); 0 only for none.

@@ -6,7 +6,6 @@
 // checked where it is used.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -16,6 +15,7 @@
 
 #include "engine/base/ids.h"
 #include "engine/base/status.h"
+#include "storage/codec/linear_column.h"
 #include "storage/codec/row.h"
 #include "storage/reader.h"
 
@@ -101,25 +101,17 @@ class Superblock {
 
  private:
   friend class RowDecoder;
-  // value(i) = base + i * slope + bits [i * width, (i + 1) * width) of `bits`.
-  struct LinearColumn {
-    int64_t base = 0;
-    int64_t slope = 0;
-    uint8_t width = 0;
-    std::string_view bits;
-    [[nodiscard]] int64_t operator[](size_t i) const;
-  };
   struct RowBody;
 
   [[nodiscard]] Result<RowBody> Body(uint32_t row) const;
 
-  std::string_view bytes_;
-  std::string_view bodies_;        // rows, end to end
-  std::string_view column_bytes_;  // inline time columns, end to end
+  std::string_view bodies_;        // of the rows, end to end
+  std::string_view column_bytes_;  // of the time columns kept here, end to end
   uint32_t row_count_ = 0;
   uint32_t column_count_ = 0;
   int64_t min_ms_ = 0;
   int64_t max_ms_ = 0;
+  // The directory: a value a row, then a value a column.
   LinearColumn row_ordinal_, row_group_, row_column_, row_shape_, row_end_;
   LinearColumn column_samples_, column_first_, column_span_, column_shared_, column_end_;
 };

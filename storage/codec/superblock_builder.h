@@ -28,13 +28,13 @@ struct RowInput {
   GroupId group{0};
   uint32_t time_column = 0;  // from AddColumn, AddSharedColumn or PlaceTimes
   // Bit i % 64 of word i / 64: the row has a sample at time i of the column. Empty: at all of them.
-  std::span<const uint64_t> presence;
-  std::span<const double> values;
+  std::span<const uint64_t> presence = {};
+  std::span<const double> values = {};
   // Their times must be the row's; their start times are kept.
-  std::span<const HistogramPoint> histograms;
-  std::span<const int64_t> start_ms;    // float rows: empty, or parallel to `values`
-  const RowSummary* summary = nullptr;  // float rows only
-  RowOptions options;
+  std::span<const HistogramPoint> histograms = {};
+  std::span<const int64_t> start_ms = {};  // float rows: empty, or parallel to `values`
+  const RowSummary* summary = nullptr;     // float rows only
+  RowOptions options = {};
 };
 
 // How a row's times are expressed.

@@ -1,0 +1,108 @@
+#include "storage/codec/row_summary.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "engine/base/status.h"
+#include "storage/codec/decimal.h"
+
+namespace basalt::storage {
+namespace {
+
+// PromQL's compensated addition (Kahan, with Neumaier's exchange): `carry` collects what rounding
+// takes from `sum`.
+struct CompensatedSum {
+  double sum = 0;
+  double carry = 0;
+  void Add(double value) {
+    const double next = sum + value;
+    if (std::isinf(next)) {
+      carry = 0;
+    } else if (std::fabs(sum) >= std::fabs(value)) {
+      carry += (sum - next) + value;
+    } else {
+      carry += (value - next) + sum;
+    }
+    sum = next;
+  }
+  [[nodiscard]] double Value() const { return std::isinf(sum) ? sum : sum + carry; }
+};
+
+// Tells whether every order of adding gives the same bits: see the header.
+class ExactSum {
+ public:
+  void Add(double value) {
+    if (value == 0) {
+      exact_ &= !std::signbit(value);
+      return;
+    }
+    if (!std::isfinite(value)) {
+      exact_ = false;
+      return;
+    }
+    int exponent = 0;
+    // |value| = mantissa * 2^(exponent - 53), a whole number below 2^53; its lowest bit says what
+    // it is a multiple of.
+    const auto mantissa =
+        static_cast<uint64_t>(std::ldexp(std::frexp(std::fabs(value), &exponent), 53));
+    lowest_ = std::min(lowest_, exponent - 53 + std::countr_zero(mantissa));
+    magnitude_ += std::fabs(value);
+  }
+  [[nodiscard]] bool exact() const {
+    if (!exact_ || lowest_ == kNoBit) return exact_;
+    // The magnitudes' plain sum is itself exact as long as it stays below the limit; once rounded
+    // it is above.
+    return magnitude_ < std::ldexp(1.0, lowest_ + 53);
+  }
+
+ private:
+  static constexpr int kNoBit = std::numeric_limits<int>::max();
+  bool exact_ = true;
+  int lowest_ = kNoBit;
+  double magnitude_ = 0;
+};
+
+}  // namespace
+
+bool IsStaleMarker(double value) { return std::bit_cast<uint64_t>(value) == kStaleMarkerBits; }
+
+RowSummary SummarizeRow(std::span<const int64_t> time_ms, std::span<const double> values,
+                        std::span<const int64_t> start_ms) {
+  BASALT_CHECK(time_ms.size() == values.size() &&
+               (start_ms.empty() || start_ms.size() == values.size()));
+  RowSummary s;
+  CompensatedSum sum;
+  ExactSum exact;
+  size_t last = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double value = values[i];
+    if (IsStaleMarker(value)) {
+      s.has_stale = true;
+      continue;
+    }
+    if (s.count == 0) {
+      s.first_ms = time_ms[i];
+      s.first = s.min = s.max = value;
+    } else {
+      if (value < values[last] || (!start_ms.empty() && start_ms[i] != start_ms[last]))
+        s.has_resets = true;
+      if (value < s.min || std::isnan(s.min)) s.min = value;
+      if (value > s.max || std::isnan(s.max)) s.max = value;
+    }
+    s.has_nan |= std::isnan(value);
+    sum.Add(value);
+    exact.Add(value);
+    ++s.count;
+    last = i;
+  }
+  if (s.count == 0) return s;
+  s.last_ms = time_ms[last];
+  s.last = values[last];
+  s.sum = sum.Value();
+  s.exact_sum = exact.exact();
+  return s;
+}
+
+}  // namespace basalt::storage

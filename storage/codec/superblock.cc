@@ -1,0 +1,302 @@
+#include "storage/codec/superblock.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "engine/base/varint.h"
+#include "storage/codec/bit_pack.h"
+#include "storage/codec/histogram_column.h"
+#include "storage/codec/superblock_format.h"
+#include "storage/codec/time_column.h"
+
+namespace basalt::storage {
+namespace {
+
+template <typename T>
+T LoadAt(std::string_view bytes, size_t offset) {
+  T v{};
+  std::memcpy(&v, bytes.data() + offset, sizeof v);
+  return v;
+}
+
+Status RowLoss(uint32_t row, const char* what) {
+  return DataLoss("superblock: row " + std::to_string(row) + ": " + what);
+}
+
+// Where in `wanted` an ordinal stands, or is missing. Directory and list mostly run side by side,
+// so the search begins where the last one ended and doubles its steps.
+class Gallop {
+ public:
+  explicit Gallop(std::span<const SeriesOrdinal> wanted) : wanted_(wanted) {}
+  // The index, or the size of the list.
+  size_t Find(SeriesOrdinal ordinal) {
+    const size_t n = wanted_.size();
+    size_t low = at_;
+    size_t high = at_;
+    size_t step = 1;
+    if (at_ < n && wanted_[at_] < ordinal) {
+      while (high < n && wanted_[high] < ordinal) low = high + 1, high += step, step *= 2;
+      high = std::min(high, n);
+    } else {
+      while (low > 0 && !(wanted_[low - 1] < ordinal))
+        high = low - 1, low -= std::min(low, step), step *= 2;
+    }
+    at_ = static_cast<size_t>(std::lower_bound(wanted_.begin() + static_cast<ptrdiff_t>(low),
+                                               wanted_.begin() + static_cast<ptrdiff_t>(high),
+                                               ordinal) -
+                              wanted_.begin());
+    return at_ < n && wanted_[at_] == ordinal ? at_ : n;
+  }
+
+ private:
+  std::span<const SeriesOrdinal> wanted_;
+  size_t at_ = 0;
+};
+
+}  // namespace
+
+// A row's bytes, taken apart.
+struct Superblock::RowBody {
+  RowInfo info;
+  Presence presence;  // only with info.has_presence
+  std::string_view starts;
+  std::string_view summary;
+  std::string_view values;  // or a distance, if `duplicate`
+  bool duplicate = false;
+};
+
+Result<Superblock> Superblock::Open(std::string_view bytes) {
+  if (bytes.size() < kSuperblockHeaderBytes || bytes.size() > kMaxSuperblockBytes) {
+    return DataLoss("superblock: " + std::to_string(bytes.size()) + " bytes are not possible");
+  }
+  if (std::memcmp(bytes.data(), kSuperblockMagic, sizeof kSuperblockMagic) != 0) {
+    return DataLoss("superblock: the magic does not fit");
+  }
+  if (LoadAt<uint32_t>(bytes, kSizeOffset) != bytes.size())
+    return DataLoss("superblock: the length does not fit");
+  if (LoadAt<uint32_t>(bytes, kChecksumOffset) != SuperblockChecksum(bytes)) {
+    return DataLoss("superblock: the checksum does not fit");
+  }
+  // Header and checksum are the same in every version, so a flipped version is damage and not the
+  // future.
+  const auto version = static_cast<uint8_t>(bytes[kVersionOffset]);
+  if (version != kSuperblockVersion) {
+    return Unimplemented("superblock: version " + std::to_string(version) +
+                         " is unknown to this program");
+  }
+  // From here on a misfit is a bug of ours, or somebody's work; it is still no reason to read
+  // outside.
+  Superblock b;
+  b.row_count_ = LoadAt<uint16_t>(bytes, kRowsOffset);
+  b.column_count_ = LoadAt<uint16_t>(bytes, kColumnsOffset);
+  b.min_ms_ = LoadAt<int64_t>(bytes, kFirstOffset);
+  b.max_ms_ = LoadAt<int64_t>(bytes, kLastOffset);
+  if (b.row_count_ > kMaxRowsPerSuperblock || b.column_count_ > kMaxColumnsPerSuperblock) {
+    return DataLoss("superblock: too many rows or columns");
+  }
+  const std::array<LinearColumn*, 10> directory = {
+      &b.row_ordinal_,    &b.row_group_,    &b.row_column_,  &b.row_shape_,     &b.row_end_,
+      &b.column_samples_, &b.column_first_, &b.column_span_, &b.column_shared_, &b.column_end_};
+  const auto count_of = [&](size_t i) { return i < 5 ? b.row_count_ : b.column_count_; };
+  VarintReader head(bytes.substr(kSuperblockHeaderBytes));
+  uint64_t column_bytes = 0;
+  bool fits = true;
+  for (size_t i = 0; i < directory.size() && fits; ++i)
+    fits = ReadLinear(head, count_of(i), *directory[i]);
+  fits = fits && head.Read(column_bytes);
+  std::string_view rest;
+  fits = fits && head.ReadBytes(head.remaining(), rest);
+  size_t at = 0;
+  for (size_t i = 0; i < directory.size() && fits; ++i)
+    fits = PlaceLinear(rest, count_of(i), at, *directory[i]);
+  if (!fits || column_bytes > rest.size() - at - kLinearPaddingBytes) {
+    return DataLoss("superblock: the directory does not fit");
+  }
+  rest.remove_prefix(at + kLinearPaddingBytes);
+  b.column_bytes_ = rest.substr(0, column_bytes);
+  b.bodies_ = rest.substr(column_bytes);
+  return b;
+}
+
+SeriesOrdinal Superblock::ordinal(uint32_t row) const {
+  BASALT_CHECK(row < row_count_, "superblock: row out of range");
+  return SeriesOrdinal{static_cast<uint32_t>(row_ordinal_[row])};
+}
+
+Result<TimeColumnInfo> Superblock::column(uint32_t column) const {
+  BASALT_CHECK(column < column_count_, "superblock: column out of range");
+  const int64_t samples = column_samples_[column];
+  const int64_t span = column_span_[column];
+  const int64_t shared = column_shared_[column];
+  TimeColumnInfo info;
+  info.first_ms = column_first_[column];
+  if (samples < 1 || samples > static_cast<int64_t>(kMaxSamplesPerRow) || shared < 0 ||
+      shared > int64_t{UINT32_MAX} + 1 || span < samples - 1 ||
+      __builtin_add_overflow(info.first_ms, span, &info.last_ms)) {
+    return DataLoss("superblock: time column " + std::to_string(column) + " is not possible");
+  }
+  info.samples = static_cast<uint32_t>(samples);
+  if (shared > 0) info.shared = static_cast<uint32_t>(shared - 1);
+  return info;
+}
+
+Result<Superblock::RowBody> Superblock::Body(uint32_t row) const {
+  BASALT_CHECK(row < row_count_, "superblock: row out of range");
+  const int64_t begin = row == 0 ? 0 : row_end_[row - 1];
+  const int64_t end = row_end_[row];
+  const int64_t column_index = row_column_[row];
+  const int64_t shape = row_shape_[row];
+  if (begin < 0 || end < begin || static_cast<uint64_t>(end) > bodies_.size())
+    return RowLoss(row, "its end does not fit");
+  if (column_index < 0 || column_index >= column_count_)
+    return RowLoss(row, "it has no time column");
+  if (shape < 0 || shape > kShapeAll) return RowLoss(row, "its shape is unknown");
+  BASALT_TRY_ASSIGN(const TimeColumnInfo times, column(static_cast<uint32_t>(column_index)));
+
+  RowBody body;
+  body.duplicate = (shape & kShapeDuplicate) != 0;
+  RowInfo& info = body.info;
+  info.ordinal = SeriesOrdinal{static_cast<uint32_t>(row_ordinal_[row])};
+  info.group = GroupId{static_cast<uint32_t>(row_group_[row])};
+  info.kind = (shape & kShapeHistogram) != 0 ? RowKind::kHistogram : RowKind::kFloat;
+  info.time_column = static_cast<uint32_t>(column_index);
+  info.samples = times.samples;
+  info.min_ms = times.first_ms;
+  info.max_ms = times.last_ms;
+  info.has_presence = (shape & kShapePresence) != 0;
+  info.has_starts = (shape & kShapeStarts) != 0;
+  info.has_summary = (shape & kShapeSummary) != 0;
+
+  VarintReader in(bodies_.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+  if (info.has_presence) {
+    if (!ReadPresence(in, times.samples, body.presence))
+      return RowLoss(row, "its presence does not fit");
+    info.samples = static_cast<uint32_t>(body.presence.samples);
+  }
+  if (info.has_starts && !in.ReadString(body.starts))
+    return RowLoss(row, "its start times are cut off");
+  if (info.has_summary && !in.ReadString(body.summary))
+    return RowLoss(row, "its summary is cut off");
+  if (!in.ReadBytes(in.remaining(), body.values)) return RowLoss(row, "its values are cut off");
+  return body;
+}
+
+Result<RowInfo> Superblock::row(uint32_t row) const {
+  BASALT_TRY_ASSIGN(const RowBody body, Body(row));
+  return body.info;
+}
+
+void Superblock::FindRows(std::span<const SeriesOrdinal> wanted, std::vector<RowMatch>& out) const {
+  Gallop gallop(wanted);
+  for (uint32_t row = 0; row < row_count_; ++row) {
+    const size_t at = gallop.Find(SeriesOrdinal{static_cast<uint32_t>(row_ordinal_[row])});
+    if (at < wanted.size()) out.push_back({row, static_cast<uint32_t>(at)});
+  }
+}
+
+Status Superblock::DecodeTimeColumn(uint32_t index, std::span<int64_t> out) const {
+  BASALT_TRY_ASSIGN(const TimeColumnInfo info, column(index));
+  if (info.shared)
+    return FailedPrecondition("superblock: time column " + std::to_string(index) +
+                              " is kept by its run");
+  if (out.size() != info.samples)
+    return InvalidArgument("superblock: the buffer is not of the time column's size");
+  const int64_t begin = index == 0 ? 0 : column_end_[index - 1];
+  const int64_t end = column_end_[index];
+  if (begin < 0 || end < begin || static_cast<uint64_t>(end) > column_bytes_.size()) {
+    return DataLoss("superblock: time column " + std::to_string(index) + ": its end does not fit");
+  }
+  BASALT_TRY(DecodeTimes(
+      column_bytes_.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), out));
+  if (out.front() != info.first_ms || out.back() != info.last_ms) {
+    return DataLoss("superblock: time column " + std::to_string(index) +
+                    " differs from the directory");
+  }
+  return OkStatus();
+}
+
+Status Superblock::SelectTimes(uint32_t row, std::span<const int64_t> column_times,
+                               std::span<int64_t> out) const {
+  BASALT_TRY_ASSIGN(const RowBody body, Body(row));
+  BASALT_TRY_ASSIGN(const TimeColumnInfo times, column(body.info.time_column));
+  if (column_times.size() != times.samples)
+    return InvalidArgument("superblock: the times are of another column");
+  if (out.size() != body.info.samples)
+    return InvalidArgument("superblock: the buffer is not of the row's size");
+  if (!body.info.has_presence) {
+    std::copy(column_times.begin(), column_times.end(), out.begin());
+    return OkStatus();
+  }
+  size_t next = 0;
+  body.presence.ForEach([&](size_t i) { out[next++] = column_times[i]; });
+  return OkStatus();
+}
+
+Status Superblock::DecodeStarts(uint32_t row, std::span<int64_t> out) const {
+  BASALT_TRY_ASSIGN(const RowBody body, Body(row));
+  if (!body.info.has_starts)
+    return NotFound("superblock: row " + std::to_string(row) + " has no start times");
+  if (out.size() != body.info.samples)
+    return InvalidArgument("superblock: the buffer is not of the row's size");
+  return storage::DecodeStarts(body.starts, out);
+}
+
+Result<std::optional<RowSummary>> Superblock::Summary(uint32_t row) const {
+  BASALT_TRY_ASSIGN(const RowBody body, Body(row));
+  if (!body.info.has_summary) return std::optional<RowSummary>();
+  BASALT_TRY_ASSIGN(RowSummary summary, ReadSummary(body.summary, body.info.samples,
+                                                    body.info.min_ms, body.info.max_ms));
+  return std::optional<RowSummary>(summary);
+}
+
+void RowDecoder::Reset(const Superblock& block) { block_ = block; }
+
+Status RowDecoder::Values(uint32_t row, std::span<double> out) {
+  BASALT_CHECK(block_.has_value(), "row decoder: no superblock");
+  BASALT_TRY_ASSIGN(const Superblock::RowBody body, block_->Body(row));
+  if (body.info.kind != RowKind::kFloat)
+    return FailedPrecondition("superblock: row holds histograms");
+  if (out.size() != body.info.samples)
+    return InvalidArgument("superblock: the buffer is not of the row's size");
+  std::string_view values = body.values;
+  if (body.duplicate) {
+    VarintReader in(body.values);
+    uint64_t distance = 0;
+    if (!in.Read(distance) || !in.done() || distance == 0 || distance > row) {
+      return RowLoss(row, "it repeats no row");
+    }
+    BASALT_TRY_ASSIGN(const Superblock::RowBody original,
+                      block_->Body(row - static_cast<uint32_t>(distance)));
+    if (original.duplicate || original.info.kind != RowKind::kFloat ||
+        original.info.samples != body.info.samples) {
+      return RowLoss(row, "it repeats a row of another shape");
+    }
+    values = original.values;
+  }
+  return DecodeRow(values, out);
+}
+
+Status RowDecoder::Histograms(uint32_t row, std::span<const int64_t> column_times,
+                              std::vector<HistogramPoint>& out) {
+  BASALT_CHECK(block_.has_value(), "row decoder: no superblock");
+  BASALT_TRY_ASSIGN(const Superblock::RowBody body, block_->Body(row));
+  if (body.info.kind != RowKind::kHistogram || body.duplicate) {
+    return body.duplicate ? RowLoss(row, "histograms are never repeated")
+                          : FailedPrecondition("superblock: row holds floats");
+  }
+  const size_t samples = body.info.samples;
+  std::array<int64_t, kMaxSamplesPerRow> buffer;
+  const auto column = std::span(buffer).first(samples);
+  BASALT_TRY(block_->SelectTimes(row, column_times, column));
+  out.resize(samples);
+  BASALT_TRY(DecodeHistograms(body.values, out));
+  for (size_t i = 0; i < samples; ++i) out[i].time_ms = column[i];
+  if (body.info.has_starts) BASALT_TRY(DecodeStarts(body.starts, column));
+  for (size_t i = 0; i < samples; ++i)
+    out[i].start_ms = body.info.has_starts ? column[i] : kNoStartMs;
+  return OkStatus();
+}
+
+}  // namespace basalt::storage

@@ -1,0 +1,124 @@
+#include "storage/codec/row_summary.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "tests/support/sample_shapes.h"
+
+namespace basalt::storage {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInf = std::numeric_limits<double>::infinity();
+const double kStale = std::bit_cast<double>(kStaleMarkerBits);
+
+RowSummary Summarize(const std::vector<double>& values, const std::vector<int64_t>& starts = {}) {
+  std::vector<int64_t> times(values.size());
+  for (size_t i = 0; i < times.size(); ++i) times[i] = 1000 * static_cast<int64_t>(i + 1);
+  return SummarizeRow(times, values, starts);
+}
+
+TEST(RowSummary, SumsUpAnOrdinaryRow) {
+  const RowSummary s = Summarize({3, 1, 2});
+  EXPECT_EQ(s.first_ms, 1000);
+  EXPECT_EQ(s.last_ms, 3000);
+  EXPECT_EQ(s.count, 3U);
+  EXPECT_EQ(s.first, 3);
+  EXPECT_EQ(s.last, 2);
+  EXPECT_EQ(s.min, 1);
+  EXPECT_EQ(s.max, 3);
+  EXPECT_EQ(s.sum, 6);
+  EXPECT_TRUE(s.exact_sum);
+  EXPECT_TRUE(s.has_resets);
+  EXPECT_FALSE(s.has_nan || s.has_stale);
+}
+
+TEST(RowSummary, LeavesStaleMarkersOut) {
+  const RowSummary s = Summarize({kStale, 5, kStale, 4, kStale});
+  EXPECT_EQ(s.first_ms, 2000);
+  EXPECT_EQ(s.last_ms, 4000);
+  EXPECT_EQ(s.count, 2U);
+  EXPECT_EQ(s.sum, 9);
+  EXPECT_TRUE(s.has_stale);
+  EXPECT_TRUE(s.has_resets) << "4 is below the 5 before the marker";
+  EXPECT_FALSE(s.has_nan);
+  const RowSummary none = Summarize({kStale, kStale});
+  EXPECT_EQ(none.count, 0U);
+  EXPECT_TRUE(none.has_stale);
+  EXPECT_FALSE(none.exact_sum);
+}
+
+TEST(RowSummary, TreatsNanAsPromqlDoes) {
+  const RowSummary s = Summarize({kNan, 2, kNan, 1});
+  EXPECT_EQ(s.min, 1);
+  EXPECT_EQ(s.max, 2);
+  EXPECT_TRUE(std::isnan(s.first) && std::isnan(s.sum));
+  EXPECT_TRUE(s.has_nan);
+  EXPECT_FALSE(s.has_resets) << "no value is below a NaN";
+  EXPECT_FALSE(s.exact_sum);
+  EXPECT_TRUE(std::isnan(Summarize({kNan, kNan}).min));
+}
+
+TEST(RowSummary, AddsAsSumOverTimeDoes) {
+  EXPECT_EQ(Summarize({1, 1e100, 1, -1e100}).sum, 2) << "compensated";
+  EXPECT_EQ(Summarize({kInf, 1}).sum, kInf);
+  EXPECT_TRUE(std::isnan(Summarize({kInf, -kInf}).sum));
+  EXPECT_EQ(Summarize({1.7e308, 1.7e308}).sum, kInf);
+}
+
+TEST(RowSummary, KeepsTheEarlierOfEqualExtremes) {
+  EXPECT_FALSE(std::signbit(Summarize({0.0, -0.0}).min));
+  EXPECT_TRUE(std::signbit(Summarize({-0.0, 0.0}).max));
+}
+
+TEST(RowSummary, AChangedStartIsAReset) {
+  EXPECT_FALSE(Summarize({1, 2, 3}, {500, 500, 500}).has_resets);
+  EXPECT_TRUE(Summarize({1, 2, 3}, {500, 500, 2500}).has_resets);
+}
+
+struct ExactCase {
+  const char* name;
+  std::vector<double> values;
+  bool exact;
+};
+class ExactSum : public ::testing::TestWithParam<ExactCase> {};
+TEST_P(ExactSum, IsClaimedOnlyWhereEveryOrderAgrees) {
+  EXPECT_EQ(Summarize(GetParam().values).exact_sum, GetParam().exact);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Table, ExactSum,
+    ::testing::Values(ExactCase{"integers", {1, 2, 3}, true}, ExactCase{"zeros", {0, 0}, true},
+                      ExactCase{"negative_zero", {0, -0.0}, false},
+                      ExactCase{"eighths", {0.125, 7.5, -3}, true},
+                      ExactCase{"tenths", {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7}, false},
+                      ExactCase{"just_below", {0x1p53 - 2, 1}, true},
+                      ExactCase{"just_too_large", {0x1p53 - 1, 1}, false},
+                      ExactCase{"signs_do_not_help", {0x1p53, -0x1p53, 1}, false},
+                      ExactCase{"large_multiples", {0x1p60, 0x1p61}, true},
+                      ExactCase{"denormals", {0x1p-1074, 0x1p-1073}, true},
+                      ExactCase{"infinite", {kInf}, false}),
+    [](const auto& param) { return std::string(param.param.name); });
+
+RC_GTEST_PROP(RowSummary, AnExactSumHasOneAnswerInAnyOrder, ()) {
+  const auto shape =
+      static_cast<testing::Shape>(*rc::gen::inRange<size_t>(0, testing::kShapeCount));
+  const auto seed = *rc::gen::arbitrary<uint64_t>();
+  auto values = testing::MakeValues(shape, *rc::gen::inRange<size_t>(1, 300), seed);
+  const RowSummary s = Summarize(values);
+  if (!s.exact_sum) return;
+  std::erase_if(values, IsStaleMarker);
+  std::shuffle(values.begin(), values.end(), std::mt19937_64(seed));
+  const double sum = std::accumulate(values.begin(), values.end(), 0.0);
+  RC_ASSERT(std::bit_cast<uint64_t>(sum) == std::bit_cast<uint64_t>(s.sum));
+}
+
+}  // namespace
+}  // namespace basalt::storage
