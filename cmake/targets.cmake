@@ -60,6 +60,13 @@ function(basalt_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+  if("concurrent" IN_LIST arg_LABELS)
+    # What the thread sanitizer's run builds: these and nothing else.
+    if(NOT TARGET concurrent_tests)
+      add_custom_target(concurrent_tests)
+    endif()
+    add_dependencies(concurrent_tests ${name})
+  endif()
 endfunction()
 
 # basalt_fuzzer(<name> SOURCES ... LIBS ...): libFuzzer when BASALT_FUZZ is on; otherwise the same code runs over its

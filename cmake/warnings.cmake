@@ -7,6 +7,7 @@ target_compile_options(basalt_warnings INTERFACE
   # Floating point stays as written: answers are compared bit for bit (DESIGN decision 9).
   -ffp-contract=off
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict;-Wno-maybe-uninitialized>  # g++ 12 -O2/-O3 print both falsely on std::string and variants
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>  # libstdc++ 12's own stable_sort uses what it deprecates
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-Wthread-safety-negative;-Wno-thread-safety-negative>)
 # x86-64-v2 is the floor (every server since 2009); kernels that want AVX2 are built apart and chosen at run time.
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")

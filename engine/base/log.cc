@@ -106,6 +106,8 @@ Field::Field(std::string_view key, double value) : key_(key) {
   quoted_ = text_.find_first_of("in") != std::string::npos;
 }
 
+std::string_view LevelName(Level level) { return kLevelNames[static_cast<size_t>(level)]; }
+
 Result<Level> ParseLevel(std::string_view text) {
   return ParseName<Level>("log level", text, kLevelNames);
 }

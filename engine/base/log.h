@@ -20,6 +20,7 @@ enum class Level : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class Format : uint8_t { kLogfmt, kJson };
 
 // "debug", "info", "warn", "error"; "logfmt", "json". kInvalidArgument with the names there are.
+std::string_view LevelName(Level level);
 Result<Level> ParseLevel(std::string_view text);
 Result<Format> ParseFormat(std::string_view text);
 

@@ -6,11 +6,16 @@
 // index is in memory; what is new since the last commit is handed to storage/parts as keys and
 // values (persist.h) and read back by Load.
 //
-// *Series order* (DESIGN decision 10): (tenant, metric, group, remaining labels, le). `metric` is
-// the dictionary number of the metric's name, `group` the number of the placement key, both given
-// at the first Insert that brings them; remaining labels compare as lists of (name, value) bytes
-// without __name__ and le; le compares as a number, -Inf < ... < +Inf < not a number (by bytes),
-// absent first. Equal only for the same series. None of it ever changes.
+// *Series order* (DESIGN decision 10): (tenant, metric, group, own labels, le).
+// - metric: the dictionary number of the metric's name. Numbers are given to strings as Insert
+// meets
+//   them, label by label in the order of the names, name before value; 1 stands for no name.
+// - group: the number of the placement key (storage/resolver.h), given when it is first met, and a
+//   new one for the same key once kMaxSeriesPerGroup series have it.
+// - own labels: those that are neither the name, nor in the placement key, nor le; as lists of
+//   (name, value) compared by bytes, a shorter list before its continuations.
+// - le: absent first, then numbers by value, then what is no number by bytes.
+// All of it is decided by the calls so far, is the same after Load, and never changes for a series.
 #pragma once
 
 #include <cstddef>

@@ -1,0 +1,108 @@
+// engine/admin/config.h -- everything that can be set, from defaults, a YAML file and flags; flags
+// win.
+//
+// The file's keys are listed, with their meaning and defaults, by `basalt serve --help-config`
+// (ConfigHelp). An unknown key, a wrong type or a value out of range is an error with file and
+// line; nothing is ignored.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/base/log.h"
+#include "engine/base/status.h"
+#include "engine/base/time.h"
+#include "engine/ingest/limits.h"
+#include "storage/store.h"
+
+namespace basalt::admin {
+
+struct HttpConfig {
+  std::string listen = "127.0.0.1:7480";
+  std::string path_prefix;
+  std::string cors_origin = "*";
+  size_t max_connections = 4096;
+};
+
+struct GrpcConfig {
+  bool enabled = true;
+  std::string listen = "127.0.0.1:7481";
+};
+
+struct StorageConfig {
+  std::string directory = "./data";
+  uint32_t partitions = 8;
+  storage::SyncMode sync = storage::SyncMode::kAlways;
+  Duration sync_interval{1000};
+  Duration retention{0};  // 0: unlimited
+  size_t head_memory_bytes = 512u << 20;
+  size_t cache_memory_bytes = 512u << 20;
+  size_t log_bytes = 1u << 30;
+};
+
+struct QueryConfig {
+  Duration timeout = std::chrono::minutes(2);
+  Duration lookback = std::chrono::minutes(5);
+  uint64_t max_samples = 50'000'000;
+  uint32_t max_concurrent = 16;
+};
+
+struct AlertingConfig {
+  std::vector<std::string> slo_paths;
+  std::vector<std::string> alertmanagers;  // base URLs
+  std::vector<std::pair<std::string, std::string>> external_labels;
+  std::string external_url;  // links in alerts; empty: http://<http.listen>
+};
+
+struct SelfConfig {
+  Duration interval = std::chrono::seconds(15);  // of storing Basalt's own metrics; 0 turns it off
+  bool slo = true;                               // the SLO on itself
+};
+
+struct LogConfig {
+  log::Level level = log::Level::kInfo;
+  log::Format format = log::Format::kLogfmt;
+};
+
+struct Config {
+  HttpConfig http;
+  GrpcConfig grpc;
+  StorageConfig storage;
+  QueryConfig query;
+  ingest::Limits ingest;
+  AlertingConfig alerting;
+  SelfConfig self;
+  LogConfig log;
+};
+
+// Overlays `config` with the YAML of `text`. kInvalidArgument: "<name>:<line>: <key>: what is
+// wrong". `config` is then unchanged.
+Status ApplyYaml(std::string_view text, std::string_view name, Config& config);
+// The same from a file; kNotFound or kUnavailable if it cannot be read.
+Status ApplyYamlFile(const std::string& path, Config& config);
+
+// Bounds that hold whatever the source: partitions a power of two, budgets not absurd.
+// kInvalidArgument naming the key.
+Status ValidateConfig(const Config& config);
+
+// What a reload may change is applied at once; for the rest, the keys that need a restart.
+std::vector<std::string> KeysThatNeedRestart(const Config& running, const Config& wanted);
+
+// Key, value as YAML would have it: for /api/v1/status/config and --help-config.
+struct ConfigEntry {
+  std::string key;  // "storage.retention"
+  std::string value;
+  std::string help;
+  bool reloadable = false;
+};
+std::vector<ConfigEntry> DescribeConfig(const Config& config);
+
+// "512MiB", "1GiB", "1000": bytes. kInvalidArgument with the forms there are.
+Result<size_t> ParseBytes(std::string_view text);
+std::string FormatBytes(size_t bytes);
+
+}  // namespace basalt::admin

@@ -1,0 +1,172 @@
+#include "engine/slo/history.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+namespace basalt::slo {
+namespace {
+
+using storage::MatchType;
+using storage::SeriesColumns;
+using storage::TimeRange;
+
+// Samples this long before a stretch mostly give the state at its beginning; if they are fewer than
+// kWarmSamples, the whole of kMaxGapMs is read.
+constexpr int64_t kWarmMs = 15 * 60'000;
+constexpr size_t kWarmSamples = 4;
+
+template <typename F>
+Status ReadOne(const storage::Selection& selection, size_t i, TimeRange range, F&& use) {
+  storage::ReadOptions options;
+  options.range = range;
+  const auto cursor = selection.Read(i, i + 1, options);
+  SeriesColumns columns;
+  while (true) {
+    BASALT_TRY_ASSIGN(const bool more, cursor->Next(columns));
+    if (!more) return OkStatus();
+    use(columns);
+  }
+}
+
+size_t CountUpTo(const SeriesColumns& columns, int64_t time_ms) {
+  const auto end = std::upper_bound(columns.time_ms.begin(), columns.time_ms.end(), time_ms);
+  return static_cast<size_t>(end - columns.time_ms.begin());
+}
+
+}  // namespace
+
+std::vector<std::string> GroupValues(const Definition& definition, const Labels& labels) {
+  std::vector<std::string> values;
+  values.reserve(definition.sli.group_by.size());
+  for (const std::string& name : definition.sli.group_by) values.emplace_back(labels.Get(name));
+  return values;
+}
+
+Status History::ForEachLeaf(
+    const Definition& definition, SloIndex slo, const std::vector<std::string>* group,
+    TimeRange range,
+    const std::function<Status(const StoredLeaf&, const storage::Selection&, size_t)>& visit) {
+  const std::vector<storage::MatcherSet> selectors = index_.StorageSelectors(slo);
+  for (uint32_t p = 0; p < snapshot_->partition_count(); ++p) {
+    const PartitionId partition{static_cast<uint16_t>(p)};
+    std::unordered_set<uint32_t> seen;  // terms overlap: errors are part of the total
+    for (storage::MatcherSet matchers : selectors) {
+      if (group != nullptr) {
+        for (size_t i = 0; i < group->size(); ++i) {
+          matchers.push_back({MatchType::kEqual, definition.sli.group_by[i], (*group)[i]});
+        }
+      }
+      BASALT_TRY_ASSIGN(const auto selection, snapshot_->Select(definition.tenant, partition,
+                                                                matchers, range, kMaxLeavesPerSlo));
+      for (size_t i = 0; i < selection->size(); ++i) {
+        if (!seen.insert(static_cast<uint32_t>(selection->ordinal(i))).second) continue;
+        const StoredLeaf leaf{partition, selection->ordinal(i), definition.tenant,
+                              selection->labels(i)};
+        BASALT_TRY(visit(leaf, *selection, i));
+      }
+    }
+  }
+  return OkStatus();
+}
+
+Result<LeafHistory> History::Count(const StoredLeaf& leaf, const storage::Selection& selection,
+                                   size_t in_selection, int64_t from_ms, int64_t to_ms) {
+  std::vector<LeafSample> samples;
+  size_t before = 0;
+  const auto read = [&](int64_t begin_ms) {
+    samples.clear();
+    before = 0;
+    return ReadOne(selection, in_selection, {begin_ms, to_ms}, [&](const SeriesColumns& columns) {
+      before += CountUpTo(columns, from_ms);
+      for (size_t i = 0; i < columns.time_ms.size(); ++i) {
+        const int64_t start = columns.start_ms.empty() ? storage::kNoStartMs : columns.start_ms[i];
+        samples.push_back({columns.time_ms[i], columns.values[i], start});
+      }
+    });
+  };
+  BASALT_TRY(read(from_ms - kWarmMs));
+  if (before < kWarmSamples) BASALT_TRY(read(from_ms - kMaxGapMs - kWarmMs));
+
+  LeafHistory out;
+  for (const LeafSample& sample : samples) {
+    const bool marker = IsStaleMarker(sample.value);
+    if (!marker && !IsCountable(sample.value)) continue;
+    bool born = false;
+    if (!marker && IsFirst(out.state, sample.time_ms) && sample.time_ms > from_ms) {
+      BASALT_TRY_ASSIGN(born, HasEvidence(leaf, sample.time_ms));
+      if (!born) out.unevidenced_ms = sample.time_ms;
+    }
+    const Booking booking = Advance(out.state, sample, born);
+    if (marker) continue;
+    out.last_amount_ms = sample.time_ms;
+    out.last_amount = booking.amount;
+    if (sample.time_ms > from_ms && booking.amount != 0) out.bookings.push_back(booking);
+  }
+  return out;
+}
+
+Result<LeafHistory> History::Count(const StoredLeaf& leaf, int64_t from_ms, int64_t to_ms) {
+  storage::MatcherSet matchers;
+  for (const Label& label : leaf.labels) {
+    matchers.push_back({MatchType::kEqual, label.name, label.value});
+  }
+  const TimeRange range{from_ms - kMaxGapMs - kWarmMs, to_ms};
+  BASALT_TRY_ASSIGN(const auto selection, snapshot_->Select(leaf.tenant, leaf.partition, matchers,
+                                                            range, kMaxLeavesPerSlo));
+  for (size_t i = 0; i < selection->size(); ++i) {
+    if (selection->ordinal(i) == leaf.ordinal) return Count(leaf, *selection, i, from_ms, to_ms);
+  }
+  return LeafHistory();
+}
+
+Result<TimeRange> History::Reach(const StoredLeaf& leaf, int64_t time_ms) {
+  constexpr size_t kAfter = 3;
+  TimeRange reach{time_ms, time_ms};
+  storage::MatcherSet matchers;
+  for (const Label& label : leaf.labels) {
+    matchers.push_back({MatchType::kEqual, label.name, label.value});
+  }
+  const TimeRange around{time_ms - kMaxGapMs, time_ms + kMaxGapMs};
+  BASALT_TRY_ASSIGN(const auto selection, snapshot_->Select(leaf.tenant, leaf.partition, matchers,
+                                                            around, kMaxLeavesPerSlo));
+  for (size_t i = 0; i < selection->size(); ++i) {
+    if (selection->ordinal(i) != leaf.ordinal) continue;
+    size_t after = 0;
+    BASALT_TRY(ReadOne(*selection, i, around, [&](const SeriesColumns& columns) {
+      for (const int64_t t : columns.time_ms) {
+        if (t < time_ms) reach.min_ms = t;
+        if (t > time_ms && after++ < kAfter) reach.max_ms = t;
+      }
+    }));
+  }
+  return reach;
+}
+
+Result<bool> History::HasEvidence(const StoredLeaf& leaf, int64_t time_ms) {
+  const std::string_view job = leaf.labels.Get("job");
+  const std::string_view instance = leaf.labels.Get("instance");
+  if (job.empty() || instance.empty()) return false;
+  const TimeRange range{time_ms - kMinGapMs, time_ms - 1};
+  for (const std::string& name : index_.metric_names()) {
+    const storage::MatcherSet matchers = {{MatchType::kEqual, std::string(kMetricName), name},
+                                          {MatchType::kEqual, "job", std::string(job)},
+                                          {MatchType::kEqual, "instance", std::string(instance)}};
+    BASALT_TRY_ASSIGN(const auto selection, snapshot_->Select(leaf.tenant, leaf.partition, matchers,
+                                                              range, kMaxLeavesPerSlo));
+    bool found = false;
+    for (size_t i = 0; i < selection->size() && !found; ++i) {
+      // Only what an SLO counts is evidence, as in the taps; `up` always is.
+      const Labels labels = selection->labels(i);
+      if (!TapIndex::IsPresence(labels) && index_.Match(leaf.tenant, labels).empty()) continue;
+      BASALT_TRY(ReadOne(*selection, i, range, [&](const SeriesColumns& columns) {
+        found |= std::any_of(columns.values.begin(), columns.values.end(),
+                             [](double value) { return !IsStaleMarker(value); });
+      }));
+    }
+    if (found) return true;
+  }
+  return false;
+}
+
+}  // namespace basalt::slo

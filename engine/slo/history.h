@@ -1,0 +1,78 @@
+// engine/slo/history.h -- counted events read back from stored samples: for new leaves, for edges
+// of windows that slots cannot decide, and for corrections after late samples and deletes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/labels.h"
+#include "engine/base/status.h"
+#include "engine/slo/leaf_counter.h"
+#include "engine/slo/tap_index.h"
+#include "storage/reader.h"
+
+namespace basalt::slo {
+
+// One leaf as storage has it.
+struct StoredLeaf {
+  PartitionId partition{0};
+  SeriesOrdinal ordinal{};
+  TenantId tenant{};
+  Labels labels;
+};
+
+// What ran over a stretch of one leaf's samples.
+struct LeafHistory {
+  std::vector<Booking> bookings;  // those with an amount, in time order
+  LeafState state;                // after the last sample read
+  int64_t last_amount_ms = 0;     // the last sample's time, and its amount: what may come next
+  Amount last_amount = 0;
+  std::optional<int64_t> unevidenced_ms;  // a first sample in the stretch that lacked evidence
+};
+
+// Series that one SLO may match, at most: a definition that selects more is refused when it is
+// read.
+inline constexpr size_t kMaxLeavesPerSlo = 2'000'000;
+
+// Reads one snapshot. One thread.
+class History {
+ public:
+  // Borrows `index`.
+  History(const TapIndex& index, std::shared_ptr<const storage::Snapshot> snapshot)
+      : index_(index), snapshot_(std::move(snapshot)) {}
+
+  // All leaves of an SLO that may have samples in `range`, each once, in series order. `group`, if
+  // given, restricts to those values of group_by.
+  Status ForEachLeaf(const Definition& definition, SloIndex slo,
+                     const std::vector<std::string>* group, storage::TimeRange range,
+                     const std::function<Status(const StoredLeaf&, const storage::Selection&,
+                                                size_t in_selection)>& visit);
+
+  // Counts a leaf's samples in (from_ms, to_ms], beginning early enough to know the state at
+  // from_ms; bookings of samples at or before from_ms are left out.
+  Result<LeafHistory> Count(const StoredLeaf& leaf, const storage::Selection& selection,
+                            size_t in_selection, int64_t from_ms, int64_t to_ms);
+  // The same for a leaf known by its labels. Storage may not know it (yet): then nothing is
+  // counted.
+  Result<LeafHistory> Count(const StoredLeaf& leaf, int64_t from_ms, int64_t to_ms);
+
+  // The span around `time_ms` in which a change of the leaf's sample there can change bookings:
+  // from the sample before to the third one after.
+  Result<storage::TimeRange> Reach(const StoredLeaf& leaf, int64_t time_ms);
+
+ private:
+  Result<bool> HasEvidence(const StoredLeaf& leaf, int64_t time_ms);
+
+  const TapIndex& index_;
+  const std::shared_ptr<const storage::Snapshot> snapshot_;
+};
+
+// The values of an SLO's group_by labels; empty for an absent one.
+std::vector<std::string> GroupValues(const Definition& definition, const Labels& labels);
+
+}  // namespace basalt::slo

@@ -1,0 +1,86 @@
+#include "engine/slo/leaf_counter.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "engine/slo/fraction.h"
+
+namespace basalt::slo {
+namespace {
+
+// Below this a value times 2^16 fits in 62 bits; counters above it (7 * 10^13) take the slow way.
+constexpr double kFastLimit = 70'368'744'177'664.0;  // 2^46
+// Doubles above 2^53 count in steps above 1, and 2^100 is far beyond any counter.
+constexpr double kSlowLimit = 1.2676506002282294e30;
+
+Int128 ToAmount(double value) {
+  // Rounding each value, not each difference, is what makes the differences add up.
+  if (value < kFastLimit) return static_cast<int64_t>(std::nearbyint(value * kAmountPerEvent));
+  return static_cast<Int128>(std::min(value, kSlowLimit) * kAmountPerEvent);
+}
+
+Amount Difference(double to, double from) {
+  constexpr Int128 kMax = INT64_MAX / 4096;  // room for coefficients
+  return static_cast<Amount>(std::clamp<Int128>(ToAmount(to) - ToAmount(from), 0, kMax));
+}
+
+int64_t GapLimit(const LeafState& state) {
+  int64_t interval = state.interval_ms;
+  // The smaller of two, so that one gap does not make the next one look usual.
+  if (state.previous_interval_ms > 0) interval = std::min(interval, state.previous_interval_ms);
+  return std::max(3 * interval, kMinGapMs);
+}
+
+Booking CountFirst(const LeafSample& sample, bool born) {
+  Booking booking{sample.time_ms, sample.time_ms, 0};
+  if (born) {
+    booking.amount = Difference(sample.value, 0);
+  } else if (sample.start_ms != storage::kNoStartMs && sample.start_ms <= sample.time_ms &&
+             sample.start_ms >= sample.time_ms - kMinGapMs) {
+    booking.amount = Difference(sample.value, 0);
+    booking.from_ms = sample.start_ms;
+  }
+  return booking;
+}
+
+}  // namespace
+
+Amount BookedUpTo(const Booking& booking, int64_t time_ms) {
+  if (time_ms >= booking.to_ms) return booking.amount;
+  if (time_ms <= booking.from_ms) return 0;
+  return static_cast<Amount>(static_cast<Int128>(booking.amount) * (time_ms - booking.from_ms) /
+                             (booking.to_ms - booking.from_ms));
+}
+
+bool IsStaleMarker(double value) {
+  // Prometheus' StaleNaN, one bit pattern among the NaNs.
+  return std::bit_cast<uint64_t>(value) == 0x7ff0000000000002ULL;
+}
+
+bool IsCountable(double value) { return std::isfinite(value) && value >= 0; }
+
+bool IsFirst(const LeafState& state, int64_t time_ms) {
+  return !state.seen || time_ms - state.last_ms > kMaxGapMs;
+}
+
+Booking Advance(LeafState& state, const LeafSample& sample, bool born) {
+  if (IsStaleMarker(sample.value)) {
+    state.ended = true;
+    return {sample.time_ms, sample.time_ms, 0};
+  }
+  if (IsFirst(state, sample.time_ms)) {
+    state = {sample.time_ms, sample.value, 0, 0, true, false};
+    return CountFirst(sample, born);
+  }
+  const bool reset = sample.value < state.last_value ||
+                     (sample.start_ms > state.last_ms && sample.start_ms <= sample.time_ms);
+  const bool gap = state.ended || sample.time_ms - state.last_ms > GapLimit(state);
+  const Booking booking{gap ? state.last_ms : sample.time_ms, sample.time_ms,
+                        Difference(sample.value, reset ? 0 : state.last_value)};
+  state = {sample.time_ms,    sample.value, sample.time_ms - state.last_ms,
+           state.interval_ms, true,         false};
+  return booking;
+}
+
+}  // namespace basalt::slo

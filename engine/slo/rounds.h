@@ -1,0 +1,109 @@
+// engine/slo/rounds.h -- which times of a group are complete, so that half a scrape does not page.
+//
+// A sender spreads the series of one scrape over its shards: the errors of 12:00:15 can arrive
+// seconds before its requests. A *round* is one sample time of the group. It is *settled* when
+// every leaf that its target usually reports has come and no other target is overdue, or after a
+// timeout above the sender's flush deadline. Rounds settle in order of time.
+//
+// Amounts of rounds that have not settled wait here; slots only ever hold settled ones. One thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/slo/leaf_counter.h"
+#include "engine/slo/slots.h"
+
+namespace basalt::slo {
+
+// Prometheus flushes a shard after 5 s at the latest (batch_send_deadline).
+inline constexpr std::chrono::nanoseconds kSettleTimeout = std::chrono::seconds(6);
+
+struct SettledRound {
+  int64_t time_ms = 0;
+  Counts counts;                      // at time_ms
+  std::vector<GroupBooking> spreads;  // ending at time_ms
+};
+
+class Rounds {
+ public:
+  using LeafIndex = uint32_t;
+  // Nothing at or before `settled_ms` will be a round.
+  explicit Rounds(int64_t settled_ms) : settled_ms_(settled_ms) {}
+
+  // A leaf of the group with its coefficients. Leaves of one `target` are scraped together.
+  LeafIndex AddLeaf(uint64_t target, int64_t bad, int64_t total);
+
+  // Books what a leaf counted, without taking it for a report: what history gives. False: its time
+  // has settled, and the caller books it in the slots.
+  [[nodiscard]] bool Book(LeafIndex leaf, const Booking& booking, std::chrono::nanoseconds now);
+  // History's last sample of the leaf, so that it is expected in the next round.
+  void Resume(LeafIndex leaf, int64_t last_ms, int64_t interval_ms, Amount last_amount);
+  // A sample that arrived now: Book, and the leaf has reported this round.
+  [[nodiscard]] bool Report(LeafIndex leaf, const Booking& booking, std::chrono::nanoseconds now);
+  // The leaf has ended (stale marker, or gone from memory): nobody waits for it.
+  void End(LeafIndex leaf);
+
+  // Takes the next settled round. False: none is.
+  [[nodiscard]] bool PopSettled(std::chrono::nanoseconds now, std::chrono::nanoseconds timeout,
+                                SettledRound& out);
+  // The same without waiting for anybody.
+  [[nodiscard]] bool PopAny(SettledRound& out);
+
+  [[nodiscard]] bool has_open() const { return !open_.empty(); }
+  [[nodiscard]] int64_t settled_ms() const { return settled_ms_; }
+  // Each open round with the counts of all open rounds up to it, a lower bound for bad: what is
+  // spread over a gap counts as total only.
+  void ForEachOpen(const std::function<void(int64_t time_ms, const Counts& counts)>& visit) const;
+  // What live leaves that have not reported may still add to the total: their last amounts, once
+  // for each round missing.
+  [[nodiscard]] Amount Unreported() const;
+
+  [[nodiscard]] int64_t last_ms(LeafIndex leaf) const { return leaves_[leaf].last_ms; }
+  [[nodiscard]] GroupBooking Weigh(LeafIndex leaf, const Booking& booking) const;
+
+ private:
+  struct Leaf {
+    uint32_t member = 0;
+    int64_t bad = 0;
+    int64_t total = 0;
+    int64_t last_ms = 0;
+    Amount last_amount = 0;
+    int64_t waits_for_ms = 0;  // the open round that counts this leaf as missing; 0: none
+    bool ended = true;         // until it reports
+  };
+  struct Member {
+    int64_t round_ms = 0;  // its newest
+    int64_t interval_ms = 0;
+    int64_t previous_interval_ms = 0;
+    int64_t expected_ms = 0;  // its entry in expected_; 0: none
+    std::vector<LeafIndex> leaves;
+  };
+  struct Round {
+    Counts counts;
+    std::vector<GroupBooking> spreads;
+    uint32_t missing = 0;
+    std::chrono::nanoseconds arrived{0};
+  };
+
+  void BeginRound(uint32_t member, LeafIndex reporter, int64_t time_ms,
+                  std::chrono::nanoseconds now);
+  void StopWaiting(Leaf& leaf);
+  void Expect(uint32_t member, int64_t time_ms);  // 0: no longer
+  void Pop(SettledRound& out);
+
+  int64_t settled_ms_;
+  std::vector<Leaf> leaves_;
+  std::vector<Member> members_;
+  std::unordered_map<uint64_t, uint32_t> member_of_target_;
+  std::map<int64_t, Round> open_;                    // by time
+  std::set<std::pair<int64_t, uint32_t>> expected_;  // next round's time, member
+};
+
+}  // namespace basalt::slo

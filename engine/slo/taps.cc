@@ -1,0 +1,246 @@
+#include "engine/slo/taps.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "engine/base/status.h"
+
+namespace basalt::slo {
+namespace {
+
+using storage::SampleKind;
+using storage::TapId;
+
+// Times of a target's last rounds, the newest first: enough to know whether it was there before.
+constexpr size_t kRounds = 4;
+
+struct Target {
+  std::array<int64_t, kRounds> rounds_ms{};
+  size_t rounds = 0;
+  // First samples that were not counted for want of evidence, as (leaf, time). Dropped once
+  // evidence came or can no longer come.
+  std::vector<std::pair<LeafNumber, int64_t>> unevidenced;
+
+  void Saw(int64_t time_ms) {
+    size_t at = 0;
+    while (at < rounds && rounds_ms[at] > time_ms) ++at;
+    if (at < rounds && rounds_ms[at] == time_ms) return;
+    if (at == kRounds) return;
+    rounds = std::min(rounds + 1, kRounds);
+    for (size_t i = rounds - 1; i > at; --i) rounds_ms[i] = rounds_ms[i - 1];
+    rounds_ms[at] = time_ms;
+  }
+  [[nodiscard]] bool WasThereBefore(int64_t time_ms) const {
+    for (size_t i = 0; i < rounds; ++i) {
+      if (rounds_ms[i] < time_ms) return rounds_ms[i] >= time_ms - kMinGapMs;
+    }
+    return false;
+  }
+};
+
+struct Leaf {
+  LeafState state;
+  TargetNumber target = kNoTarget;
+  bool primed = false;
+  bool presence_only = false;  // `up`: marks rounds, counts nothing
+};
+
+struct WaitingSample {
+  LeafNumber leaf;
+  SampleKind kind;
+  LeafSample sample;
+  LogPosition position;
+};
+
+}  // namespace
+
+struct Taps::Partition {
+  mutable Mutex mu;
+  std::vector<Leaf> leaves BASALT_GUARDED_BY(mu);
+  std::unordered_map<uint32_t, LeafNumber> by_ordinal BASALT_GUARDED_BY(mu);
+  std::vector<Target> targets BASALT_GUARDED_BY(mu);
+  std::unordered_map<std::string, TargetNumber, StringHash, StringEq> target_numbers
+      BASALT_GUARDED_BY(mu);
+  std::vector<WaitingSample> waiting BASALT_GUARDED_BY(mu);
+  Drained drained BASALT_GUARDED_BY(mu);
+  bool overflowed BASALT_GUARDED_BY(mu) = false;
+
+  TargetNumber TargetOf(const Labels& labels) BASALT_REQUIRES(mu);
+  void Take(LeafNumber number, SampleKind kind, const LeafSample& sample, LogPosition position,
+            size_t max_queued) BASALT_REQUIRES(mu);
+  // Counts a sample of a primed leaf into `events`.
+  void Count(LeafNumber number, SampleKind kind, const LeafSample& sample, LogPosition position,
+             std::vector<LeafEvent>& events) BASALT_REQUIRES(mu);
+  void SawTarget(TargetNumber number, int64_t time_ms, LogPosition position,
+                 std::vector<LeafEvent>& events) BASALT_REQUIRES(mu);
+};
+
+TargetNumber Taps::Partition::TargetOf(const Labels& labels) {
+  const std::string_view job = labels.Get("job");
+  const std::string_view instance = labels.Get("instance");
+  if (job.empty() || instance.empty()) return kNoTarget;
+  std::string key(job);
+  key += '\xff';  // not in UTF-8, so no two pairs share a key
+  key += instance;
+  const auto [it, is_new] =
+      target_numbers.try_emplace(std::move(key), static_cast<TargetNumber>(targets.size()));
+  if (is_new) targets.emplace_back();
+  return it->second;
+}
+
+void Taps::Partition::SawTarget(TargetNumber number, int64_t time_ms, LogPosition position,
+                                std::vector<LeafEvent>& events) {
+  if (number == kNoTarget) return;
+  Target& target = targets[number];
+  target.Saw(time_ms);
+  if (target.unevidenced.empty()) return;
+  std::erase_if(target.unevidenced, [&](const auto& first) {
+    const auto [leaf, first_ms] = first;
+    if (time_ms >= first_ms) return time_ms > first_ms + kMinGapMs;  // too late for a sign
+    if (time_ms < first_ms - kMinGapMs) return false;
+    events.push_back({leaf, LeafEvent::Kind::kDirty, {first_ms, first_ms, 0}, position});
+    return true;
+  });
+}
+
+void Taps::Partition::Count(LeafNumber number, SampleKind kind, const LeafSample& sample,
+                            LogPosition position, std::vector<LeafEvent>& events) {
+  Leaf& leaf = leaves[number];
+  const int64_t t = sample.time_ms;
+  if (!IsStaleMarker(sample.value)) SawTarget(leaf.target, t, position, events);
+  if (leaf.presence_only) return;
+  if (kind != SampleKind::kInOrder) {
+    if (kind == SampleKind::kOverwrite && t == leaf.state.last_ms && leaf.state.seen &&
+        IsCountable(sample.value)) {
+      leaf.state.last_value = sample.value;  // what comes next is counted from here
+    }
+    events.push_back({number, LeafEvent::Kind::kDirty, {t, t, 0}, position});
+    return;
+  }
+  // What storage showed when the leaf was primed comes here again.
+  if (leaf.state.seen && t <= leaf.state.last_ms) return;
+  const bool is_marker = IsStaleMarker(sample.value);
+  if (!is_marker && !IsCountable(sample.value)) return;
+  bool born = false;
+  if (!is_marker && IsFirst(leaf.state, t) && leaf.target != kNoTarget) {
+    Target& target = targets[leaf.target];
+    born = target.WasThereBefore(t);
+    if (!born) target.unevidenced.emplace_back(number, t);
+  }
+  const Booking booking = Advance(leaf.state, sample, born);
+  const auto event_kind = is_marker ? LeafEvent::Kind::kStale : LeafEvent::Kind::kSample;
+  events.push_back({number, event_kind, booking, position});
+}
+
+void Taps::Partition::Take(LeafNumber number, SampleKind kind, const LeafSample& sample,
+                           LogPosition position, size_t max_queued) {
+  if (drained.events.size() + waiting.size() >= max_queued) overflowed = true;
+  if (overflowed) return;
+  if (leaves[number].primed) {
+    Count(number, kind, sample, position, drained.events);
+    return;
+  }
+  if (!IsStaleMarker(sample.value)) {
+    SawTarget(leaves[number].target, sample.time_ms, position, drained.events);
+  }
+  waiting.push_back({number, kind, sample, position});
+}
+
+Taps::Taps(const TapIndex& index, uint32_t partitions, size_t max_queued)
+    : index_(index), max_queued_(max_queued) {
+  for (uint32_t p = 0; p < partitions; ++p) partitions_.push_back(std::make_unique<Partition>());
+}
+
+Taps::~Taps() = default;
+
+Taps::Partition& Taps::At(PartitionId partition) const {
+  return *partitions_.at(static_cast<size_t>(partition));
+}
+
+TapId Taps::OnSeries(PartitionId partition, SeriesOrdinal ordinal, TenantId tenant,
+                     const Labels& labels) {
+  std::vector<Contribution> contributions = index_.Match(tenant, labels);
+  const bool presence = TapIndex::IsPresence(labels);
+  if (contributions.empty() && !presence) return storage::kNoTap;
+  Partition& p = At(partition);
+  const MutexLock lock(p.mu);
+  const auto [it, is_new] = p.by_ordinal.try_emplace(static_cast<uint32_t>(ordinal),
+                                                     static_cast<LeafNumber>(p.leaves.size()));
+  const LeafNumber number = it->second;
+  if (is_new) p.leaves.emplace_back();
+  Leaf& leaf = p.leaves[number];
+  leaf.target = p.TargetOf(labels);
+  leaf.state = LeafState();
+  leaf.presence_only = contributions.empty();
+  leaf.primed = leaf.presence_only;
+  if (!leaf.presence_only) {
+    p.drained.new_leaves.push_back(
+        {number, leaf.target, ordinal, tenant, labels, std::move(contributions)});
+  }
+  return TapId{number + 1};
+}
+
+void Taps::OnSeriesGone(PartitionId partition, TapId tap) {
+  Partition& p = At(partition);
+  const MutexLock lock(p.mu);
+  const LeafNumber number = static_cast<LeafNumber>(tap) - 1;
+  Leaf& leaf = p.leaves.at(number);
+  if (leaf.presence_only) return;
+  // Samples that still wait are in storage; they are read when the leaf comes back.
+  leaf.primed = false;
+  p.drained.events.push_back({number, LeafEvent::Kind::kGone, {}, {}});
+}
+
+void Taps::OnSamples(const storage::TappedSamples& samples) {
+  Partition& p = At(samples.partition);
+  const MutexLock lock(p.mu);
+  for (size_t i = 0; i < samples.taps.size(); ++i) {
+    if (samples.taps[i] == storage::kNoTap) continue;
+    const LeafNumber number = static_cast<LeafNumber>(samples.taps[i]) - 1;
+    const int64_t start_ms = samples.start_ms.empty() ? storage::kNoStartMs : samples.start_ms[i];
+    p.Take(number, samples.kinds[i], {samples.time_ms[i], samples.values[i], start_ms},
+           samples.position, max_queued_);
+  }
+}
+
+void Taps::OnDelete(const storage::TappedDelete& deletion) {
+  Partition& p = At(deletion.partition);
+  const MutexLock lock(p.mu);
+  const LeafNumber number = static_cast<LeafNumber>(deletion.tap) - 1;
+  if (p.leaves.at(number).presence_only) return;
+  p.drained.events.push_back({number,
+                              LeafEvent::Kind::kDirty,
+                              {deletion.start_ms, deletion.end_ms, 0},
+                              deletion.position});
+}
+
+Drained Taps::Drain(PartitionId partition) {
+  Partition& p = At(partition);
+  const MutexLock lock(p.mu);
+  p.drained.overflowed = p.overflowed;
+  return std::exchange(p.drained, Drained());
+}
+
+void Taps::Prime(PartitionId partition, std::span<const PrimedLeaf> primed,
+                 std::vector<LeafEvent>& events) {
+  Partition& p = At(partition);
+  const MutexLock lock(p.mu);
+  std::unordered_set<LeafNumber> numbers;
+  for (const PrimedLeaf& given : primed) {
+    Leaf& leaf = p.leaves.at(given.leaf);
+    leaf.state = given.state;
+    leaf.primed = true;
+    if (given.unevidenced_ms.has_value() && leaf.target != kNoTarget) {
+      p.targets[leaf.target].unevidenced.emplace_back(given.leaf, *given.unevidenced_ms);
+    }
+    numbers.insert(given.leaf);
+  }
+  std::erase_if(p.waiting, [&](const WaitingSample& waiting) {
+    if (!numbers.contains(waiting.leaf)) return false;
+    p.Count(waiting.leaf, waiting.kind, waiting.sample, waiting.position, events);
+    return true;
+  });
+}
+
+}  // namespace basalt::slo

@@ -1,0 +1,88 @@
+#include "query/promql/regex.h"
+
+#include <re2/re2.h>
+
+#include <string>
+
+namespace basalt::promql {
+namespace {
+
+using storage::MatchType;
+
+bool IsRegex(const storage::Matcher& matcher) {
+  return matcher.type == MatchType::kRegex || matcher.type == MatchType::kNotRegex;
+}
+
+RE2::Options Quiet() {
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_dot_nl(true);
+  return options;
+}
+
+// Go's regexp package is RE2's younger brother: the same codes with other words.
+std::string_view GoReason(RE2::ErrorCode code) {
+  switch (code) {
+    case RE2::ErrorBadEscape:
+      return "invalid escape sequence";
+    case RE2::ErrorBadCharClass:
+      return "invalid character class";
+    case RE2::ErrorBadCharRange:
+      return "invalid character class range";
+    case RE2::ErrorMissingBracket:
+      return "missing closing ]";
+    case RE2::ErrorMissingParen:
+      return "missing closing )";
+    case RE2::ErrorUnexpectedParen:
+      return "unexpected )";
+    case RE2::ErrorTrailingBackslash:
+      return "trailing backslash at end of expression";
+    case RE2::ErrorRepeatArgument:
+      return "missing argument to repetition operator";
+    case RE2::ErrorRepeatSize:
+      return "invalid repeat count";
+    case RE2::ErrorRepeatOp:
+      return "invalid nested repetition operator";
+    case RE2::ErrorBadPerlOp:
+      return "invalid or unsupported Perl syntax";
+    case RE2::ErrorBadUTF8:
+      return "invalid UTF-8";
+    case RE2::ErrorBadNamedCapture:
+      return "invalid named capture";
+    case RE2::ErrorPatternTooLarge:
+      return "expression too large";
+    case RE2::ErrorInternal:
+    case RE2::NoError:
+      break;
+  }
+  return "regexp/syntax: internal error";
+}
+
+}  // namespace
+
+Status CheckRegex(const storage::Matcher& matcher) {
+  if (!IsRegex(matcher)) return OkStatus();
+  const RE2 regex(matcher.value, Quiet());
+  if (regex.ok()) return OkStatus();
+  std::string message = "error parsing regexp: ";
+  message += GoReason(regex.error_code());
+  // Go gives no fragment with a trailing backslash.
+  const bool no_fragment = regex.error_code() == RE2::ErrorTrailingBackslash;
+  message += ": `" + (no_fragment ? std::string() : regex.error_arg()) + "`";
+  return InvalidArgument(std::move(message));
+}
+
+bool MatchesEmpty(const storage::Matcher& matcher) {
+  switch (matcher.type) {
+    case MatchType::kEqual:
+      return matcher.value.empty();
+    case MatchType::kNotEqual:
+      return !matcher.value.empty();
+    case MatchType::kRegex:
+    case MatchType::kNotRegex:
+      return RE2::FullMatch("", RE2(matcher.value, Quiet())) == (matcher.type == MatchType::kRegex);
+  }
+  return false;
+}
+
+}  // namespace basalt::promql

@@ -1,0 +1,333 @@
+// The read side of PartitionIndex.
+//
+// A selection works in two steps. First the matchers are turned into label pairs: regular
+// expressions run over the distinct values of their label, without any lock, since tables only
+// grow. Then, under the shared lock, postings are combined. Series that appear in between are cut
+// off at the end: a negative matcher has not asked about their values.
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "storage/index/impl.h"
+#include "storage/index/index.h"
+
+namespace basalt::storage {
+
+using index_internal::LabelPair;
+using index_internal::NameIndex;
+using index_internal::PairId;
+using index_internal::PostingList;
+using index_internal::StringId;
+using index_internal::Tables;
+using index_internal::TenantIndex;
+
+namespace {
+
+// What one matcher asks of the postings.
+struct Term {
+  bool include = true;              // keep the union; false: remove it
+  bool whole_name = false;          // the union is all series that have the label
+  const NameIndex* name = nullptr;  // null: no series has the label
+  std::vector<PairId> pairs;        // unless whole_name
+};
+
+// True if the matcher lets every series through.
+bool IsNoOp(const Term& term) {
+  return !term.include && (term.name == nullptr || (!term.whole_name && term.pairs.empty()));
+}
+
+// The pairs of the first `count` values of `name` for which Matches(value) is `wanted`.
+std::vector<PairId> Filter(const Tables& tables, const NameIndex& name, size_t count,
+                           const CompiledMatcher& matcher, bool wanted) {
+  std::vector<PairId> out;
+  for (size_t i = 0; i < count; ++i) {
+    const PairId pair = name.pairs[i];
+    if (matcher.Matches(tables.String(tables.Pair(pair).value)) == wanted) out.push_back(pair);
+  }
+  return out;
+}
+
+// `literal_pairs`: the pairs of the matcher's literals, if it has any.
+Term MakeTerm(const Tables& tables, const NameIndex* name, size_t value_count,
+              const CompiledMatcher& matcher, std::vector<PairId> literal_pairs) {
+  Term term;
+  term.name = name;
+  // A series without the label: is it in or out? That decides whether to name who stays or goes.
+  term.include = !matcher.matches_empty();
+  if (name == nullptr) return term;
+  const bool positive = matcher.positive();
+  switch (matcher.shape()) {
+    case CompiledMatcher::Shape::kAll:
+      // =~".*" keeps everything, !~".*" nothing: its complement is an empty union either way.
+      return term;
+    case CompiledMatcher::Shape::kNonEmpty:
+      term.whole_name = true;
+      return term;
+    case CompiledMatcher::Shape::kLiterals: {
+      // The literals are what is kept or removed as they stand, if "" is not among them on the
+      // side that would need all other values.
+      if (term.include == positive) {
+        term.pairs = std::move(literal_pairs);
+        return term;
+      }
+      // {a=""} and {a!=""} are the label's absence and presence.
+      if (literal_pairs.empty()) {
+        term.whole_name = true;
+        return term;
+      }
+      break;
+    }
+    case CompiledMatcher::Shape::kExpression:
+      break;
+  }
+  term.pairs = Filter(tables, *name, value_count, matcher, term.include);
+  return term;
+}
+
+uint64_t Cardinality(const Term& term, const index_internal::StableVector<PostingList>& postings) {
+  if (term.whole_name) return term.name->series.cardinality();
+  uint64_t n = 0;
+  for (const PairId pair : term.pairs) n += postings[pair].cardinality();
+  return n;
+}
+
+Roaring Union(const Term& term, const index_internal::StableVector<PostingList>& postings) {
+  if (term.whole_name) return term.name->series;
+  std::vector<const Roaring*> bitmaps;
+  std::vector<uint32_t> few;
+  Roaring scratch;
+  for (const PairId pair : term.pairs) {
+    const PostingList& list = postings[pair];
+    if (list.is_bitmap()) {
+      bitmaps.push_back(list.bitmap());
+    } else {
+      const size_t n = list.cardinality();
+      few.resize(few.size() + n);
+      list.AsBitmap(scratch).toUint32Array(few.data() + few.size() - n);
+    }
+  }
+  std::sort(few.begin(), few.end());
+  Roaring out(few.size(), few.data());
+  if (bitmaps.size() == 1) {
+    out |= *bitmaps[0];
+  } else if (!bitmaps.empty()) {
+    out |= Roaring::fastunion(bitmaps.size(), bitmaps.data());
+  }
+  return out;
+}
+
+// Days as their numbers, clamped to what days can be.
+std::optional<std::pair<uint16_t, uint16_t>> Days(TimeRange range) {
+  if (range.max_ms < 0 || range.min_ms > range.max_ms) return std::nullopt;
+  const int64_t first = std::max<int64_t>(range.min_ms, 0) / kMsPerDay;
+  const int64_t last = range.max_ms / kMsPerDay;
+  if (first > UINT16_MAX) return std::nullopt;
+  return std::pair{static_cast<uint16_t>(first),
+                   static_cast<uint16_t>(std::min<int64_t>(last, UINT16_MAX))};
+}
+
+// Sorts and cuts to one more than `limit`, so that the caller sees that there was more.
+void AppendSmallest(std::vector<std::string_view> found, size_t limit,
+                    std::vector<std::string>& out) {
+  if (limit != 0 && found.size() > limit + 1) {
+    std::nth_element(found.begin(), found.begin() + static_cast<ptrdiff_t>(limit), found.end());
+    found.resize(limit + 1);
+  }
+  out.reserve(out.size() + found.size());
+  for (const std::string_view s : found) out.emplace_back(s);
+}
+
+}  // namespace
+
+const TenantIndex* PartitionIndex::Impl::FindTenant(TenantId tenant) const {
+  const auto it = tenants.find(tenant);
+  return it == tenants.end() ? nullptr : &it->second;
+}
+
+const NameIndex* PartitionIndex::Impl::FindName(const TenantIndex& tenant,
+                                                std::string_view name) const {
+  const auto id = strings.find(name);
+  if (id == strings.end()) return nullptr;
+  const auto it = tenant.names.find(*id);
+  return it == tenant.names.end() ? nullptr : it->second.get();
+}
+
+void PartitionIndex::Impl::KeepActive(TimeRange range, Roaring& set) const {
+  const auto wanted = Days(range);
+  const ReaderLock lock(activity_mu);
+  std::vector<const Roaring*> bitmaps;
+  if (wanted.has_value()) {
+    for (auto it = days.lower_bound(wanted->first); it != days.end() && it->first <= wanted->second;
+         ++it) {
+      bitmaps.push_back(&it->second.series);
+    }
+  }
+  if (bitmaps.empty()) {
+    set = Roaring();
+  } else if (bitmaps.size() == 1) {
+    set &= *bitmaps[0];
+  } else {
+    set &= Roaring::fastunion(bitmaps.size(), bitmaps.data());
+  }
+}
+
+Result<Roaring> PartitionIndex::Impl::Match(TenantId tenant_id, const MatcherSet& matchers,
+                                            TimeRange range) const {
+  std::vector<CompiledMatcher> compiled;
+  compiled.reserve(matchers.size());
+  for (const Matcher& matcher : matchers) {
+    BASALT_TRY_ASSIGN(CompiledMatcher made, CompiledMatcher::Compile(matcher));
+    compiled.push_back(std::move(made));
+  }
+
+  struct Looked {
+    const NameIndex* name = nullptr;
+    size_t values = 0;
+    std::vector<PairId> literals;
+  };
+  std::vector<Looked> looked(compiled.size());
+  const TenantIndex* tenant = nullptr;
+  size_t series_count = 0;
+  {
+    const ReaderLock lock(mu);
+    tenant = FindTenant(tenant_id);
+    if (tenant == nullptr) return Roaring();
+    series_count = tables->series.size();
+    for (size_t i = 0; i < compiled.size(); ++i) {
+      Looked& at = looked[i];
+      at.name = FindName(*tenant, compiled[i].name());
+      if (at.name == nullptr) continue;
+      at.values = at.name->pairs.size();
+      for (const std::string& literal : compiled[i].literals()) {
+        const auto value = strings.find(std::string_view(literal));
+        if (literal.empty() || value == strings.end()) continue;
+        const auto pair = pairs.find(LabelPair{at.name->name, *value, tenant_id});
+        if (pair != pairs.end()) at.literals.push_back(*pair);
+      }
+    }
+  }
+
+  std::vector<Term> terms;
+  for (size_t i = 0; i < compiled.size(); ++i) {
+    Term term = MakeTerm(*tables, looked[i].name, looked[i].values, compiled[i],
+                         std::move(looked[i].literals));
+    if (!IsNoOp(term)) terms.push_back(std::move(term));
+  }
+
+  const ReaderLock lock(mu);
+  // Those that keep come first, the rarest before the others.
+  std::vector<std::pair<uint64_t, const Term*>> ordered;
+  for (const Term& term : terms) ordered.emplace_back(Cardinality(term, postings), &term);
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
+    if (a.second->include != b.second->include) return a.second->include;
+    return a.first < b.first;
+  });
+  std::optional<Roaring> result;
+  for (const auto& [cardinality, term] : ordered) {
+    if (result.has_value() && result->isEmpty()) break;
+    if (!result.has_value()) {
+      result = term->include ? Union(*term, postings) : tenant->series;
+      if (term->include) continue;
+    }
+    if (term->include) {
+      *result &= Union(*term, postings);
+    } else {
+      *result -= Union(*term, postings);
+    }
+  }
+  if (!result.has_value()) result = tenant->series;
+  if (!result->isEmpty() && result->maximum() >= series_count) {
+    Roaring old;
+    old.addRange(0, series_count);
+    *result &= old;
+  }
+  KeepActive(range, *result);
+  return *std::move(result);
+}
+
+Result<Roaring> PartitionIndex::Impl::MatchAny(TenantId tenant,
+                                               const std::vector<MatcherSet>& any_of,
+                                               TimeRange range) const {
+  if (any_of.empty()) return Match(tenant, {}, range);
+  Roaring all;
+  for (const MatcherSet& matchers : any_of) {
+    BASALT_TRY_ASSIGN(const Roaring some, Match(tenant, matchers, range));
+    all |= some;
+  }
+  return all;
+}
+
+namespace {
+
+Status CheckSize(uint64_t found, size_t max_series) {
+  if (found <= max_series) return OkStatus();
+  return ResourceExhausted("selector matches " + std::to_string(found) +
+                           " series of one partition, more than the limit of " +
+                           std::to_string(max_series));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const SeriesSet>> PartitionIndex::Select(TenantId tenant,
+                                                                const MatcherSet& matchers,
+                                                                TimeRange range,
+                                                                size_t max_series) const {
+  BASALT_TRY_ASSIGN(const Roaring found, impl_->Match(tenant, matchers, range));
+  BASALT_TRY(CheckSize(found.cardinality(), max_series));
+  return std::make_shared<const SeriesSet>(impl_->tables, impl_->order.Sorted(found));
+}
+
+Result<std::shared_ptr<const SeriesSet>> PartitionIndex::Series(
+    TenantId tenant, const std::vector<MatcherSet>& any_of, TimeRange range,
+    size_t max_series) const {
+  BASALT_TRY_ASSIGN(const Roaring found, impl_->MatchAny(tenant, any_of, range));
+  BASALT_TRY(CheckSize(found.cardinality(), max_series));
+  return std::make_shared<const SeriesSet>(impl_->tables, impl_->order.Sorted(found));
+}
+
+Status PartitionIndex::LabelNames(TenantId tenant_id, const std::vector<MatcherSet>& any_of,
+                                  TimeRange range, size_t limit,
+                                  std::vector<std::string>& out) const {
+  BASALT_TRY_ASSIGN(const Roaring matching, impl_->MatchAny(tenant_id, any_of, range));
+  std::vector<std::string_view> found;
+  {
+    const ReaderLock lock(impl_->mu);
+    const TenantIndex* const tenant = impl_->FindTenant(tenant_id);
+    if (tenant == nullptr) return OkStatus();
+    for (const auto& [id, name] : tenant->names) {
+      if (name->series.intersect(matching)) found.push_back(impl_->tables->String(id));
+    }
+  }
+  AppendSmallest(std::move(found), limit, out);
+  return OkStatus();
+}
+
+Status PartitionIndex::LabelValues(TenantId tenant_id, std::string_view name,
+                                   const std::vector<MatcherSet>& any_of, TimeRange range,
+                                   size_t limit, std::vector<std::string>& out) const {
+  BASALT_TRY_ASSIGN(const Roaring matching, impl_->MatchAny(tenant_id, any_of, range));
+  std::vector<std::string_view> found;
+  {
+    const ReaderLock lock(impl_->mu);
+    const TenantIndex* const tenant = impl_->FindTenant(tenant_id);
+    const NameIndex* const values = tenant == nullptr ? nullptr : impl_->FindName(*tenant, name);
+    if (values == nullptr) return OkStatus();
+    for (size_t i = 0; i < values->pairs.size(); ++i) {
+      const PairId pair = values->pairs[i];
+      if (impl_->postings[pair].Intersects(matching)) {
+        found.push_back(impl_->tables->String(impl_->tables->Pair(pair).value));
+      }
+    }
+  }
+  AppendSmallest(std::move(found), limit, out);
+  return OkStatus();
+}
+
+uint64_t PartitionIndex::ActiveCount(TimeRange range) const {
+  Roaring all;
+  all.addRange(0, impl_->tables->series.size());
+  impl_->KeepActive(range, all);
+  return all.cardinality();
+}
+
+}  // namespace basalt::storage

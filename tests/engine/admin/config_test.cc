@@ -1,0 +1,112 @@
+#include "engine/admin/config.h"
+
+#include <gtest/gtest.h>
+
+namespace basalt::admin {
+namespace {
+
+TEST(Config, ReadsEveryKindOfSetting) {
+  Config config;
+  ASSERT_TRUE(ApplyYaml(R"(
+http:
+  listen: 0.0.0.0:80
+grpc: {enabled: false}
+storage:
+  partitions: 16
+  sync: interval
+  sync_interval: 500ms
+  retention: 30d
+  head_memory: 1GiB
+ingest:
+  unsorted_labels: sort
+slo:
+  paths: [a.yml, slos]
+alerting:
+  alertmanagers: ["http://localhost:9093"]
+  external_labels: {region: eu}
+log: {level: warn, format: json}
+)",
+                        "basalt.yml", config)
+                  .ok());
+  EXPECT_EQ(config.http.listen, "0.0.0.0:80");
+  EXPECT_FALSE(config.grpc.enabled);
+  EXPECT_EQ(config.storage.partitions, 16U);
+  EXPECT_EQ(config.storage.sync, storage::SyncMode::kInterval);
+  EXPECT_EQ(config.storage.sync_interval, Duration(500));
+  EXPECT_EQ(config.storage.retention, std::chrono::hours(720));
+  EXPECT_EQ(config.storage.head_memory_bytes, size_t{1} << 30);
+  EXPECT_EQ(config.ingest.unsorted_labels, ingest::UnsortedLabels::kSort);
+  EXPECT_EQ(config.alerting.slo_paths, (std::vector<std::string>{"a.yml", "slos"}));
+  EXPECT_EQ(config.alerting.external_labels[0].second, "eu");
+  EXPECT_EQ(config.log.format, log::Format::kJson);
+  EXPECT_TRUE(ValidateConfig(config).ok());
+}
+
+struct BadCase {
+  const char* name;
+  const char* yaml;
+  const char* message;
+};
+class ConfigRejects : public testing::TestWithParam<BadCase> {};
+
+TEST_P(ConfigRejects, WithFileLineAndKey) {
+  Config config;
+  const Status status = ApplyYaml(GetParam().yaml, "f.yml", config);
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(), GetParam().message);
+  EXPECT_EQ(config.http.listen, Config().http.listen) << "a rejected file changes nothing";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, ConfigRejects,
+    testing::Values(
+        BadCase{"unknown_section", "http: {listen: x}\n\nhtpp: 1\n",
+                "f.yml:3: htpp: unknown key; the file knows alerting, grpc, http, ingest, log, "
+                "query, self, slo, storage"},
+        BadCase{"unknown_key", "http:\n  listen: x\n  port: 80\n",
+                "f.yml:3: http.port: unknown key; http knows cors_origin, listen, max_connections, "
+                "path_prefix"},
+        BadCase{"twice", "grpc:\n  listen: a\n  listen: b\n",
+                "f.yml:3: grpc.listen: is there twice"},
+        BadCase{"not_a_number", "storage:\n  partitions: many\n",
+                "f.yml:2: storage.partitions: \"many\" is not a whole number"},
+        BadCase{"bad_size", "storage:\n  head_memory: 1 MB\n",
+                "f.yml:2: storage.head_memory: \"1 MB\" is not a size; write 4096, 64KiB, 512MiB "
+                "or 2GiB"},
+        BadCase{"bad_duration", "query:\n  timeout: 2 minutes\n",
+                "f.yml:2: query.timeout: not a valid duration string: \"2 minutes\""},
+        BadCase{"list_wanted", "slo:\n  paths: a.yml\n", "f.yml:2: slo.paths: needs a list"},
+        BadCase{"section_wanted", "http: yes\n", "f.yml:1: http. needs a map of settings"},
+        BadCase{"broken", "http: [\n", "f.yml:2: end of sequence flow not found"}),
+    [](const auto& param_info) { return std::string(param_info.param.name); });
+
+TEST(ValidateConfig, NamesTheKey) {
+  Config config;
+  config.storage.partitions = 12;
+  EXPECT_EQ(ValidateConfig(config).message(),
+            "storage.partitions: 12 is not a power of two in 1..65536");
+  config = {};
+  config.alerting.alertmanagers = {"localhost:9093"};
+  EXPECT_EQ(ValidateConfig(config).message(),
+            "alerting.alertmanagers: \"localhost:9093\" does not begin with http://");
+}
+
+TEST(Config, TellsWhatAReloadCannotChange) {
+  Config running;
+  Config wanted;
+  wanted.log.level = log::Level::kDebug;
+  wanted.alerting.slo_paths = {"x"};
+  EXPECT_TRUE(KeysThatNeedRestart(running, wanted).empty());
+  wanted.storage.retention = std::chrono::hours(24);
+  EXPECT_EQ(KeysThatNeedRestart(running, wanted), std::vector<std::string>{"storage.retention"});
+}
+
+TEST(Bytes, RoundTrip) {
+  for (const size_t n : {size_t{0}, size_t{1}, size_t{4096}, size_t{512} << 20, size_t{3} << 40}) {
+    EXPECT_EQ(ParseBytes(FormatBytes(n)).value(), n);
+  }
+  EXPECT_FALSE(ParseBytes("99999999999TiB").ok());
+}
+
+}  // namespace
+}  // namespace basalt::admin

@@ -1,0 +1,88 @@
+#include "storage/index/matcher.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <re2/re2.h>
+
+namespace basalt::storage {
+namespace {
+
+using Shape = CompiledMatcher::Shape;
+
+struct ShapeCase {
+  const char* pattern;
+  Shape shape;
+  std::vector<std::string> literals;
+};
+class Shapes : public testing::TestWithParam<ShapeCase> {};
+TEST_P(Shapes, AreRecognized) {
+  const auto made = CompiledMatcher::Compile({MatchType::kRegex, "a", GetParam().pattern});
+  ASSERT_TRUE(made.ok()) << made.status().ToString();
+  EXPECT_EQ(made->shape(), GetParam().shape);
+  EXPECT_EQ(made->literals(), GetParam().literals);
+}
+INSTANTIATE_TEST_SUITE_P(Table, Shapes,
+                         testing::Values(ShapeCase{"", Shape::kLiterals, {""}},
+                                         ShapeCase{".*", Shape::kAll, {}},
+                                         ShapeCase{".+", Shape::kNonEmpty, {}},
+                                         ShapeCase{"abc", Shape::kLiterals, {"abc"}},
+                                         ShapeCase{"b|a|b", Shape::kLiterals, {"a", "b"}},
+                                         ShapeCase{"(a|b)", Shape::kLiterals, {"a", "b"}},
+                                         ShapeCase{"(?:a|)", Shape::kLiterals, {"", "a"}},
+                                         ShapeCase{R"(a\.b|c)", Shape::kLiterals, {"a.b", "c"}},
+                                         ShapeCase{"(a)|(b)", Shape::kExpression, {}},
+                                         ShapeCase{R"(a\d)", Shape::kExpression, {}},
+                                         ShapeCase{"(?i)a", Shape::kExpression, {}},
+                                         ShapeCase{"(?i:a|b)", Shape::kExpression, {}},
+                                         ShapeCase{R"((a|b\\))", Shape::kExpression, {}},
+                                         ShapeCase{"api-.*", Shape::kExpression, {}}),
+                         [](const auto& tested) { return "case_" + std::to_string(tested.index); });
+
+TEST(CompiledMatcher, SaysWhatIsWrongWithAnExpressionAndWhere) {
+  const Status status = CompiledMatcher::Compile({MatchType::kNotRegex, "job", "a("}).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(), "matcher job!~\"a(\": missing ): ^(?s:a()$");
+}
+
+TEST(CompiledMatcher, IsAnchoredAtBothEndsAndTheDotMatchesNewlines) {
+  const auto made = CompiledMatcher::Compile({MatchType::kRegex, "a", "a.c|x"});
+  ASSERT_TRUE(made.ok());
+  EXPECT_TRUE(made->Matches("a\nc"));
+  EXPECT_TRUE(made->Matches("x"));
+  EXPECT_FALSE(made->Matches("xa.c"));
+  EXPECT_FALSE(made->Matches("abcd"));
+  EXPECT_FALSE(made->Matches("x\n"));
+}
+
+// Small pieces make expressions that touch every short cut.
+RC_GTEST_PROP(CompiledMatcher, AgreesWithTheBareExpression, ()) {
+  const auto piece =
+      rc::gen::element<std::string>("a", "b", "ä", "|", ".*", ".+", ".", "*", "?", "(", ")",
+                                    "(?:", "\\.", "\\", "[ab]", "+", "{2}", "(?i)", "^", "$", "\n");
+  std::string pattern;
+  for (const std::string& p :
+       *rc::gen::resize(6, rc::gen::container<std::vector<std::string>>(piece)))
+    pattern += p;
+  RE2::Options options;
+  options.set_log_errors(false);
+  const RE2 plain("^(?s:" + pattern + ")$", options);
+  const auto made = CompiledMatcher::Compile({MatchType::kRegex, "n", pattern});
+  const auto negative = CompiledMatcher::Compile({MatchType::kNotRegex, "n", pattern});
+  RC_ASSERT(made.ok() == plain.ok());
+  if (!plain.ok()) return;
+  const auto letter = rc::gen::element<std::string>("a", "b", "ä", ".", "A", "|", "\n", "\\", "(");
+  for (int i = 0; i < 20; ++i) {
+    std::string value;
+    for (const std::string& p :
+         *rc::gen::resize(4, rc::gen::container<std::vector<std::string>>(letter)))
+      value += p;
+    const bool expected = RE2::FullMatch(re2::StringPiece(value.data(), value.size()), plain);
+    RC_ASSERT(made->Matches(value) == expected);
+    RC_ASSERT(negative->Matches(value) != expected);
+  }
+  RC_ASSERT(made->matches_empty() == RE2::FullMatch("", plain));
+}
+
+}  // namespace
+}  // namespace basalt::storage
