@@ -113,6 +113,8 @@ class Database {
 
  private:
   explicit Database(DatabaseOptions options);
+  // Writes format version and partition count into a new database, compares them in an old one.
+  Status CheckFormat();
   DatabaseOptions options_;
   std::unique_ptr<Rocks> rocks_;
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,8 +32,12 @@ class DeleteSnapshot {
   explicit DeleteSnapshot(std::vector<std::shared_ptr<const DeleteMask>> masks)
       : masks_(std::move(masks)) {}
   [[nodiscard]] bool empty() const { return masks_.empty(); }
-  // Appends the ranges in which samples of `ordinal` in `run` are deleted; they may overlap.
-  void AppendMasks(const RunInfo& run, SeriesOrdinal ordinal, std::vector<TimeRange>& out) const;
+  // Appends the ranges in which samples of `ordinal` are deleted that lie where deletes up to
+  // `applied` are carried out already (a run's RunInfo::deletes_applied); they may overlap.
+  void AppendMasks(LogPosition applied, SeriesOrdinal ordinal, std::vector<TimeRange>& out) const;
+  void AppendMasks(const RunInfo& run, SeriesOrdinal ordinal, std::vector<TimeRange>& out) const {
+    AppendMasks(run.deletes_applied, ordinal, out);
+  }
   // True if no mask touches the run at all: the common case, asked once a run.
   [[nodiscard]] bool Spares(const RunInfo& run) const;
   [[nodiscard]] LogPosition newest() const;  // {} if there is none
@@ -50,23 +55,30 @@ class DeleteMasks {
 
   // Masks from now on. The same (partition, position) twice is one, so replay is harmless.
   void Add(DeleteMask mask) BASALT_EXCLUDES(mu_);
+  // A reader takes this before its snapshot of the runs: a mask may go as soon as new runs have
+  // replaced those that needed it.
   [[nodiscard]] std::shared_ptr<const DeleteSnapshot> Snapshot(PartitionId partition) const
       BASALT_EXCLUDES(mu_);
-  // Writes what is new since the last Save into the batch of the next commit, and takes out what no
-  // run of `runs` needs any more.
-  void Save(const RunsSnapshot& runs, WriteBatch& batch) BASALT_EXCLUDES(mu_);
+  // Writes what is not yet on disk into the batch of the next commit, and takes out the masks that
+  // neither a run of `runs` nor the head needs: masks at or after `head_from`, the oldest position
+  // that is not sealed, stay. Call Saved once the batch is durable.
+  void Save(const RunsSnapshot& runs, LogPosition head_from, WriteBatch& batch)
+      BASALT_EXCLUDES(mu_);
+  void Saved() BASALT_EXCLUDES(mu_);
 
  private:
-  DeleteMasks() = default;
+  enum class OnDisk : uint8_t { kNo, kBeingSaved, kYes };
   struct PartitionMasks {
-    std::vector<std::shared_ptr<const DeleteMask>> masks;
+    std::vector<std::shared_ptr<const DeleteMask>> masks;  // by position
+    std::vector<OnDisk> on_disk;                           // parallel
     std::shared_ptr<const DeleteSnapshot> snapshot;
-    size_t saved = 0;  // masks[0, saved) are on disk
+    void Publish() { snapshot = std::make_shared<const DeleteSnapshot>(masks); }
   };
-  PartitionMasks& At(PartitionId partition) BASALT_REQUIRES(mu_);
+  DeleteMasks() = default;
+  void AddLocked(DeleteMask mask, OnDisk on_disk) BASALT_REQUIRES(mu_);
 
   mutable Mutex mu_;
-  std::vector<PartitionMasks> partitions_ BASALT_GUARDED_BY(mu_);
+  std::map<PartitionId, PartitionMasks> partitions_ BASALT_GUARDED_BY(mu_);
 };
 
 }  // namespace basalt::storage

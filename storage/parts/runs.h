@@ -36,9 +36,10 @@ struct RunInfo {
   PartitionId partition{0};
   uint16_t day = 0;  // days since 1970-01-01 UTC; all its samples are of this day
   uint8_t level = kSealLevel;
-  // The log positions whose samples it holds: (after, last]. Runs of a partition and day do not
-  // overlap in it; where two have a sample of the same series and time, the one with the higher
-  // `last` wins (DESIGN decision 7).
+  // Its place in the order of log positions: (after, last]. `last` is what was applied when the
+  // seal froze it, `after` the `last` of the partition's seal before; a rewrite spans its inputs.
+  // Where two runs have a sample of the same series and time, the one with the higher `last` wins
+  // (DESIGN decision 7).
   LogPosition after;
   LogPosition last;
   // Deletes at or before this position are already carried out in its samples; later ones mask
@@ -157,7 +158,8 @@ struct RunCommit {
   std::vector<LogPosition>
       replay_from;  // a lane's first record that replay still needs; lanes not named stay
   std::vector<IndexFlush> index;
-  std::vector<std::pair<Hash128, uint64_t>> writers;  // WriterSequence: last applied
+  // WriterSequence: last applied; 0 forgets the writer.
+  std::vector<std::pair<Hash128, uint64_t>> writers;
   WriteBatch extra;  // exemplars, metadata, deletes, the store's own keys; atomic with the manifest
 };
 
@@ -172,8 +174,9 @@ struct RunStats {
 // Thread-safe. `database` must outlive it; snapshots may outlive neither.
 class RunStore {
  public:
-  // Reads the manifest and removes what it does not name. kDataLoss if a run of the manifest has no
-  // file.
+  // Reads the manifest. Files that it does not name are removed by the first Commit or
+  // CollectGarbage: the store first compares the manifest with its log, and while those two
+  // disagree nothing may be deleted. kDataLoss if a run of the manifest has no file.
   static Result<std::unique_ptr<RunStore>> Open(Database& database);
   ~RunStore();
 

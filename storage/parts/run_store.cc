@@ -1,0 +1,485 @@
+#include <rocksdb/convenience.h>
+#include <rocksdb/env.h>
+#include <rocksdb/metadata.h>
+#include <rocksdb/sst_file_writer.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "engine/base/varint.h"
+#include "storage/parts/meta_keys.h"
+#include "storage/parts/rocks.h"
+#include "storage/parts/run_format.h"
+#include "storage/parts/run_writer_impl.h"
+#include "storage/parts/runs.h"
+#include "storage/parts/stored_run.h"
+
+namespace basalt::storage {
+
+namespace {
+
+// Index writes before the commit record go in batches of this size, so that a first commit of a
+// million series does not stand in memory twice.
+constexpr size_t kIndexBatchBytes = 4u << 20;
+
+Family ToFamily(IndexFamily family) {
+  switch (family) {
+    case IndexFamily::kDictionary:
+      return Family::kDictionary;
+    case IndexFamily::kRegistry:
+      return Family::kRegistry;
+    case IndexFamily::kActivity:
+      return Family::kActivity;
+  }
+  return Family::kDictionary;
+}
+
+std::string NumberedKey(std::string_view prefix, uint64_t number, size_t bytes) {
+  std::string key(prefix);
+  AppendBigEndian(number, bytes, key);
+  return key;
+}
+
+std::string WriterKey(const Hash128& writer) {
+  std::string key(kWriterPrefix);
+  AppendBigEndian(writer.high, 8, key);
+  AppendBigEndian(writer.low, 8, key);
+  return key;
+}
+
+std::string EncodeCounts(const IndexCounts& counts) {
+  std::string out;
+  for (const uint32_t n : {counts.strings, counts.pairs, counts.groups, counts.series}) {
+    AppendVarint(n, out);
+  }
+  return out;
+}
+
+Result<IndexCounts> DecodeCounts(std::string_view bytes) {
+  VarintReader in(bytes);
+  IndexCounts counts;
+  for (uint32_t* const n : {&counts.strings, &counts.pairs, &counts.groups, &counts.series}) {
+    uint64_t v = 0;
+    if (!in.Read(v) || v > UINT32_MAX) return DataLoss("meta: index counts do not parse");
+    *n = static_cast<uint32_t>(v);
+  }
+  return counts;
+}
+
+bool InOrder(const std::shared_ptr<StoredRun>& a, const std::shared_ptr<StoredRun>& b) {
+  const RunInfo& x = a->info();
+  const RunInfo& y = b->info();
+  return std::tie(x.partition, x.day, x.last, x.number) <
+         std::tie(y.partition, y.day, y.last, y.number);
+}
+
+// What stands in the files of `blocks`: a run's key for each.
+Result<std::vector<RunKey>> RunsInFiles(const Database::Rocks& rocks) {
+  rocksdb::ColumnFamilyMetaData meta;
+  rocks.db->GetColumnFamilyMetaData(rocks.handle(Family::kBlocks), &meta);
+  std::vector<RunKey> out;
+  for (const rocksdb::LevelMetaData& level : meta.levels) {
+    for (const rocksdb::SstFileMetaData& file : level.files) {
+      BASALT_TRY_ASSIGN(const BlockKey first, DecodeBlockKey(file.smallestkey));
+      out.push_back(first.run);
+    }
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+// Range deletion of whole runs. DeleteFilesInRanges drops files by editing the manifest; it leaves
+// files that a compaction holds or that are in level 0, which ours never are, so what it left is
+// removed the slow way rather than kept for ever.
+Status DeleteRuns(const Database::Rocks& rocks, const std::vector<RunKey>& runs) {
+  rocksdb::ColumnFamilyHandle* const blocks = rocks.handle(Family::kBlocks);
+  std::vector<KeyRange> keys;
+  keys.reserve(runs.size());
+  for (const RunKey& run : runs) keys.push_back(RunRange(run));
+  std::vector<rocksdb::Slice> bounds;
+  bounds.reserve(keys.size() * 2);
+  std::vector<rocksdb::RangePtr> ranges;
+  for (const KeyRange& key : keys) {
+    const rocksdb::Slice* const begin = &bounds.emplace_back(key.begin);
+    const rocksdb::Slice* const end = &bounds.emplace_back(key.end);
+    ranges.emplace_back(begin, key.end.empty() ? nullptr : end);
+  }
+  BASALT_TRY(FromRocks(
+      rocksdb::DeleteFilesInRanges(rocks.db.get(), blocks, ranges.data(), ranges.size(), false),
+      "drop runs"));
+  for (size_t i = 0; i < runs.size(); ++i) {
+    rocksdb::ReadOptions read;
+    read.fill_cache = false;
+    const std::unique_ptr<rocksdb::Iterator> it(rocks.db->NewIterator(read, blocks));
+    it->Seek(keys[i].begin);
+    if (!it->Valid() || !it->key().starts_with(rocksdb::Slice(keys[i].begin))) continue;
+    const std::string end = keys[i].end.empty() ? std::string(64, '\xFF') : keys[i].end;
+    BASALT_TRY(FromRocks(rocks.db->DeleteRange(rocksdb::WriteOptions(), blocks, keys[i].begin, end),
+                         "drop a run"));
+    rocksdb::CompactRangeOptions compact;
+    compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+    const rocksdb::Slice from(keys[i].begin);
+    const rocksdb::Slice to(end);
+    BASALT_TRY(FromRocks(rocks.db->CompactRange(compact, blocks, &from, &to), "drop a run"));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+struct RunStore::Impl {
+  explicit Impl(Database& db) : database(db), shared(std::make_shared<RunsShared>(db)) {}
+
+  Status Load();
+  Status Ingest(const std::vector<FinishedRun>& added);
+  Status FlushIndex(const std::vector<IndexFlush>& index);
+  WriteBatch Record(RunCommit& commit) const;
+  void Publish(const RunCommit& commit) BASALT_EXCLUDES(mu);
+  Status CollectGarbage();
+  void RebuildSnapshot() BASALT_REQUIRES(mu);
+  void Step(CommitStep step) const {
+    if (hook) hook(step);
+  }
+
+  Database& database;
+  const std::shared_ptr<RunsShared> shared;
+  std::string incoming;  // where runs are written
+  std::atomic<uint32_t> next_run{1};
+  uint64_t orphans = 0;
+  std::function<void(CommitStep)> hook;
+
+  Mutex commit_mu;   // one commit at a time; taken before `mu`
+  Mutex collect_mu;  // one collection at a time; taken before shared->mu
+  mutable Mutex mu;
+  std::map<uint32_t, std::shared_ptr<StoredRun>> runs BASALT_GUARDED_BY(mu);
+  std::shared_ptr<const RunsSnapshot> snapshot BASALT_GUARDED_BY(mu);
+  std::map<uint16_t, LogPosition> replay_from BASALT_GUARDED_BY(mu);
+  std::map<PartitionId, IndexCounts> counts BASALT_GUARDED_BY(mu);
+};
+
+void RunStore::Impl::RebuildSnapshot() {
+  std::vector<std::shared_ptr<StoredRun>> sorted;
+  sorted.reserve(runs.size());
+  for (const auto& [number, run] : runs) sorted.push_back(run);
+  std::sort(sorted.begin(), sorted.end(), InOrder);
+  snapshot = std::make_shared<const RunsSnapshot>(
+      std::vector<std::shared_ptr<const Run>>(sorted.begin(), sorted.end()));
+}
+
+Status RunStore::Impl::Load() {
+  const Database::Rocks& rocks = database.rocks();
+  // Runs that were being written when the process ended.
+  incoming = database.options().directory + "/incoming";
+  BASALT_TRY(FromRocks(rocks.env->CreateDirIfMissing(incoming), "create " + incoming));
+  std::vector<std::string> names;
+  BASALT_TRY(FromRocks(rocks.env->GetChildren(incoming, &names), "list " + incoming));
+  for (const std::string& name : names) {
+    if (name == "." || name == "..") continue;
+    BASALT_TRY(FromRocks(rocks.env->DeleteFile(incoming + "/" + name), "remove " + name));
+  }
+
+  BASALT_TRY_ASSIGN(const std::vector<RunKey> in_files, RunsInFiles(rocks));
+  const MutexLock lock(mu);
+  BASALT_TRY(database.ForEach(
+      Family::kMeta, kRunPrefix, [&](std::string_view key, std::string_view value) -> Status {
+        uint64_t number = 0;
+        if (!ReadBigEndian(key.substr(kRunPrefix.size()), 4, number)) {
+          return DataLoss("meta: run key does not parse");
+        }
+        BASALT_TRY_ASSIGN(const RunInfo info, DecodeRunInfo(static_cast<uint32_t>(number), value));
+        auto run = std::make_shared<StoredRun>(info, shared);
+        if (!std::binary_search(in_files.begin(), in_files.end(), KeyOf(info))) {
+          return DataLoss("partition " + std::to_string(static_cast<uint16_t>(info.partition)) +
+                          " run " + std::to_string(number) +
+                          ": the manifest names it, but its file is gone");
+        }
+        runs.emplace(info.number, std::move(run));
+        return OkStatus();
+      }));
+  BASALT_TRY(database.ForEach(
+      Family::kMeta, kReplayPrefix, [&](std::string_view key, std::string_view value) -> Status {
+        uint64_t lane = 0;
+        uint64_t seq = 0;
+        if (!ReadBigEndian(key.substr(kReplayPrefix.size()), 2, lane) ||
+            !ReadBigEndian(value, 8, seq)) {
+          return DataLoss("meta: replay position does not parse");
+        }
+        replay_from[static_cast<uint16_t>(lane)] = {static_cast<uint16_t>(lane), seq};
+        return OkStatus();
+      }));
+  BASALT_TRY(database.ForEach(
+      Family::kMeta, kCountsPrefix, [&](std::string_view key, std::string_view value) -> Status {
+        uint64_t partition = 0;
+        if (!ReadBigEndian(key.substr(kCountsPrefix.size()), 2, partition)) {
+          return DataLoss("meta: index counts key does not parse");
+        }
+        BASALT_TRY_ASSIGN(counts[static_cast<PartitionId>(partition)], DecodeCounts(value));
+        return OkStatus();
+      }));
+
+  uint64_t next = 1;
+  const Result<std::string> stored = database.Get(Family::kMeta, kNextRunKey);
+  if (!stored.ok() && stored.status().code() != StatusCode::kNotFound) return stored.status();
+  if (stored.ok() && !ReadBigEndian(*stored, 4, next)) {
+    return DataLoss("meta: next run number does not parse");
+  }
+  for (const RunKey& run : in_files) {
+    next = std::max<uint64_t>(next, uint64_t{run.run} + 1);
+    if (runs.contains(run.run)) continue;
+    ++orphans;
+    shared->AddGarbage(run);
+  }
+  next_run = static_cast<uint32_t>(next);
+  RebuildSnapshot();
+  return OkStatus();
+}
+
+Status RunStore::Impl::Ingest(const std::vector<FinishedRun>& added) {
+  if (added.empty()) return OkStatus();
+  std::vector<std::string> paths;
+  for (const FinishedRun& run : added) paths.push_back(run.path_);
+  rocksdb::IngestExternalFileOptions options;
+  options.move_files = true;
+  // Ranges are private: anything in the way is a mistake of ours, and RocksDB is to say so instead
+  // of stacking files.
+  options.snapshot_consistency = false;
+  options.allow_global_seqno = false;
+  options.write_global_seqno = false;
+  options.allow_blocking_flush = false;
+  options.fail_if_not_bottommost_level = true;
+  const Database::Rocks& rocks = database.rocks();
+  return FromRocks(rocks.db->IngestExternalFile(rocks.handle(Family::kBlocks), paths, options),
+                   "ingest " + std::to_string(paths.size()) + " runs");
+}
+
+Status RunStore::Impl::FlushIndex(const std::vector<IndexFlush>& index) {
+  // Not synced: the sync of the commit record makes durable what was written before it, and
+  // whatever of this survives a crash without that record lies beyond the counts.
+  WriteBatch batch;
+  for (const IndexFlush& flush : index) {
+    for (const IndexWrite& write : flush.writes) {
+      if (write.value.empty()) {
+        batch.Delete(ToFamily(write.family), write.key);
+      } else {
+        batch.Put(ToFamily(write.family), write.key, write.value);
+      }
+      if (batch.bytes() < kIndexBatchBytes) continue;
+      BASALT_TRY(database.Write(std::exchange(batch, WriteBatch()), false));
+    }
+  }
+  return batch.empty() ? OkStatus() : database.Write(std::move(batch), false);
+}
+
+WriteBatch RunStore::Impl::Record(RunCommit& commit) const {
+  WriteBatch batch = std::move(commit.extra);
+  for (const FinishedRun& run : commit.added) {
+    batch.Put(Family::kMeta, NumberedKey(kRunPrefix, run.info().number, 4),
+              EncodeRunInfo(run.info()));
+  }
+  for (const uint32_t number : commit.dropped) {
+    batch.Delete(Family::kMeta, NumberedKey(kRunPrefix, number, 4));
+  }
+  for (const LogPosition& position : commit.replay_from) {
+    batch.Put(Family::kMeta, NumberedKey(kReplayPrefix, position.lane, 2),
+              NumberedKey({}, position.seq, 8));
+  }
+  for (const IndexFlush& flush : commit.index) {
+    batch.Put(Family::kMeta, NumberedKey(kCountsPrefix, static_cast<uint16_t>(flush.partition), 2),
+              EncodeCounts(flush.counts));
+  }
+  for (const auto& [writer, seq] : commit.writers) {
+    if (seq == 0) {
+      batch.Delete(Family::kMeta, WriterKey(writer));
+    } else {
+      batch.Put(Family::kMeta, WriterKey(writer), NumberedKey({}, seq, 8));
+    }
+  }
+  batch.Put(Family::kMeta, kNextRunKey, BigEndian32(next_run));
+  return batch;
+}
+
+void RunStore::Impl::Publish(const RunCommit& commit) {
+  std::vector<std::shared_ptr<StoredRun>> gone;  // destroyed outside the lock
+  const MutexLock lock(mu);
+  for (const uint32_t number : commit.dropped) {
+    const auto it = runs.find(number);
+    it->second->MarkDropped();
+    gone.push_back(std::move(it->second));
+    runs.erase(it);
+  }
+  for (const FinishedRun& run : commit.added) {
+    runs.emplace(run.info().number, std::make_shared<StoredRun>(run.info(), shared));
+  }
+  for (const LogPosition& position : commit.replay_from) replay_from[position.lane] = position;
+  for (const IndexFlush& flush : commit.index) counts[flush.partition] = flush.counts;
+  RebuildSnapshot();
+}
+
+Status RunStore::Impl::CollectGarbage() {
+  const MutexLock collecting(collect_mu);
+  std::vector<RunKey> runs_to_go;
+  {
+    const MutexLock lock(shared->mu);
+    runs_to_go.swap(shared->garbage);
+  }
+  if (runs_to_go.empty()) return OkStatus();
+  Status status = DeleteRuns(database.rocks(), runs_to_go);
+  if (!status.ok()) {
+    // Again next time; at the next open at the latest.
+    for (const RunKey& run : runs_to_go) shared->AddGarbage(run);
+  }
+  return status;
+}
+
+RunStore::RunStore(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+RunStore::~RunStore() = default;
+
+Result<std::unique_ptr<RunStore>> RunStore::Open(Database& database) {
+  auto impl = std::make_shared<Impl>(database);
+  BASALT_TRY(impl->Load());
+  return std::unique_ptr<RunStore>(new RunStore(std::move(impl)));
+}
+
+Result<RunWriter> RunStore::NewRun(PartitionId partition, uint16_t day, uint8_t level) {
+  const Database::Rocks& rocks = impl_->database.rocks();
+  auto writer = std::make_unique<RunWriter::Impl>();
+  writer->env = rocks.env;
+  writer->info.number = impl_->next_run++;
+  writer->info.partition = partition;
+  writer->info.day = day;
+  writer->info.level = level;
+  writer->path = impl_->incoming + "/run-" + std::to_string(writer->info.number) + ".sst";
+  writer->context = "write run " + std::to_string(writer->info.number) + " of partition " +
+                    std::to_string(static_cast<uint16_t>(partition)) + " day " +
+                    std::to_string(day);
+  writer->file =
+      std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(), rocks.block_options);
+  BASALT_TRY(FromRocks(writer->file->Open(writer->path), writer->context));
+  return RunWriter(std::move(writer));
+}
+
+Status RunStore::Commit(RunCommit commit) {
+  Impl& impl = *impl_;
+  const MutexLock committing(impl.commit_mu);
+  {
+    const MutexLock lock(impl.mu);
+    for (const uint32_t number : commit.dropped) {
+      if (!impl.runs.contains(number)) {
+        return Aborted("commit: run " + std::to_string(number) + " is not there any more");
+      }
+    }
+  }
+  impl.Step(CommitStep::kWritten);
+  BASALT_TRY(impl.Ingest(commit.added));
+  impl.Step(CommitStep::kIngested);
+  if (Status status = impl.FlushIndex(commit.index); !status.ok()) {
+    for (const FinishedRun& run : commit.added) impl.shared->AddGarbage(KeyOf(run.info()));
+    return status.WithContext("commit: flush the index");
+  }
+  impl.Step(CommitStep::kIndexFlushed);
+  // If this fails, nobody knows whether the record is on disk. The files therefore stay until the
+  // next open, which reads what it finds; RocksDB refuses writes from here on.
+  BASALT_TRY(impl.database.Write(impl.Record(commit), true));
+  impl.Publish(commit);
+  impl.Step(CommitStep::kCommitted);
+  // The commit stands whatever comes of this; what could not be removed is tried again.
+  (void)impl.CollectGarbage();
+  impl.Step(CommitStep::kCollected);
+  return OkStatus();
+}
+
+Result<size_t> RunStore::DropDaysBefore(uint16_t first_kept) {
+  RunCommit commit;
+  for (const std::shared_ptr<const Run>& run : Snapshot()->runs()) {
+    if (run->info().day < first_kept) commit.dropped.push_back(run->info().number);
+  }
+  const size_t count = commit.dropped.size();
+  if (count != 0) BASALT_TRY(Commit(std::move(commit)));
+  return count;
+}
+
+Status RunStore::CollectGarbage() { return impl_->CollectGarbage(); }
+
+std::shared_ptr<const RunsSnapshot> RunStore::Snapshot() const {
+  const MutexLock lock(impl_->mu);
+  return impl_->snapshot;
+}
+
+RunStats RunStore::Stats() const {
+  RunStats stats;
+  for (const std::shared_ptr<const Run>& run : Snapshot()->runs()) {
+    ++stats.runs;
+    stats.bytes += run->info().bytes;
+    stats.samples += run->info().samples;
+  }
+  stats.damaged_blocks = impl_->shared->damaged_blocks;
+  stats.orphans_removed = impl_->orphans;
+  return stats;
+}
+
+std::vector<std::string> RunStore::Damage() const {
+  const MutexLock lock(impl_->shared->mu);
+  return {impl_->shared->damage.begin(), impl_->shared->damage.end()};
+}
+
+std::vector<LogPosition> RunStore::ReplayFrom() const {
+  const MutexLock lock(impl_->mu);
+  std::vector<LogPosition> out;
+  for (const auto& [lane, position] : impl_->replay_from) out.push_back(position);
+  return out;
+}
+
+IndexCounts RunStore::Counts(PartitionId partition) const {
+  const MutexLock lock(impl_->mu);
+  const auto it = impl_->counts.find(partition);
+  return it == impl_->counts.end() ? IndexCounts{} : it->second;
+}
+
+Result<std::vector<std::pair<Hash128, uint64_t>>> RunStore::Writers() const {
+  std::vector<std::pair<Hash128, uint64_t>> out;
+  BASALT_TRY(impl_->database.ForEach(
+      Family::kMeta, kWriterPrefix, [&](std::string_view key, std::string_view value) -> Status {
+        Hash128 writer;
+        uint64_t seq = 0;
+        key.remove_prefix(kWriterPrefix.size());
+        if (key.size() != 16 || !ReadBigEndian(key.substr(0, 8), 8, writer.high) ||
+            !ReadBigEndian(key.substr(8), 8, writer.low) || !ReadBigEndian(value, 8, seq)) {
+          return DataLoss("meta: writer sequence does not parse");
+        }
+        out.emplace_back(writer, seq);
+        return OkStatus();
+      }));
+  return out;
+}
+
+void RunStore::SetCommitHook(std::function<void(CommitStep)> hook) {
+  const MutexLock committing(impl_->commit_mu);
+  impl_->hook = std::move(hook);
+}
+
+namespace {
+
+class DatabaseIndexSource final : public IndexSource {
+ public:
+  explicit DatabaseIndexSource(const Database& database) : database_(database) {}
+  Status ForEach(
+      IndexFamily family, std::string_view prefix,
+      const std::function<Status(std::string_view, std::string_view)>& fn) const override {
+    return database_.ForEach(ToFamily(family), prefix, fn);
+  }
+
+ private:
+  const Database& database_;
+};
+
+}  // namespace
+
+std::unique_ptr<IndexSource> MakeIndexSource(const Database& database) {
+  return std::make_unique<DatabaseIndexSource>(database);
+}
+
+}  // namespace basalt::storage
