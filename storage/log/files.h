@@ -60,7 +60,7 @@ class Files {
  public:
   virtual ~Files() = default;
   virtual Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
-  // Also its parents; no error if it is there.
+  // Also its parents, durably; no error if it is there.
   virtual Status CreateDirectories(const std::string& path) = 0;
   // Names (not paths) in the directory, without "." and "..", sorted.
   virtual Result<std::vector<std::string>> List(const std::string& directory) = 0;

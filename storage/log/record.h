@@ -34,10 +34,9 @@ inline constexpr uint8_t kRecordVersion = 0;
 
 // Bounds, each an error naming it when exceeded: kInvalidArgument in encoding, kDataLoss in
 // decoding.
-inline constexpr size_t kMaxRecordBytes = 64u << 20;     // a whole encoded record
-inline constexpr size_t kMaxSectionsPerRecord = 65'536;  // batches of a request
-inline constexpr size_t kMaxSeriesPerSection =
-    1u << 20;  // 2^20: a series takes >= 1 sample, so as samples
+inline constexpr size_t kMaxRecordBytes = 64u << 20;         // a whole encoded record
+inline constexpr size_t kMaxSectionsPerRecord = 65'536;      // batches of a request
+inline constexpr size_t kMaxSeriesPerSection = 1u << 20;     // a request has thousands
 inline constexpr size_t kMaxSamplesPerSection = 1u << 22;    // floats; 32 MiB of values
 inline constexpr size_t kMaxLabelBytesPerSeries = 1u << 16;  // canonical bytes of one label set
 inline constexpr size_t kMaxLabelBytesPerSection = 64u << 20;
@@ -80,13 +79,14 @@ class AppendRecord {
     size_t columns_begin = 0;  // into columns_
     size_t columns_end = 0;
   };
-  void EncodeSeries(const IngestBatch& batch, uint64_t segment, SegmentSeries& seen,
-                    std::string& out) const;
+  static void AppendFirstUses(const IngestBatch& batch, uint64_t segment, SegmentSeries& seen,
+                              std::string& out);
 
   std::span<const IngestBatch> batches_;
   uint64_t origin_ = 0;
   size_t max_bytes_ = 0;
   std::vector<Section> sections_;
+  std::vector<uint32_t> ordinals_;
   std::string columns_;  // the sections' bytes that do not depend on the segment
 };
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/clock.h"
 #include "engine/base/ids.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
@@ -31,6 +32,7 @@ struct SegmentLogOptions {
   size_t segment_bytes = 128u << 20;
   size_t max_bytes_in_flight = 256u << 20;  // appended and not called back yet
   Files* files = nullptr;                   // null: PosixFiles()
+  const Clock* clock = &SystemClock();      // for sync_interval and sync_ns
 };
 
 // Counters since Open() and gauges of now.
@@ -55,6 +57,9 @@ struct LogRecovery {
   uint64_t removed_files = 0;  // segments half made
 };
 
+// Open() and Close() each begin a new segment, so that after a clean end every record stands in a
+// finished one, where damage cannot be taken for a torn end.
+//
 // A failed write or sync of data makes the log failed for good: what the kernel has dropped cannot
 // be known, so nothing is retried, waiting appends get the error, later ones are refused, reading
 // goes on. Only a full disk is recovered from: the waiting appends are refused, and the next one
