@@ -1,0 +1,74 @@
+// tools/late_bound.h -- doors that are open before there is a room behind them.
+//
+// The HTTP server listens from the first moment, so that /-/healthy, /-/ready and a taken port are
+// answered at once; the store may replay its log for seconds. Until then these answer "not ready
+// yet".
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/http/api/write_handler.h"
+#include "engine/ingest/write_service.h"
+#include "storage/reader.h"
+
+namespace basalt::cli {
+
+inline constexpr const char* kNotReady = "the log is being replayed; try again in a moment";
+
+// Thread-safe.
+class LateReader final : public storage::Reader {
+ public:
+  explicit LateReader(uint32_t partitions) : partitions_(partitions) {}
+  void Bind(const storage::Reader* reader) { reader_.store(reader, std::memory_order_release); }
+
+  [[nodiscard]] uint32_t partition_count() const override { return partitions_; }
+  Result<std::shared_ptr<const storage::Snapshot>> TakeSnapshot(std::optional<LogPosition> at_least,
+                                                                Duration timeout) const override {
+    const storage::Reader* reader = reader_.load(std::memory_order_acquire);
+    if (reader == nullptr) return Unavailable(kNotReady);
+    return reader->TakeSnapshot(at_least, timeout);
+  }
+
+ private:
+  const uint32_t partitions_;
+  std::atomic<const storage::Reader*> reader_ = nullptr;
+};
+
+// Remote write over HTTP, onto the WriteService. Thread-safe.
+class LateWriteHandler final : public http::api::WriteHandler {
+ public:
+  void Bind(ingest::WriteService* service) { service_.store(service, std::memory_order_release); }
+
+  void Write(http::api::WriteRequest request, http::api::WriteDone done) override {
+    ingest::WriteService* service = service_.load(std::memory_order_acquire);
+    if (service == nullptr) return done(ToResponse(ingest::AnswerForError(Unavailable(kNotReady))));
+    // The body is decoded before the call returns; what is kept after it are batches.
+    service->RemoteWrite(
+        {.tenant = request.tenant,
+         .content_type = request.headers.Get("Content-Type"),
+         .content_encoding = request.headers.Get("Content-Encoding"),
+         .body = request.body.view()},
+        [done = std::move(done)](const ingest::WriteAnswer& answer) { done(ToResponse(answer)); });
+  }
+
+ private:
+  static http::Response ToResponse(const ingest::WriteAnswer& answer) {
+    http::Response response = http::TextResponse(answer.status, answer.message);
+    if (answer.status == 204) response.body.clear();
+    if (answer.retry_after_seconds > 0) {
+      response.headers.emplace_back("Retry-After", std::to_string(answer.retry_after_seconds));
+    }
+    if (answer.token.seq != 0) {
+      response.headers.emplace_back("X-Basalt-Token", std::to_string(answer.token.lane) + ":" +
+                                                          std::to_string(answer.token.seq));
+    }
+    return response;
+  }
+
+  std::atomic<ingest::WriteService*> service_ = nullptr;
+};
+
+}  // namespace basalt::cli

@@ -1,0 +1,89 @@
+// basalt: serve | query | slo check | version.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "tools/options.h"
+#include "tools/query_command.h"
+#include "tools/serve.h"
+#include "tools/slo_command.h"
+
+namespace {
+
+void DescribeServe(CLI::App& app, basalt::cli::ServeOptions& options) {
+  CLI::App* serve = app.add_subcommand("serve", "Run the server");
+  serve->footer(
+      "Examples:\n"
+      "  basalt serve\n"
+      "  basalt serve --data /var/lib/basalt --slo /etc/basalt/slos --alertmanager "
+      "http://localhost:9093\n"
+      "  basalt serve --config /etc/basalt.yml\n"
+      "  basalt serve --help-config          every key of the configuration file\n\n"
+      "Prometheus writes to it with these lines in prometheus.yml:\n"
+      "  remote_write:\n"
+      "    - url: http://127.0.0.1:7480/api/v1/write");
+  serve->add_option("--http", options.http,
+                    "Address of the HTTP server [127.0.0.1:7480]; port 0 picks one");
+  serve->add_option("--grpc", options.grpc,
+                    "Address of the gRPC server [127.0.0.1:7481]; port 0 picks one");
+  serve->add_option("--data", options.data, "Data directory [./data]");
+  serve->add_option("--config", options.config_file, "Configuration file (YAML); flags win over it")
+      ->check(CLI::ExistingFile);
+  serve->add_option("--slo", options.slo_paths,
+                    "File or directory with SLO definitions; may be repeated");
+  serve->add_option("--alertmanager", options.alertmanagers,
+                    "Base URL of an Alertmanager; may be repeated");
+  serve->add_option("--ready-file", options.ready_file,
+                    "Write the HTTP base URL here once queries are answered");
+  serve->add_flag("--welcome", options.welcome, "Say on stdout where to look, once ready");
+  serve->add_flag("--help-config", options.help_config,
+                  "Print every configuration key, its value and meaning");
+}
+
+void DescribeQuery(CLI::App& app, basalt::cli::QueryCommandOptions& options) {
+  CLI::App* query = app.add_subcommand("query", "Evaluate PromQL on a running server");
+  query->footer(
+      "Examples:\n"
+      "  basalt query up\n"
+      "  basalt query 'sum by (job) (rate(basalt_http_requests_total[5m]))' --since 1h\n"
+      "  basalt query up --time 2026-01-31T12:00:00Z --json");
+  query->add_option("expression", options.expression, "PromQL")->required();
+  query->add_option("--url", options.url, "Base URL of the server")->capture_default_str();
+  query->add_option("--time", options.time, "Instant: Unix seconds or RFC 3339 [now]");
+  query->add_option("--since", options.since, "Range from this long ago until now, such as 1h");
+  query->add_option("--start", options.start, "Range: from");
+  query->add_option("--end", options.end, "Range: to [now]");
+  query->add_option("--step", options.step, "Range: resolution [about 100 steps]");
+  query->add_flag("--json", options.json, "Print the server's answer as it is");
+}
+
+void DescribeSlo(CLI::App& app, basalt::cli::SloCheckOptions& options) {
+  CLI::App* slo = app.add_subcommand("slo", "Work with SLO definitions");
+  slo->require_subcommand(1);
+  CLI::App* check = slo->add_subcommand("check", "Validate SLO files; exit code 1 if any is wrong");
+  check->footer("Examples:\n  basalt slo check slos/\n  basalt slo check checkout.yml cart.yml");
+  check->add_option("paths", options.paths, "Files or directories")->required();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Basalt: a metrics engine that Prometheus writes to, that PromQL reads, and that pages on "
+      "SLOs"};
+  app.require_subcommand(1);
+  app.footer("Run 'basalt COMMAND --help' for examples.");
+  basalt::cli::ServeOptions serve;
+  basalt::cli::QueryCommandOptions query;
+  basalt::cli::SloCheckOptions slo;
+  DescribeServe(app, serve);
+  DescribeQuery(app, query);
+  DescribeSlo(app, slo);
+  app.add_subcommand("version", "Print the version");
+  CLI11_PARSE(app, argc, argv);
+
+  if (app.got_subcommand("serve")) return basalt::cli::RunServe(serve);
+  if (app.got_subcommand("query")) return basalt::cli::RunQuery(query);
+  if (app.got_subcommand("slo")) return basalt::cli::RunSloCheck(slo);
+  std::printf("basalt %s\n", basalt::cli::kVersion);
+  return 0;
+}

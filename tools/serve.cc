@@ -1,0 +1,302 @@
+#include "tools/serve.h"
+
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigwait is POSIX, not C++
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "engine/admin/self_metrics.h"
+#include "engine/base/log.h"
+#include "engine/http/api/api.h"
+#include "engine/http/server.h"
+#include "engine/rpc/server.h"
+#include "query/engine.h"
+#include "storage/store.h"
+#include "tools/late_bound.h"
+
+namespace basalt::cli {
+namespace {
+
+// SIGTERM promises an exit within 10 s: most of it for requests in flight, the rest for the store.
+constexpr Duration kDrain{4000};
+
+size_t Cores() { return std::max(1U, std::thread::hardware_concurrency()); }
+
+// Queues are bounded; beyond them the HTTP server answers 503 and gRPC RESOURCE_EXHAUSTED.
+constexpr size_t kIngestQueue = 1024;
+constexpr size_t kAdminQueue = 64;
+constexpr size_t kWorkQueue = 1u << 16;
+
+// The threads, each kind for work that must not starve the others (DESIGN decision 17).
+struct Executors {
+  explicit Executors(const admin::QueryConfig& query)
+      : ingest("ingest", Cores(), kIngestQueue),
+        query_requests("query", std::min<size_t>(Cores(), query.max_concurrent),
+                       query.max_concurrent),
+        query_work("query-work", Cores(), kWorkQueue),
+        admin("admin", 1, kAdminQueue),
+        apply("apply", Cores(), kWorkQueue),
+        background("background", 1, kWorkQueue) {}
+  ThreadPool ingest;
+  ThreadPool query_requests;
+  ThreadPool query_work;
+  ThreadPool admin;
+  ThreadPool apply;
+  ThreadPool background;
+};
+
+storage::StoreOptions MakeStoreOptions(const admin::Config& config, Executors& executors) {
+  storage::StoreOptions options;
+  options.directory = config.storage.directory;
+  options.partitions = config.storage.partitions;
+  options.sync = config.storage.sync;
+  options.sync_interval = config.storage.sync_interval;
+  options.retention = config.storage.retention;
+  options.head_budget_bytes = config.storage.head_memory_bytes;
+  options.block_cache_bytes = config.storage.cache_memory_bytes;
+  options.log_budget_bytes = config.storage.log_bytes;
+  options.apply = &executors.apply;
+  options.background = &executors.background;
+  return options;
+}
+
+query::EngineOptions MakeEngineOptions(const admin::Config& config, Executors& executors) {
+  query::EngineOptions options;
+  options.lookback = config.query.lookback;
+  options.timeout = config.query.timeout;
+  options.max_samples = config.query.max_samples;
+  options.executor = &executors.query_work;
+  options.parallelism = Cores();
+  options.use_start_timestamps = true;
+  return options;
+}
+
+class ServerProcess {
+ public:
+  ServerProcess(const ServeOptions& options, admin::Config config)
+      : options_(options),
+        config_(std::move(config)),
+        executors_(config_.query),
+        engine_(MakeEngineOptions(config_, executors_)),
+        reader_(config_.storage.partitions) {}
+
+  Status Start();
+  Status Reload();
+  void Stop();
+  [[nodiscard]] std::string base_url() const {
+    return "http://" + http_->address() + config_.http.path_prefix;
+  }
+
+ private:
+  Status StartHttp();
+  void Welcome() const;
+
+  const ServeOptions options_;
+  admin::Config config_;
+  const Timestamp started_ = SystemClock().Now();
+  metrics::Registry registry_;
+  Executors executors_;
+  query::Engine engine_;
+  LateReader reader_;
+  LateWriteHandler writes_;
+  std::atomic<bool> ready_ = false;
+  std::mutex reload_mu_;
+
+  // In the order of their making; Stop() takes them down backwards.
+  std::unique_ptr<http::Server> http_;
+  std::unique_ptr<storage::Store> store_;
+  std::atomic<storage::Store*> store_for_http_ = nullptr;
+  std::unique_ptr<ingest::WriteService> write_service_;
+  std::unique_ptr<rpc::Server> rpc_;
+  std::unique_ptr<admin::SelfScrape> self_scrape_;
+};
+
+Status ServerProcess::StartHttp() {
+  http::api::ApiContext context;
+  context.reader = &reader_;
+  context.engine = &engine_;
+  context.writes = {{.path = "/api/v1/write",
+                     .handler = &writes_,
+                     .max_body_bytes = config_.ingest.max_body_bytes}};
+  context.registry = &registry_;
+  context.ready = [this] { return ready_ ? OkStatus() : Unavailable(kNotReady); };
+  context.reload = [this] { return Reload(); };
+  context.settle = [this] {
+    storage::Store* store = store_for_http_;
+    return store == nullptr ? Unavailable(kNotReady) : store->Settle();
+  };
+  context.stats = [this] {
+    storage::Store* store = store_for_http_;
+    return store == nullptr ? storage::StoreStats() : store->Stats();
+  };
+  context.build = {.version = kVersion, .revision = "", .branch = "", .build_date = ""};
+  for (const admin::ConfigEntry& entry : admin::DescribeConfig(config_)) {
+    context.flags.emplace_back(entry.key, entry.value);
+  }
+  std::sort(context.flags.begin(), context.flags.end());
+  context.data_directory = config_.storage.directory;
+  context.retention = config_.storage.retention;
+  context.started = started_;
+  http::Router router;
+  http::api::RegisterApi(context, router);
+
+  http::ServerOptions options;
+  options.listen = config_.http.listen;
+  options.session.path_prefix = config_.http.path_prefix;
+  options.session.cors_origin = config_.http.cors_origin;
+  options.max_connections = config_.http.max_connections;
+  options.executors = {&executors_.ingest, &executors_.query_requests, &executors_.admin};
+  options.registry = &registry_;
+  BASALT_TRY_ASSIGN(http_, http::Server::Start(options, std::move(router)));
+  return OkStatus();
+}
+
+Status ServerProcess::Start() {
+  // The port first: a taken one is noticed before a long replay, and health checks are answered
+  // during it.
+  BASALT_TRY(StartHttp());
+  BASALT_LOG(kInfo, "opening the store", {"directory", config_.storage.directory});
+  BASALT_TRY_ASSIGN(store_, storage::Store::Open(MakeStoreOptions(config_, executors_)));
+  const storage::StoreStats stats = store_->Stats();
+  BASALT_LOG(kInfo, "the store is open", {"series", stats.total_series},
+             {"replayed_records", stats.replayed_records}, {"replay_ms", stats.replay_ms});
+  admin::RegisterSelfMetrics(registry_, *store_, kVersion);
+  write_service_ =
+      std::make_unique<ingest::WriteService>(*store_, SystemClock(), registry_, config_.ingest);
+  if (config_.grpc.enabled) {
+    BASALT_TRY_ASSIGN(
+        rpc_, rpc::Server::Start({.address = config_.grpc.listen, .limits = config_.ingest},
+                                 *store_, SystemClock(), executors_.ingest, *write_service_));
+  }
+  if (config_.self.interval > Duration(0)) {
+    self_scrape_ = std::make_unique<admin::SelfScrape>(registry_, *store_, SystemClock(),
+                                                       http_->address(), config_.self.interval);
+  }
+  reader_.Bind(&store_->reader());
+  writes_.Bind(write_service_.get());
+  store_for_http_ = store_.get();
+  ready_ = true;
+  BASALT_LOG(kInfo, "ready", {"http", http_->address()},
+             {"grpc_port", rpc_ == nullptr ? 0 : rpc_->port()});
+  if (options_.welcome) Welcome();
+  if (!options_.ready_file.empty()) {
+    // Renamed into place: whoever waits for it never reads half an address.
+    const std::string temporary = options_.ready_file + ".tmp";
+    std::ofstream(temporary) << base_url() << '\n';
+    if (std::rename(temporary.c_str(), options_.ready_file.c_str()) != 0) {
+      return Unavailable("--ready-file " + options_.ready_file + ": cannot be written");
+    }
+  }
+  return OkStatus();
+}
+
+void ServerProcess::Welcome() const {
+  const std::string url = base_url();
+  std::printf(
+      "\nBasalt is ready.\n"
+      "  Ask it something:        %s/api/v1/query?query=up\n"
+      "  or on the command line:  build/release/basalt query 'rate(process_cpu_seconds_total[1m])' "
+      "--since 10m --url %s\n"
+      "  SLOs and their budgets:  %s/api/v1/slo\n"
+      "  Alerts:                  %s/api/v1/alerts\n"
+      "  Grafana data source:     type Prometheus, URL %s\n"
+      "  prometheus.yml:\n"
+      "    remote_write:\n"
+      "      - url: %s/api/v1/write\n"
+      "        send_exemplars: true\n\n",
+      url.c_str(), url.c_str(), url.c_str(), url.c_str(), url.c_str(), url.c_str());
+  std::fflush(stdout);
+}
+
+Status ServerProcess::Reload() {
+  const std::lock_guard lock(reload_mu_);
+  BASALT_TRY_ASSIGN(admin::Config wanted, MakeConfig(options_));
+  for (const std::string& key : admin::KeysThatNeedRestart(config_, wanted)) {
+    BASALT_LOG(kWarn, "a changed setting needs a restart", {"key", key});
+  }
+  log::Configure(wanted.log.level, wanted.log.format);
+  config_.log = wanted.log;
+  BASALT_LOG(kInfo, "configuration reloaded");
+  return OkStatus();
+}
+
+void ServerProcess::Stop() {
+  ready_ = false;
+  BASALT_LOG(kInfo, "stopping");
+  self_scrape_.reset();
+  // Both drain at once.
+  std::thread rpc_stop([this] {
+    if (rpc_ != nullptr) rpc_->Shutdown(kDrain);
+  });
+  if (http_ != nullptr) http_->Stop(kDrain);
+  rpc_stop.join();
+  writes_.Bind(nullptr);
+  reader_.Bind(nullptr);
+  store_for_http_ = nullptr;
+  executors_.ingest.Stop();
+  executors_.query_requests.Stop();
+  executors_.query_work.Stop();
+  executors_.admin.Stop();
+  if (store_ != nullptr) {
+    if (const Status status = store_->Close(); !status.ok()) {
+      BASALT_LOG(kError, "the store did not close cleanly; the log will be replayed",
+                 {"error", status.ToString()});
+    }
+  }
+  BASALT_LOG(kInfo, "stopped");
+}
+
+void PrintConfigHelp(const admin::Config& config) {
+  for (const admin::ConfigEntry& entry : admin::DescribeConfig(config)) {
+    std::printf("%-28s %s\n    %s%s\n", entry.key.c_str(), entry.value.c_str(), entry.help.c_str(),
+                entry.reloadable ? " (reloadable)" : "");
+  }
+}
+
+}  // namespace
+
+int RunServe(const ServeOptions& options) {
+  auto config = MakeConfig(options);
+  if (!config.ok()) {
+    std::fprintf(stderr, "basalt serve: %s\n", std::string(config.status().message()).c_str());
+    return 1;
+  }
+  if (options.help_config) {
+    PrintConfigHelp(*config);
+    return 0;
+  }
+  log::Configure(config->log.level, config->log.format);
+
+  // Blocked before the first thread is made, so that they arrive here and nowhere else.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+
+  ServerProcess server(options, *std::move(config));
+  if (const Status status = server.Start(); !status.ok()) {
+    BASALT_LOG(kError, "cannot start", {"error", status.ToString()});
+    std::fprintf(stderr, "basalt serve: %s\n", std::string(status.message()).c_str());
+    server.Stop();
+    return 1;
+  }
+  for (;;) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal != SIGHUP) break;
+    if (const Status status = server.Reload(); !status.ok()) {
+      BASALT_LOG(kError, "reload failed; what was running goes on", {"error", status.ToString()});
+    }
+  }
+  server.Stop();
+  return 0;
+}
+
+}  // namespace basalt::cli

@@ -1,0 +1,25 @@
+#include "tools/slo_command.h"
+
+#include <cstdio>
+
+#include "engine/slo/sloth_loader.h"
+
+namespace basalt::cli {
+
+int RunSloCheck(const SloCheckOptions& options) {
+  std::vector<slo::Problem> warnings;
+  const auto definitions = slo::LoadSloFiles(options.paths, &warnings);
+  for (const slo::Problem& warning : warnings) std::printf("%s\n", slo::ToString(warning).c_str());
+  if (!definitions.ok()) {
+    std::printf("%.*s\n", static_cast<int>(definitions.status().message().size()),
+                definitions.status().message().data());
+    return 1;
+  }
+  for (const slo::Definition& definition : *definitions) {
+    std::printf("ok: %s\n", definition.id.c_str());
+  }
+  std::printf("%zu SLOs are sound, %zu warnings\n", definitions->size(), warnings.size());
+  return 0;
+}
+
+}  // namespace basalt::cli
