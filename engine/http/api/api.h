@@ -60,6 +60,8 @@ struct ApiContext {
   std::function<storage::StoreStats()> stats;  // (optional) /api/v1/status/tsdb
   BuildInfo build;
   std::vector<std::pair<std::string, std::string>> flags;  // sorted by name; /api/v1/status/flags
+  std::vector<std::string> alertmanagers;                  // base URLs; /api/v1/alertmanagers
+  std::function<std::string()> config_yaml;                // (optional) /api/v1/status/config
   std::string data_directory;
   Duration retention{0};  // zero: unlimited
   Timestamp started{};

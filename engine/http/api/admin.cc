@@ -1,0 +1,60 @@
+// /-/healthy, /-/ready, /-/reload, /-/settle, /metrics.
+#include <string>
+#include <utility>
+
+#include "engine/http/api/endpoint.h"
+
+namespace basalt::http::api {
+namespace {
+
+void AddAdmin(const SharedContext& context, Router& router, Method method, std::string_view pattern,
+              Response (*respond)(const ApiContext&)) {
+  router.Add(
+      method, pattern,
+      {RouteClass::kAdmin, kMaxFormBytes,
+       [context, respond](Request, ResponseWriter writer) { writer.Send(respond(*context)); }});
+}
+
+Response Healthy(const ApiContext& /*context*/) { return TextResponse(200, "Basalt is Healthy."); }
+
+Response Ready(const ApiContext& context) {
+  const Status status = context.ready == nullptr ? OkStatus() : context.ready();
+  if (status.ok()) return TextResponse(200, "Basalt is Ready.");
+  return TextResponse(503, "Service Unavailable: " + std::string(status.message()));
+}
+
+Response Reload(const ApiContext& context) {
+  const Status status = context.reload();
+  Response done;
+  return status.ok()
+             ? done
+             : TextResponse(500, "failed to reload config: " + std::string(status.message()));
+}
+
+Response Settle(const ApiContext& context) {
+  const Status status = context.settle();
+  return status.ok() ? TextResponse(200, "settled")
+                     : TextResponse(500, "failed to settle: " + std::string(status.message()));
+}
+
+Response Metrics(const ApiContext& context) {
+  Response response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = metrics::RenderText(context.registry->Collect());
+  return response;
+}
+
+}  // namespace
+
+void RegisterAdmin(const SharedContext& context, Router& router) {
+  AddAdmin(context, router, Method::kGet, "/-/healthy", Healthy);
+  AddAdmin(context, router, Method::kGet, "/-/ready", Ready);
+  if (context->reload != nullptr) {
+    AddAdmin(context, router, Method::kPost, "/-/reload", Reload);
+    AddAdmin(context, router, Method::kPut, "/-/reload", Reload);
+  }
+  if (context->settle != nullptr) AddAdmin(context, router, Method::kPost, "/-/settle", Settle);
+  if (context->registry != nullptr) AddAdmin(context, router, Method::kGet, "/metrics", Metrics);
+}
+
+}  // namespace basalt::http::api

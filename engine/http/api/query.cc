@@ -1,0 +1,157 @@
+// /api/v1/query and /api/v1/query_range.
+#include <algorithm>
+#include <stop_token>
+#include <utility>
+#include <variant>
+
+#include "engine/base/labels.h"
+#include "engine/http/api/endpoint.h"
+#include "engine/http/api/params.h"
+#include "engine/http/api/query_body.h"
+#include "query/engine.h"
+
+namespace basalt::http::api {
+namespace {
+
+// `timeout` and `lookback_delta`; the rest is looked at in upstream's order by the endpoints.
+std::optional<Answer> ReadOptions(const Call& call, query::QueryOptions& options) {
+  if (const std::string_view text = call.form.Get("timeout"); !text.empty()) {
+    const Result<Duration> timeout = ParseDurationParam(text);
+    if (!timeout.ok()) return InvalidParameter("timeout", timeout.status());
+    // A timeout that is over before it begins is still a timeout; zero would mean the engine's own.
+    options.timeout =
+        std::max(Duration(1), std::min(*timeout, call.context.engine->options().timeout));
+  }
+  if (const std::string_view text = call.form.Get("lookback_delta"); !text.empty()) {
+    const Result<Duration> lookback = ParseDurationParam(text);
+    if (!lookback.ok())
+      return FailWith(lookback.status().WithContext("error parsing lookback delta duration"));
+    options.lookback = std::max(*lookback, Duration(0));
+  }
+  return std::nullopt;
+}
+
+StatsLevel ReadStats(std::string_view text, Annotations& annotations) {
+  if (text.empty()) return StatsLevel::kNone;
+  if (text == "all") return StatsLevel::kAll;
+  if (text != "true") {
+    std::string warning = "value ";
+    AppendQuoted(text, warning);
+    warning +=
+        R"( for parameter "stats" is deprecated and will be rejected in the next major release, use "true" or "all")";
+    annotations.warnings.push_back(std::move(warning));
+  }
+  return StatsLevel::kBasic;
+}
+
+// Cuts a vector or matrix; true if anything was cut.
+bool Truncate(query::Value& value, size_t limit) {
+  const auto cut = [limit](auto& elements) {
+    if (limit == 0 || elements.size() <= limit) return false;
+    elements.erase(elements.begin() + static_cast<std::ptrdiff_t>(limit), elements.end());
+    return true;
+  };
+  if (auto* vector = std::get_if<query::Vector>(&value)) return cut(*vector);
+  if (auto* matrix = std::get_if<query::Matrix>(&value)) return cut(*matrix);
+  return false;
+}
+
+Answer FailQuery(const Status& status) {
+  switch (query::ErrorKindOf(status)) {
+    case query::ErrorKind::kBadData:
+      return InvalidParameter("query", status);
+    case query::ErrorKind::kExecution:
+      return Fail(ErrorType::kExecution, status.message());
+    case query::ErrorKind::kCanceled:
+      return Fail(ErrorType::kCanceled, status.message());
+    case query::ErrorKind::kTimeout:
+      return Fail(ErrorType::kTimeout, status.message());
+    case query::ErrorKind::kInternal:
+      return Fail(ErrorType::kInternal, status.message());
+  }
+  return Fail(ErrorType::kInternal, status.message());
+}
+
+// Runs `evaluate(snapshot, options)` so that a client that leaves stops it, and makes the answer of
+// what it gives.
+template <typename Evaluate>
+Answer RunQuery(const Call& call, size_t limit, query::QueryOptions options, Evaluate evaluate) {
+  const auto snapshot = call.TakeSnapshot();
+  if (!snapshot.ok()) return FailWith(snapshot.status());
+  query::CancelToken cancel;
+  const std::stop_callback on_stop(call.request.cancel, [&cancel] { cancel.Cancel(); });
+  options.cancel = &cancel;
+  Result<query::QueryResult> result = evaluate(**snapshot, options);
+  if (!result.ok()) return FailQuery(result.status());
+
+  Annotations annotations{std::move(result->warnings), std::move(result->infos)};
+  for (std::string& warning : (*snapshot)->Warnings()) {
+    if (std::find(annotations.warnings.begin(), annotations.warnings.end(), warning) ==
+        annotations.warnings.end()) {
+      annotations.warnings.push_back(std::move(warning));
+    }
+  }
+  if (Truncate(result->value, limit)) annotations.warnings.emplace_back(kTruncatedWarning);
+  const StatsLevel stats = ReadStats(call.form.Get("stats"), annotations);
+  Answer answer;
+  answer.head.content_type = "application/json";
+  answer.stream = std::make_unique<QueryBody>(std::move(*result), std::move(annotations), stats);
+  return answer;
+}
+
+Answer InstantQuery(Call& call) {
+  const Result<size_t> limit = ParseLimit(call.form.Get("limit"));
+  if (!limit.ok()) return InvalidParameter("limit", limit.status());
+  const Result<Timestamp> time = call.TimeParam("time", call.context.clock->Now());
+  if (!time.ok()) return InvalidParameter("time", time.status());
+  query::QueryOptions options;
+  if (std::optional<Answer> error = ReadOptions(call, options)) return std::move(*error);
+  return RunQuery(call, *limit, options,
+                  [&](const storage::Snapshot& snapshot, const query::QueryOptions& with) {
+                    return call.context.engine->Instant(snapshot, call.tenant,
+                                                        call.form.Get("query"), *time, with);
+                  });
+}
+
+Status CheckRange(Timestamp start, Timestamp end, Duration step) {
+  // Unsigned, since the difference of two 64-bit times may not fit in a signed one.
+  const uint64_t span = static_cast<uint64_t>(ToMs(end)) - static_cast<uint64_t>(ToMs(start));
+  if (span / static_cast<uint64_t>(step.count()) <= query::kMaxPointsPerSeries) return OkStatus();
+  return InvalidArgument(
+      "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
+      "resolution (?step=XX)");
+}
+
+Answer RangeQuery(Call& call) {
+  const Result<size_t> limit = ParseLimit(call.form.Get("limit"));
+  if (!limit.ok()) return InvalidParameter("limit", limit.status());
+  const Result<Timestamp> start = ParseTime(call.form.Get("start"));
+  if (!start.ok()) return InvalidParameter("start", start.status());
+  const Result<Timestamp> end = ParseTime(call.form.Get("end"));
+  if (!end.ok()) return InvalidParameter("end", end.status());
+  if (*end < *start)
+    return InvalidParameter("end", InvalidArgument("end timestamp must not be before start time"));
+  const Result<Duration> step = ParseDurationParam(call.form.Get("step"));
+  if (!step.ok()) return InvalidParameter("step", step.status());
+  if (*step <= Duration::zero()) {
+    return InvalidParameter("step", InvalidArgument("zero or negative query resolution step widths "
+                                                    "are not accepted. Try a positive integer"));
+  }
+  if (const Status status = CheckRange(*start, *end, *step); !status.ok()) return FailWith(status);
+  query::QueryOptions options;
+  if (std::optional<Answer> error = ReadOptions(call, options)) return std::move(*error);
+  return RunQuery(call, *limit, options,
+                  [&](const storage::Snapshot& snapshot, const query::QueryOptions& with) {
+                    return call.context.engine->Range(snapshot, call.tenant, call.form.Get("query"),
+                                                      *start, *end, *step, with);
+                  });
+}
+
+}  // namespace
+
+void RegisterQuery(const SharedContext& context, Router& router) {
+  AddEndpoint(context, router, {Method::kGet, Method::kPost}, "/api/v1/query", InstantQuery);
+  AddEndpoint(context, router, {Method::kGet, Method::kPost}, "/api/v1/query_range", RangeQuery);
+}
+
+}  // namespace basalt::http::api
