@@ -5,70 +5,20 @@
 // measures how long a query has been running).
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "engine/base/clock.h"
-#include "engine/base/executor.h"
 #include "engine/base/ids.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
+#include "query/options.h"
 #include "query/value.h"
 #include "storage/reader.h"
 
 namespace basalt::query {
-
-// Stops a running query from another thread. Thread-safe. Looked at at least every few thousand
-// samples.
-class CancelToken {
- public:
-  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
-  [[nodiscard]] bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<bool> cancelled_{false};
-};
-
-inline constexpr Duration kDefaultLookback = std::chrono::minutes(5);
-inline constexpr Duration kDefaultQueryTimeout = std::chrono::minutes(2);
-inline constexpr uint64_t kDefaultMaxSamples = 50'000'000;
-// What one range query may return per series; Prometheus' API has the same bound and error.
-inline constexpr int64_t kMaxPointsPerSeries = 11'000;
-
-struct EngineOptions {
-  // How far back a selector looks for a sample.
-  Duration lookback = kDefaultLookback;
-  // Wall time that one query may take.
-  Duration timeout = kDefaultQueryTimeout;
-  // Samples that one query may hold at a time, inputs and outputs, as Prometheus counts them.
-  uint64_t max_samples = kDefaultMaxSamples;
-  // Series that one selector may match in one partition.
-  size_t max_series = 10'000'000;
-  // Steps of a subquery that names none.
-  Duration default_subquery_step = std::chrono::minutes(1);
-  // Further threads that a query may use; the calling thread always works too. Null: only the
-  // calling thread. Answers are the same bits for any number of threads. Must outlive the engine.
-  Executor* executor = nullptr;
-  // How many tasks one query may keep in `executor` at a time.
-  size_t parallelism = 1;
-  // Measures `timeout`.
-  const Clock* clock = &SystemClock();
-  // Behaviour that Prometheus has behind feature flags.
-  bool delayed_name_removal = true;
-  bool use_start_timestamps = false;
-};
-
-// Set for one query. Zeros and nulls mean the engine's own.
-struct QueryOptions {
-  Duration lookback{0};
-  Duration timeout{0};
-  const CancelToken* cancel = nullptr;
-};
 
 struct QueryStats {
   uint64_t samples =

@@ -1,0 +1,437 @@
+#include "query/exec/aggregate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "engine/base/varint.h"
+#include "query/exec/histogram_ops.h"
+#include "query/exec/kahan.h"
+
+namespace basalt::query::exec {
+namespace {
+
+using plan::AggregateOp;
+
+enum Flag : uint8_t {
+  kSeen = 1,
+  kFloat = 2,
+  kHistogram = 4,
+  kIncompatible = 8,  // the group has histograms that do not mix: no result
+  kIncremental = 16,  // the mean is kept because the sum would overflow
+  kReset = 32,        // a histogram that says it was reset was added
+  kNoReset = 64,      // and one that says it was not
+};
+
+bool NeedsCorrection(AggregateOp op) {
+  return op == AggregateOp::kSum || op == AggregateOp::kAvg || op == AggregateOp::kStddev ||
+         op == AggregateOp::kStdvar;
+}
+bool NeedsCount(AggregateOp op) {
+  return op == AggregateOp::kAvg || op == AggregateOp::kCount || op == AggregateOp::kStddev ||
+         op == AggregateOp::kStdvar;
+}
+
+}  // namespace
+
+template <typename MakeLabels>
+uint32_t Grouper::FindKey(MakeLabels&& make_labels) {
+  const auto it = by_key_.find(key_);
+  if (it != by_key_.end()) return it->second;
+  const auto group = static_cast<uint32_t>(labels_.size());
+  by_key_.emplace(key_, group);
+  labels_.push_back(make_labels());
+  return group;
+}
+
+uint32_t Grouper::Find(const RowLabels& labels) {
+  if (grouping_.without) {
+    Labels rest = labels.ToLabels();
+    for (const std::string& name : grouping_.labels) rest.Remove(name);
+    rest.Remove(kMetricName);
+    return Find(rest);
+  }
+  if (grouping_.labels.empty() && !labels_.empty()) return 0;
+  key_.clear();
+  for (const std::string& name : grouping_.labels) {
+    const std::string_view value = labels.Get(name);
+    AppendVarint(value.size(), key_);
+    key_ += value;
+  }
+  return FindKey([&] {
+    std::vector<Label> out;
+    for (const std::string& name : grouping_.labels)
+      out.push_back({name, std::string(labels.Get(name))});
+    return Labels(std::move(out));
+  });
+}
+
+uint32_t Grouper::Find(const Labels& group) {
+  key_.clear();
+  if (grouping_.without) {
+    AppendCanonical(group, key_);
+  } else {
+    for (const std::string& name : grouping_.labels) {
+      const std::string_view value = group.Get(name);
+      AppendVarint(value.size(), key_);
+      key_ += value;
+    }
+  }
+  return FindKey([&] { return group; });
+}
+
+Aggregation::Aggregation(plan::PartialAggregation plan, plan::Grid grid)
+    : plan_(std::move(plan)), grid_(grid), steps_(grid.size()), groups_(plan_.grouping) {}
+
+void Aggregation::Grow() {
+  const size_t cells = groups_.size() * steps_;
+  if (flags_.size() == cells) return;
+  drop_name_.resize(groups_.size());
+  flags_.resize(cells);
+  value_.resize(cells);
+  if (NeedsCorrection(plan_.op)) correction_.resize(cells);
+  if (NeedsCount(plan_.op)) count_.resize(cells);
+}
+
+void Aggregation::Add(const Matrix& matrix, const Row& row, Annotations& annotations) {
+  const uint32_t group = groups_.Find(row.labels);
+  Grow();
+  if (row.drop_name) drop_name_[group] = 1;
+  const auto kinds = matrix.kinds(row);
+  const auto values = matrix.values(row);
+  const size_t base = group * steps_ + row.first;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    if (kinds[i] == CellKind::kFloat) {
+      AddFloat(base + i, values[i]);
+    } else if (kinds[i] == CellKind::kHistogram) {
+      AddHistogram(base + i, matrix.histogram(row, row.first + i), row, annotations);
+    }
+  }
+}
+
+void Aggregation::AddFloat(size_t cell, double v) {
+  uint8_t& flags = flags_[cell];
+  if ((flags & kIncompatible) != 0) return;
+  const bool first = (flags & kSeen) == 0;
+  flags |= kSeen | kFloat;
+  double& value = value_[cell];
+  switch (plan_.op) {
+    case AggregateOp::kCount:
+      ++count_[cell];
+      break;
+    case AggregateOp::kGroup:
+      value = 1;
+      break;
+    case AggregateOp::kMin:
+      if (first || value > v || std::isnan(value)) value = v;
+      break;
+    case AggregateOp::kMax:
+      if (first || value < v || std::isnan(value)) value = v;
+      break;
+    case AggregateOp::kSum:
+      if (first) {
+        value = v;  // 0 + v would lose the sign of -0
+      } else {
+        KahanAdd(v, value, correction_[cell]);
+      }
+      break;
+    case AggregateOp::kAvg:
+      ++count_[cell];
+      if (first) {
+        value = v;
+      } else {
+        AverageFloat(cell, v);
+      }
+      break;
+    case AggregateOp::kStddev:
+    case AggregateOp::kStdvar: {
+      ++count_[cell];
+      double& mean = correction_[cell];
+      if (first) {
+        mean = v;
+        value = std::isfinite(v) ? 0 : std::numeric_limits<double>::quiet_NaN();
+        break;
+      }
+      const double delta = v - mean;
+      mean += delta / count_[cell];
+      value += delta * (v - mean);
+      break;
+    }
+    default:
+      BASALT_CHECK(false, "not an aggregation with a state");
+  }
+}
+
+void Aggregation::AverageFloat(size_t cell, double v) {
+  const double count = count_[cell];
+  double& value = value_[cell];
+  double& correction = correction_[cell];
+  if ((flags_[cell] & kIncremental) == 0) {
+    double next = value;
+    double next_correction = correction;
+    KahanAdd(v, next, next_correction);
+    if (!std::isinf(next)) {
+      value = next;
+      correction = next_correction;
+      return;
+    }
+    flags_[cell] |= kIncremental;
+    value /= count - 1;
+    correction /= count - 1;
+  }
+  const double q = (count - 1) / count;
+  value *= q;
+  correction *= q;
+  KahanAdd(v / count, value, correction);
+}
+
+// Takes down what an operation on histograms had to say. False if the group has no result any more.
+bool Aggregation::Ok(size_t cell, bool incompatible, bool reconciled, std::string_view metric,
+                     Annotations& annotations) {
+  if (incompatible) {
+    annotations.MixedExponentialCustom(metric, plan_.expr_pos);
+    flags_[cell] |= kIncompatible;
+    return false;
+  }
+  if (reconciled) annotations.MismatchedCustomBuckets("aggregation", plan_.expr_pos);
+  return true;
+}
+
+void Aggregation::AddHistogram(size_t cell, const HistogramPtr& h, const Row& row,
+                               Annotations& annotations) {
+  uint8_t& flags = flags_[cell];
+  if ((flags & kIncompatible) != 0) return;
+  switch (plan_.op) {
+    case AggregateOp::kCount:
+      flags |= kSeen;
+      ++count_[cell];
+      return;
+    case AggregateOp::kGroup:
+      flags |= kSeen;
+      value_[cell] = 1;
+      return;
+    case AggregateOp::kSum:
+    case AggregateOp::kAvg:
+      break;
+    default:
+      annotations.HistogramIgnoredInAggregation(promql::AggregateOpName(plan_.op), plan_.expr_pos);
+      return;
+  }
+  const bool first = (flags & kSeen) == 0;
+  flags |= kSeen | kHistogram;
+  if (plan_.op == AggregateOp::kAvg) ++count_[cell];
+  if (first) {
+    histograms_[cell] = {*h, std::nullopt, false, std::string(row.labels.metric_name())};
+  } else {
+    const auto it = histograms_.find(cell);
+    if (it == histograms_.end()) return;  // floats came before: there is no result anyway
+    HistogramState& state = it->second;
+    const std::string_view metric = row.labels.metric_name();
+    if (plan_.op == AggregateOp::kAvg) {
+      AverageHistogram(cell, *h, state, metric, annotations);
+    } else {
+      const HistogramOutcome o = exec::KahanAdd(state.value, *h, state.correction);
+      Ok(cell, o.incompatible, o.bounds_reconciled, metric, annotations);
+    }
+  }
+  if (h->reset_hint == ResetHint::kYes) flags |= kReset;
+  if (h->reset_hint == ResetHint::kNo) flags |= kNoReset;
+}
+
+void Aggregation::AverageHistogram(size_t cell, const FloatHistogram& h, HistogramState& state,
+                                   std::string_view metric, Annotations& annotations) {
+  const double count = count_[cell];
+  if (!state.incremental) {
+    FloatHistogram next = state.value;
+    std::optional<FloatHistogram> next_correction = state.correction;
+    const HistogramOutcome o = exec::KahanAdd(next, h, next_correction);
+    if (!Ok(cell, o.incompatible, o.bounds_reconciled, metric, annotations)) return;
+    if (!HasOverflow(next)) {
+      state.value = std::move(next);
+      state.correction = std::move(next_correction);
+      return;
+    }
+    state.incremental = true;
+    Divide(state.value, count - 1);
+    if (state.correction.has_value()) Divide(*state.correction, count - 1);
+  }
+  const double q = (count - 1) / count;
+  if (state.correction.has_value()) Multiply(*state.correction, q);
+  Multiply(state.value, q);
+  FloatHistogram share = h;
+  Divide(share, count);
+  const HistogramOutcome o = exec::KahanAdd(state.value, share, state.correction);
+  Ok(cell, o.incompatible, o.bounds_reconciled, metric, annotations);
+}
+
+void Aggregation::Merge(const Aggregation& other, Annotations& annotations) {
+  for (size_t g = 0; g < other.groups_.size(); ++g) {
+    const uint32_t group = groups_.Find(other.groups_.labels(g));
+    Grow();
+    drop_name_[group] |= other.drop_name_[g];
+    for (size_t step = 0; step < steps_; ++step) {
+      MergeCell(group * steps_ + step, other, g * steps_ + step, annotations);
+    }
+  }
+}
+
+void Aggregation::MergeCell(size_t cell, const Aggregation& other, size_t from,
+                            Annotations& annotations) {
+  if ((other.flags_[from] & kSeen) == 0) return;
+  if ((flags_[cell] & kSeen) == 0) {
+    flags_[cell] = other.flags_[from];
+    value_[cell] = other.value_[from];
+    if (!correction_.empty()) correction_[cell] = other.correction_[from];
+    if (!count_.empty()) count_[cell] = other.count_[from];
+    const auto it = other.histograms_.find(from);
+    if (it != other.histograms_.end()) histograms_[cell] = it->second;
+    return;
+  }
+  const double v = other.value_[from];
+  switch (plan_.op) {
+    case AggregateOp::kCount:
+      count_[cell] += other.count_[from];
+      break;
+    case AggregateOp::kGroup:
+      break;
+    case AggregateOp::kMin:
+      if (value_[cell] > v || std::isnan(value_[cell])) value_[cell] = v;
+      break;
+    case AggregateOp::kMax:
+      if (value_[cell] < v || std::isnan(value_[cell])) value_[cell] = v;
+      break;
+    case AggregateOp::kSum:
+      KahanAdd(v, value_[cell], correction_[cell]);
+      KahanAdd(other.correction_[from], value_[cell], correction_[cell]);
+      MergeHistograms(cell, other, from, annotations);
+      break;
+    case AggregateOp::kAvg:
+      MergeHistograms(cell, other, from, annotations);
+      MergeAverages(cell, other, from);
+      count_[cell] += other.count_[from];
+      break;
+    default:
+      BASALT_CHECK(false, "states of this aggregation do not merge");
+  }
+  flags_[cell] |= other.flags_[from];
+}
+
+void Aggregation::MergeAverages(size_t cell, const Aggregation& other, size_t from) {
+  double& value = value_[cell];
+  double& correction = correction_[cell];
+  double theirs = other.value_[from];
+  double their_correction = other.correction_[from];
+  const double ours_n = count_[cell];
+  const double theirs_n = other.count_[from];
+  const bool our_mean = (flags_[cell] & kIncremental) != 0;
+  const bool their_mean = (other.flags_[from] & kIncremental) != 0;
+  if (!our_mean && !their_mean) {
+    double next = value;
+    double next_correction = correction;
+    KahanAdd(theirs, next, next_correction);
+    KahanAdd(their_correction, next, next_correction);
+    if (!std::isinf(next)) {
+      value = next;
+      correction = next_correction;
+      return;
+    }
+  }
+  // As soon as one of the sums does not fit a double, means are merged by their weights.
+  if (!our_mean) {
+    value /= ours_n;
+    correction /= ours_n;
+  }
+  if (!their_mean) {
+    theirs /= theirs_n;
+    their_correction /= theirs_n;
+  }
+  const double n = ours_n + theirs_n;
+  value *= ours_n / n;
+  correction *= ours_n / n;
+  KahanAdd(theirs * (theirs_n / n), value, correction);
+  KahanAdd(their_correction * (theirs_n / n), value, correction);
+  flags_[cell] |= kIncremental;
+}
+
+void Aggregation::MergeHistograms(size_t cell, const Aggregation& other, size_t from,
+                                  Annotations& annotations) {
+  const auto theirs = other.histograms_.find(from);
+  const auto ours = histograms_.find(cell);
+  if (theirs == other.histograms_.end() || ours == histograms_.end())
+    return;  // mixed with floats: no result
+  HistogramState state = theirs->second;
+  HistogramState& own = ours->second;
+  if (plan_.op == AggregateOp::kAvg && (own.incremental || state.incremental)) {
+    const double n = count_[cell] + other.count_[from];
+    const auto weigh = [n](HistogramState& s, double count) {
+      const double factor = (s.incremental ? count : 1) / n;
+      Multiply(s.value, factor);
+      if (s.correction.has_value()) Multiply(*s.correction, factor);
+      s.incremental = true;
+    };
+    weigh(own, count_[cell]);
+    weigh(state, other.count_[from]);
+  }
+  HistogramOutcome o = exec::KahanAdd(own.value, state.value, own.correction);
+  if (!Ok(cell, o.incompatible, o.bounds_reconciled, state.metric, annotations)) return;
+  if (state.correction.has_value()) {
+    o = exec::KahanAdd(own.value, *state.correction, own.correction);
+    Ok(cell, o.incompatible, o.bounds_reconciled, state.metric, annotations);
+  }
+}
+
+Cell Aggregation::FinishCell(size_t cell, Annotations& annotations) {
+  const uint8_t flags = flags_[cell];
+  if ((flags & kSeen) == 0) return {};
+  switch (plan_.op) {
+    case AggregateOp::kCount:
+      return Cell::Float(count_[cell]);
+    case AggregateOp::kStdvar:
+      return Cell::Float(value_[cell] / count_[cell]);
+    case AggregateOp::kStddev:
+      return Cell::Float(std::sqrt(value_[cell] / count_[cell]));
+    case AggregateOp::kSum:
+    case AggregateOp::kAvg:
+      break;
+    default:
+      return Cell::Float(value_[cell]);
+  }
+  if ((flags & kFloat) != 0 && (flags & kHistogram) != 0) {
+    annotations.MixedFloatsHistogramsInAggregation(plan_.expr_pos);
+    return {};
+  }
+  if ((flags & kIncompatible) != 0) return {};
+  if ((flags & kReset) != 0 && (flags & kNoReset) != 0) {
+    annotations.CounterResetCollision("aggregation", plan_.expr_pos);
+  }
+  const bool average = plan_.op == AggregateOp::kAvg;
+  if ((flags & kHistogram) != 0) {
+    HistogramState& state = histograms_.find(cell)->second;
+    if (average && !state.incremental) {
+      Divide(state.value, count_[cell]);
+      if (state.correction.has_value()) Divide(*state.correction, count_[cell]);
+    }
+    if (state.correction.has_value()) exec::Add(state.value, *state.correction);
+    Compact(state.value);
+    return Cell::Histogram(std::move(state.value));
+  }
+  if (average && (flags & kIncremental) == 0) {
+    return Cell::Float(value_[cell] / count_[cell] + correction_[cell] / count_[cell]);
+  }
+  return Cell::Float(value_[cell] + correction_[cell]);
+}
+
+Matrix Aggregation::Finish(Annotations& annotations) {
+  Matrix out(grid_);
+  out.Reserve(groups_.size(), cells());
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    out.Begin(RowLabels(groups_.labels(g)), drop_name_[g] != 0);
+    for (size_t step = 0; step < steps_; ++step)
+      out.Append(step, FinishCell(g * steps_ + step, annotations));
+    out.End();
+  }
+  return out;
+}
+
+}  // namespace basalt::query::exec

@@ -1,0 +1,321 @@
+#include "query/exec/aggregate_select.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "query/exec/aggregate.h"
+#include "query/exec/assemble.h"
+#include "query/exec/quantile.h"
+#include "query/number_format.h"
+
+namespace basalt::query::exec {
+namespace {
+
+using plan::AggregateOp;
+
+// The smallest and largest of a parameter's values, and whether one is NaN.
+struct ParameterRange {
+  double min = 0;
+  double max = 0;
+  bool has_nan = false;
+};
+ParameterRange RangeOf(const Matrix& parameter) {
+  ParameterRange out{std::numeric_limits<double>::max(), std::numeric_limits<double>::lowest(),
+                     false};
+  for (const double v : parameter.values(parameter.rows().front())) {
+    out.has_nan = out.has_nan || std::isnan(v);
+    out.min = std::min(out.min, v);
+    out.max = std::max(out.max, v);
+  }
+  // Then neither bound says anything.
+  if (out.has_nan) out.min = out.max = std::numeric_limits<double>::quiet_NaN();
+  return out;
+}
+
+struct Candidate {
+  uint32_t row = 0;
+  double value = 0;  // 0 for histograms
+};
+
+// A binary heap whose root is the candidate to be replaced next. The sift rules decide which of
+// equal values stay, so they are those of the textbook heap that upstream uses, and not the
+// standard library's.
+class CandidateHeap {
+ public:
+  // `ascending`: the smallest value is the root (topk). NaN is before everything.
+  explicit CandidateHeap(bool ascending) : ascending_(ascending) {}
+
+  void Clear() { items_.clear(); }
+  [[nodiscard]] size_t size() const { return items_.size(); }
+  [[nodiscard]] const std::vector<Candidate>& items() const { return items_; }
+  [[nodiscard]] const Candidate& root() const { return items_.front(); }
+
+  void Push(Candidate c) {
+    items_.push_back(c);
+    for (size_t i = items_.size() - 1; i > 0;) {
+      const size_t parent = (i - 1) / 2;
+      if (!Before(items_[i], items_[parent])) break;
+      std::swap(items_[i], items_[parent]);
+      i = parent;
+    }
+  }
+  void ReplaceRoot(Candidate c) {
+    items_[0] = c;
+    for (size_t i = 0;;) {
+      size_t child = 2 * i + 1;
+      if (child >= items_.size()) return;
+      if (child + 1 < items_.size() && Before(items_[child + 1], items_[child])) ++child;
+      if (!Before(items_[child], items_[i])) return;
+      std::swap(items_[i], items_[child]);
+      i = child;
+    }
+  }
+  // Best first.
+  std::vector<Candidate> Sorted() const {
+    std::vector<Candidate> out = items_;
+    std::stable_sort(out.begin(), out.end(), [this](const Candidate& a, const Candidate& b) {
+      if (std::isnan(a.value) || std::isnan(b.value))
+        return !std::isnan(a.value) && std::isnan(b.value);
+      return ascending_ ? a.value > b.value : a.value < b.value;
+    });
+    return out;
+  }
+
+ private:
+  [[nodiscard]] bool Before(const Candidate& a, const Candidate& b) const {
+    if (std::isnan(a.value)) return true;
+    return ascending_ ? a.value < b.value : a.value > b.value;
+  }
+  bool ascending_;
+  std::vector<Candidate> items_;
+};
+
+// Where a label set falls in [0, 1) for limit_ratio: by the hash that upstream takes, over the
+// bytes it takes it of.
+double SampleOffset(const Labels& labels) {
+  std::string bytes;
+  const auto append = [&bytes](std::string_view s) {
+    constexpr size_t kLongSize = 255;
+    if (s.size() < kLongSize) {
+      bytes += static_cast<char>(s.size());
+    } else {
+      bytes += static_cast<char>(kLongSize);
+      for (int shift = 0; shift < 24; shift += 8)
+        bytes += static_cast<char>(s.size() >> shift & 0xFF);
+    }
+    bytes += s;
+  };
+  for (const Label& label : labels) {
+    append(label.name);
+    append(label.value);
+  }
+  constexpr double kMaxHash = 18446744073709551615.0;
+  return static_cast<double>(XXH64(bytes.data(), bytes.size(), 0)) / kMaxHash;
+}
+
+bool InRatio(double ratio, double offset) {
+  return (ratio >= 0 && offset < ratio) || (ratio < 0 && offset >= 1.0 + ratio);
+}
+
+// Chooses rows step by step.
+class Selector {
+ public:
+  Selector(const SelectInput& in, const Matrix& matrix)
+      : in_(in), matrix_(matrix), chosen_(matrix.size()) {
+    Grouper grouper(in.node.grouping);
+    for (const Row& row : matrix.rows()) group_.push_back(grouper.Find(row.labels));
+    heaps_.assign(grouper.size(), CandidateHeap(in.node.op != AggregateOp::kBottomk));
+    if (in.node.op == AggregateOp::kLimitRatio) {
+      for (const Row& row : matrix.rows()) offset_.push_back(SampleOffset(row.labels.ToLabels()));
+    }
+  }
+
+  void Step(size_t step, double parameter) {
+    for (CandidateHeap& heap : heaps_) heap.Clear();
+    const bool ratio = in_.node.op == AggregateOp::kLimitRatio;
+    // The number of series bounds k, so that the conversion cannot overflow.
+    const double k = std::min(std::trunc(parameter), static_cast<double>(matrix_.size()));
+    if (ratio ? parameter == 0 : k < 1) return;
+    for (uint32_t i = 0; i < matrix_.size(); ++i) {
+      const Cell cell = matrix_.cell(matrix_.rows()[i], step);
+      if (cell.present()) Offer(i, cell, ratio ? std::clamp(parameter, -1.0, 1.0) : k);
+    }
+    const bool sorted = in_.node.op == AggregateOp::kTopk || in_.node.op == AggregateOp::kBottomk;
+    for (const CandidateHeap& heap : heaps_) {
+      for (const Candidate& c : sorted ? heap.Sorted() : heap.items()) {
+        chosen_[c.row].push_back(static_cast<uint32_t>(step));
+        order_.push_back(c.row);
+      }
+    }
+  }
+
+  // Instant queries keep the order of choice, others that of the rows.
+  Matrix Finish() {
+    Matrix out(in_.grid);
+    const auto emit = [&](uint32_t i) {
+      const Row& row = matrix_.rows()[i];
+      out.Begin(row.labels, row.drop_name);
+      for (const uint32_t step : chosen_[i]) out.Append(step, matrix_.cell(row, step));
+      out.End();
+    };
+    if (in_.grid.instant()) {
+      for (const uint32_t i : order_) emit(i);
+    } else {
+      for (uint32_t i = 0; i < matrix_.size(); ++i) emit(i);
+    }
+    return out;
+  }
+
+ private:
+  void Offer(uint32_t i, const Cell& cell, double k) {
+    CandidateHeap& heap = heaps_[group_[i]];
+    const Candidate c{i, cell.kind == CellKind::kFloat ? cell.value : 0};
+    switch (in_.node.op) {
+      case AggregateOp::kLimitk:
+        if (static_cast<double>(heap.size()) < k) heap.Push(c);
+        return;
+      case AggregateOp::kLimitRatio:
+        if (InRatio(k, offset_[i])) heap.Push(c);
+        return;
+      default:
+        break;
+    }
+    const bool top = in_.node.op == AggregateOp::kTopk;
+    if (cell.kind == CellKind::kHistogram) {
+      in_.annotations.HistogramIgnoredInAggregation(top ? "topk" : "bottomk", in_.pos);
+    } else if (static_cast<double>(heap.size()) < k) {
+      heap.Push(c);
+    } else {
+      const double worst = heap.root().value;
+      const bool better = top ? worst < c.value : worst > c.value;
+      if (better || (std::isnan(worst) && !std::isnan(c.value))) heap.ReplaceRoot(c);
+    }
+  }
+
+  const SelectInput& in_;
+  const Matrix& matrix_;
+  std::vector<uint32_t> group_;
+  std::vector<double> offset_;  // limit_ratio
+  std::vector<CandidateHeap> heaps_;
+  std::vector<std::vector<uint32_t>> chosen_;  // steps, by row
+  std::vector<uint32_t> order_;
+};
+
+std::string Printed(double v) { return FormatShort(v); }
+
+// False if there is nothing to select at any step.
+Result<bool> CheckParameter(const SelectInput& in, const ParameterRange& p) {
+  if (in.node.op == AggregateOp::kLimitRatio) {
+    if (p.max == 0 && p.min == 0) return false;
+    if (p.has_nan) return FailedPrecondition("Ratio value is NaN");
+    if (p.max > 1) in.annotations.InvalidRatio(p.max, 1, in.node.parameter_pos);
+    if (p.min < -1) in.annotations.InvalidRatio(p.min, -1, in.node.parameter_pos);
+    return true;
+  }
+  if (p.max < 1) return false;
+  if (p.has_nan) return FailedPrecondition("Parameter value is NaN");
+  constexpr double kMin = -9223372036854775808.0;
+  constexpr double kMax = 9223372036854774784.0;  // the largest double that fits
+  if (p.min <= kMin)
+    return FailedPrecondition("Scalar value " + Printed(p.min) + " underflows int64");
+  if (p.max >= kMax)
+    return FailedPrecondition("Scalar value " + Printed(p.max) + " overflows int64");
+  return true;
+}
+
+}  // namespace
+
+Result<Matrix> SelectRows(const SelectInput& in, const Matrix& matrix, const Matrix& parameter) {
+  BASALT_TRY_ASSIGN(const bool any, CheckParameter(in, RangeOf(parameter)));
+  if (!any) return Matrix(in.grid);
+  Selector selector(in, matrix);
+  const auto values = parameter.values(parameter.rows().front());
+  for (size_t step = 0; step < in.grid.size(); ++step) selector.Step(step, values[step]);
+  return selector.Finish();
+}
+
+Result<Matrix> QuantileOfGroups(const SelectInput& in, const Matrix& matrix,
+                                const Matrix& parameter) {
+  const ParameterRange p = RangeOf(parameter);
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  if (p.has_nan) in.annotations.InvalidQuantile(kNaN, in.node.parameter_pos);
+  if (p.max > 1) in.annotations.InvalidQuantile(p.max, in.node.parameter_pos);
+  if (p.min < 0) in.annotations.InvalidQuantile(p.min, in.node.parameter_pos);
+
+  Grouper grouper(in.node.grouping);
+  std::vector<uint32_t> group;
+  for (const Row& row : matrix.rows()) group.push_back(grouper.Find(row.labels));
+  std::vector<uint8_t> drop_name(grouper.size());
+  for (size_t i = 0; i < group.size(); ++i)
+    if (matrix.rows()[i].drop_name) drop_name[group[i]] = 1;
+  const auto q = parameter.values(parameter.rows().front());
+  std::vector<std::vector<std::pair<size_t, double>>> results(grouper.size());
+  std::vector<std::vector<double>> values(grouper.size());
+  for (size_t step = 0; step < in.grid.size(); ++step) {
+    for (std::vector<double>& v : values) v.clear();
+    for (size_t i = 0; i < matrix.size(); ++i) {
+      const Row& row = matrix.rows()[i];
+      const CellKind kind = matrix.kind(row, step);
+      if (kind == CellKind::kHistogram) {
+        in.annotations.HistogramIgnoredInAggregation("quantile", in.node.expr_pos);
+      } else if (kind == CellKind::kFloat) {
+        values[group[i]].push_back(matrix.value(row, step));
+      }
+    }
+    for (size_t g = 0; g < values.size(); ++g) {
+      if (!values[g].empty()) results[g].emplace_back(step, Quantile(q[step], values[g]));
+    }
+  }
+  Matrix out(in.grid);
+  for (size_t g = 0; g < results.size(); ++g) {
+    out.Begin(RowLabels(grouper.labels(g)), drop_name[g] != 0);
+    for (const auto& [step, value] : results[g]) out.Append(step, value);
+    out.End();
+  }
+  return out;
+}
+
+Result<Matrix> CountValues(const SelectInput& in, const Matrix& matrix, const std::string& label) {
+  // By result labels, so that the order does not depend on a hash.
+  std::map<Labels, std::map<uint32_t, double>> counts;
+  plan::Grouping grouping = in.node.grouping;
+  if (!grouping.without) {
+    grouping.labels.push_back(label);
+    std::sort(grouping.labels.begin(), grouping.labels.end());
+  }
+  for (const Row& row : matrix.rows()) {
+    const Labels labels = row.labels.ToLabels();
+    std::string last_text;
+    std::map<uint32_t, double>* last = nullptr;
+    for (uint32_t step = row.first; step < row.end(); ++step) {
+      const Cell cell = matrix.cell(row, step);
+      if (!cell.present()) continue;
+      std::string text =
+          cell.kind == CellKind::kFloat ? FormatDecimal(cell.value) : ToString(*cell.histogram);
+      if (last == nullptr || text != last_text) {
+        Labels full = labels;
+        full.Set(label, text);
+        Grouper grouper(grouping);
+        last = &counts[grouper.labels(grouper.Find(RowLabels(std::move(full))))];
+        last_text = std::move(text);
+      }
+      ++(*last)[step];
+    }
+  }
+  Matrix out(in.grid);
+  for (const auto& [labels, steps] : counts) {
+    out.Begin(RowLabels(labels), false);
+    for (const auto& [step, count] : steps) out.Append(step, count);
+    out.End();
+  }
+  return out;
+}
+
+}  // namespace basalt::query::exec

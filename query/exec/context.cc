@@ -1,0 +1,116 @@
+#include "query/exec/context.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace basalt::query::exec {
+namespace {
+
+// Work that threads take by index. Outlives the call that made it if the executor starts a helper
+// late; such a helper finds nothing left to do and touches no task.
+struct Shared {
+  explicit Shared(size_t n, const std::function<Status(size_t)>* f) : count(n), task(f) {}
+
+  const size_t count;
+  const std::function<Status(size_t)>* const task;
+  std::atomic<size_t> next{0};
+  std::atomic<bool> failed{false};
+  Mutex mu;
+  CondVar idle;
+  size_t busy BASALT_GUARDED_BY(mu) = 0;
+  bool closed BASALT_GUARDED_BY(mu) = false;
+  size_t error_index BASALT_GUARDED_BY(mu) = SIZE_MAX;
+  Status error BASALT_GUARDED_BY(mu);
+
+  void Work() BASALT_EXCLUDES(mu) {
+    {
+      MutexLock lock(mu);
+      if (closed) return;
+      ++busy;
+    }
+    while (!failed.load(std::memory_order_relaxed)) {
+      const size_t i = next.fetch_add(1, std::memory_order_relaxed);
+      if (i >= count) break;
+      Status status = (*task)(i);
+      if (status.ok()) continue;
+      failed.store(true, std::memory_order_relaxed);
+      MutexLock lock(mu);
+      if (i < error_index) {
+        error_index = i;
+        error = std::move(status);
+      }
+    }
+    MutexLock lock(mu);
+    --busy;
+    if (busy == 0) idle.NotifyAll();
+  }
+
+  Status Finish() BASALT_EXCLUDES(mu) {
+    MutexLock lock(mu);
+    closed = true;
+    while (busy != 0) idle.Wait(lock);
+    return error;
+  }
+};
+
+}  // namespace
+
+QueryContext::QueryContext(const EngineOptions& options, const QueryOptions& query,
+                           const storage::Snapshot& snapshot, TenantId tenant)
+    : options_(options),
+      snapshot_(snapshot),
+      tenant_(tenant),
+      cancel_(query.cancel),
+      lookback_ms_((query.lookback.count() > 0 ? query.lookback : options.lookback).count()),
+      deadline_(options.clock->Monotonic() +
+                (query.timeout.count() > 0 ? query.timeout : options.timeout)) {}
+
+Status QueryContext::CheckRunning(const char* where) const {
+  if (cancel_ != nullptr && cancel_->cancelled())
+    return Cancelled(std::string("query was canceled in ") + where);
+  if (options_.clock->Monotonic() >= deadline_)
+    return DeadlineExceeded(std::string("query timed out in ") + where);
+  return OkStatus();
+}
+
+Status QueryContext::CheckHeld(uint64_t held) {
+  uint64_t peak = peak_.load(std::memory_order_relaxed);
+  while (held > peak && !peak_.compare_exchange_weak(peak, held, std::memory_order_relaxed)) {
+  }
+  if (held <= options_.max_samples) return OkStatus();
+  return ResourceExhausted(
+      "query processing would load too many samples into memory in query execution");
+}
+
+Status QueryContext::Hold(uint64_t samples) {
+  return CheckHeld(held_.fetch_add(samples, std::memory_order_relaxed) + samples);
+}
+
+Status QueryContext::SetHeld(uint64_t samples) {
+  held_.store(samples, std::memory_order_relaxed);
+  return CheckHeld(samples);
+}
+
+void QueryContext::Keep(std::shared_ptr<const storage::Selection> selection) {
+  MutexLock lock(mu_);
+  selections_.push_back(std::move(selection));
+}
+
+Status QueryContext::Parallel(size_t n, const std::function<Status(size_t)>& task) {
+  const size_t helpers =
+      options_.executor == nullptr || n < 2 ? 0 : std::min(options_.parallelism, n - 1);
+  if (helpers == 0) {
+    for (size_t i = 0; i < n; ++i) BASALT_TRY(task(i));
+    return OkStatus();
+  }
+  const auto shared = std::make_shared<Shared>(n, &task);
+  for (size_t i = 0; i < helpers; ++i) {
+    if (!options_.executor->Post([shared] { shared->Work(); }))
+      break;  // full: this thread does it all
+  }
+  shared->Work();
+  return shared->Finish();
+}
+
+}  // namespace basalt::query::exec

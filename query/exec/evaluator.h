@@ -1,0 +1,54 @@
+// query/exec/evaluator.h -- walks a plan: fragments at the leaves, operators over their matrices
+// above.
+#pragma once
+
+#include <vector>
+
+#include "engine/base/status.h"
+#include "query/exec/annotations.h"
+#include "query/exec/context.h"
+#include "query/exec/matrix.h"
+#include "query/plan/plan.h"
+#include "query/value.h"
+
+namespace basalt::query::exec {
+
+// One query, one thread (which may use others inside Parallel).
+class Evaluator {
+ public:
+  // Both must outlive it.
+  Evaluator(QueryContext& context, Annotations& annotations)
+      : context_(context), annotations_(annotations) {}
+
+  // Scalars and vectors.
+  Result<Matrix> Evaluate(const plan::Node& node, const plan::Grid& grid);
+  // A range selector or subquery by itself, at one instant. Times are those of the samples. Not
+  // sorted; names that are to be dropped have been.
+  Result<query::Matrix> EvaluateRange(const plan::Node& node, const plan::Grid& grid);
+
+ private:
+  Result<Matrix> Dispatch(const plan::Node& node, const plan::Grid& grid);
+  Result<Matrix> Fragment(const plan::FragmentNode& node, const plan::Grid& grid);
+  Result<Matrix> SubqueryCall(const plan::SubqueryCallNode& node, const plan::Grid& grid);
+  Result<Matrix> Call(const plan::CallNode& node, plan::PosRange pos, const plan::Grid& grid);
+  Result<Matrix> Info(const plan::CallNode& node, const plan::Grid& grid);
+  Result<Matrix> Aggregate(const plan::AggregateNode& node, plan::PosRange pos,
+                           const plan::Grid& grid);
+  Result<Matrix> Binary(const plan::BinaryNode& node, plan::PosRange pos, const plan::Grid& grid);
+  Result<Matrix> Negate(const plan::NegateNode& node, const plan::Grid& grid);
+  Result<Matrix> StepInvariant(const plan::StepInvariantNode& node, const plan::Grid& grid);
+  // Scalar arguments, a value a step.
+  Result<std::vector<std::vector<double>>> Arguments(const std::vector<plan::NodePtr>& nodes,
+                                                     const plan::Grid& grid);
+  [[nodiscard]] plan::Grid SubqueryGrid(const plan::SubqueryNode& node,
+                                        const plan::Grid& grid) const;
+  Result<query::Matrix> RawSelector(const plan::FragmentNode& node, const plan::Grid& grid);
+
+  QueryContext& context_;
+  Annotations& annotations_;
+};
+
+// The labels that a row ends with.
+Labels FinalLabels(const Row& row);
+
+}  // namespace basalt::query::exec

@@ -1,0 +1,65 @@
+// query/options.h -- what an engine and a single query can be told.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/clock.h"
+#include "engine/base/executor.h"
+#include "engine/base/time.h"
+
+namespace basalt::query {
+
+// Stops a running query from another thread. Thread-safe. Looked at at least every few thousand
+// samples.
+class CancelToken {
+ public:
+  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> cancelled_{false};
+};
+
+inline constexpr Duration kDefaultLookback = std::chrono::minutes(5);
+inline constexpr Duration kDefaultQueryTimeout = std::chrono::minutes(2);
+inline constexpr uint64_t kDefaultMaxSamples = 50'000'000;
+// What one range query may return per series; Prometheus' API has the same bound and error.
+inline constexpr int64_t kMaxPointsPerSeries = 11'000;
+
+struct EngineOptions {
+  // How far back a selector looks for a sample.
+  Duration lookback = kDefaultLookback;
+  // Wall time that one query may take.
+  Duration timeout = kDefaultQueryTimeout;
+  // Samples that one query may hold at a time, inputs and outputs, as Prometheus counts them.
+  uint64_t max_samples = kDefaultMaxSamples;
+  // Series that one selector may match in one partition.
+  size_t max_series = 10'000'000;
+  // Steps of a subquery that names none.
+  Duration default_subquery_step = std::chrono::minutes(1);
+  // Further threads that a query may use; the calling thread always works too. Null: only the
+  // calling thread. Answers are the same bits for any number of threads. Must outlive the engine.
+  Executor* executor = nullptr;
+  // How many tasks one query may keep in `executor` at a time.
+  size_t parallelism = 1;
+  // Measures `timeout`.
+  const Clock* clock = &SystemClock();
+  // Start timestamps stored with samples tell rate(), increase(), irate() and resets() of counter
+  // resets.
+  bool use_start_timestamps = true;
+  // Aggregate inside the partitions where that is exact. Off: the plain plan, which tests compare
+  // with.
+  bool push_down = true;
+};
+
+// Set for one query. Zeros and nulls mean the engine's own.
+struct QueryOptions {
+  Duration lookback{0};
+  Duration timeout{0};
+  const CancelToken* cancel = nullptr;
+};
+
+}  // namespace basalt::query
