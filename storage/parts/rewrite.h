@@ -27,11 +27,13 @@ struct RewriteTask {
 };
 
 struct RewritePolicy {
-  // A day with this many runs is due.
+  // An open day is due when so many sealed runs stand behind its last rewritten one: those are
+  // merged.
   size_t min_runs = 4;
-  // Days before this one are closed: two runs, or one that was never rewritten, are enough there.
+  // Days before this one are closed. There everything is merged into one run, when it was never
+  // rewritten, or has min_runs runs, or what came late is an eighth of it.
   uint16_t closed_before = 0;
-  // Everything that can be merged is due (settle).
+  // Everything that is not yet one rewritten run a day is due (settle).
   bool all = false;
 };
 
@@ -45,9 +47,11 @@ struct RewriteResult {
   uint64_t bytes_written = 0;
 };
 
-// Carries out one task. `index` is the partition's. kCancelled as soon as `cancel` is set, between
-// superblocks; kAborted if one of the runs was dropped meanwhile; kDataLoss if an input is damaged:
-// the inputs then stay as they are, since dropping them would make the damage final.
+// Carries out one task. `index` is the partition's; `deletes` was taken after the task was planned,
+// so that it knows every delete that one of the runs has carried out. kCancelled as soon as
+// `cancel` is set, between superblocks; kAborted if one of the runs was dropped meanwhile;
+// kDataLoss if an input is damaged: the inputs then stay as they are, since dropping them would
+// make the damage final.
 Result<RewriteResult> Rewrite(RunStore& store, const RewriteTask& task, const PartitionIndex& index,
                               const DeleteSnapshot& deletes, const std::atomic<bool>& cancel);
 

@@ -95,6 +95,7 @@ class RunWriter {
 
  private:
   friend class RunStore;
+  friend class RunBuilder;
   struct Impl;
   explicit RunWriter(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
