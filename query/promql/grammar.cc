@@ -57,11 +57,6 @@ bool MayNameMetric(TokenType type) {
   return std::find(kNames.begin(), kNames.end(), type) != kNames.end();
 }
 
-bool MayStartExpression(TokenType type) {
-  constexpr std::array kStarts = {kAdd, kSub, kLeftParen, kLeftBrace, kNumber, kDuration, kString};
-  return MayNameMetric(type) || std::find(kStarts.begin(), kStarts.end(), type) != kStarts.end();
-}
-
 // A selector as the second argument of info() may match everything, which the check of types has to
 // know.
 ExprPtr AllowMatchingAll(const ExprPtr& arg) {
@@ -73,6 +68,11 @@ ExprPtr AllowMatchingAll(const ExprPtr& arg) {
 }
 
 }  // namespace
+
+bool MayStartExpression(TokenType type) {
+  constexpr std::array kStarts = {kAdd, kSub, kLeftParen, kLeftBrace, kNumber, kDuration, kString};
+  return MayNameMetric(type) || std::find(kStarts.begin(), kStarts.end(), type) != kStarts.end();
+}
 
 std::optional<ExprPtr> Grammar::ParseQuery() {
   if (At(kEof)) {

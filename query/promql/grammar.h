@@ -17,6 +17,9 @@
 
 namespace basalt::promql {
 
+// Whether an expression can start with that token.
+bool MayStartExpression(TokenType type);
+
 // One parse of one query. One thread.
 class Grammar {
  public:

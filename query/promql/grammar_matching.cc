@@ -41,6 +41,10 @@ std::optional<Grammar::BinaryModifiers> Grammar::ParseBinaryModifiers() {
         std::optional<std::vector<std::string>> include = ParseGroupingLabels();
         if (!include) return std::nullopt;
         matching.include = *std::move(include);
+      } else if (!MayStartExpression(Peek().type)) {
+        const ContextScope context(*this, "grouping opts", "\"(\"");
+        Unexpected();
+        return std::nullopt;
       }
     }
   }

@@ -13,7 +13,6 @@
 namespace basalt::promql {
 namespace {
 
-constexpr size_t kLongestLine = 100;  // of the prettifier, in bytes
 constexpr std::string_view kIndent = "  ";
 
 std::string NumberText(double value, bool as_duration) {
@@ -206,6 +205,8 @@ class LinePrinter {
 
 class PrettyPrinter {
  public:
+  explicit PrettyPrinter(size_t longest_line) : longest_line_(longest_line) {}
+
   void Print(const Expr& expr, int level) {
     Visit(expr, [&](const auto& node) { PrintNode(expr, node, level); });
   }
@@ -217,9 +218,9 @@ class PrettyPrinter {
   }
   // Prints `expr` on one line if it fits.
   bool PrintIfShort(const Expr& expr) {
-    LinePrinter line(kLongestLine);
+    LinePrinter line(longest_line_);
     line.Print(expr);
-    if (line.out().size() > kLongestLine) return false;
+    if (line.out().size() > longest_line_) return false;
     out_ += line.out();
     return true;
   }
@@ -294,6 +295,7 @@ class PrettyPrinter {
     out_ += ')';
   }
 
+  size_t longest_line_;
   std::string out_;
 };
 
@@ -367,8 +369,8 @@ std::string ToString(const storage::Matcher& matcher) {
   return out;
 }
 
-std::string Pretty(const Expr& expr) {
-  PrettyPrinter printer;
+std::string Pretty(const Expr& expr, size_t longest_line) {
+  PrettyPrinter printer(longest_line);
   printer.Print(expr, 0);
   return std::move(printer.out());
 }

@@ -1,6 +1,7 @@
 // query/promql/printer.h -- an expression as text.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "query/promql/ast.h"
@@ -14,8 +15,10 @@ std::string ToString(const DurationExpr& expr);
 // A matcher as it stands in braces: `job=~"a.*"`, `"quoted name"="x"`.
 std::string ToString(const storage::Matcher& matcher);
 
-// Several lines where one would pass 100 characters, two spaces a level: equal to upstream's
+inline constexpr size_t kLongestPrettyLine = 100;  // bytes, without indentation: upstream's bound
+
+// Several lines where one would pass `longest_line` bytes, two spaces a level: equal to upstream's
 // prettifier, which /api/v1/format_query shows.
-std::string Pretty(const Expr& expr);
+std::string Pretty(const Expr& expr, size_t longest_line = kLongestPrettyLine);
 
 }  // namespace basalt::promql

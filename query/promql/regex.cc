@@ -2,7 +2,11 @@
 
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
+
+#include "engine/base/labels.h"
 
 namespace basalt::promql {
 namespace {
@@ -58,18 +62,46 @@ std::string_view GoReason(RE2::ErrorCode code) {
   return "regexp/syntax: internal error";
 }
 
+// `\C`, any byte, is RE2's alone: Go refuses it, as text is UTF-8 there.
+bool MatchesSingleBytes(std::string_view pattern) {
+  for (size_t i = 0; i + 1 < pattern.size(); ++i) {
+    if (pattern[i] != '\\') continue;
+    ++i;
+    if (pattern[i] == 'C') return true;
+    if (pattern[i] == 'Q') i = std::min(pattern.find("\\E", i), pattern.size());
+  }
+  return false;
+}
+
+Status Invalid(std::string_view reason, std::string_view fragment) {
+  std::string message = "error parsing regexp: ";
+  message += reason;
+  message += ": `";
+  message += fragment;
+  message += '`';
+  return InvalidArgument(std::move(message));
+}
+
 }  // namespace
 
 Status CheckRegex(const storage::Matcher& matcher) {
   if (!IsRegex(matcher)) return OkStatus();
   const RE2 regex(matcher.value, Quiet());
-  if (regex.ok()) return OkStatus();
-  std::string message = "error parsing regexp: ";
-  message += GoReason(regex.error_code());
-  // Go gives no fragment with a trailing backslash.
-  const bool no_fragment = regex.error_code() == RE2::ErrorTrailingBackslash;
-  message += ": `" + (no_fragment ? std::string() : regex.error_arg()) + "`";
-  return InvalidArgument(std::move(message));
+  if (regex.ok())
+    return MatchesSingleBytes(matcher.value) ? Invalid(GoReason(RE2::ErrorBadEscape), "\\C")
+                                             : OkStatus();
+  const std::string_view pattern = matcher.value;
+  switch (regex.error_code()) {
+    case RE2::ErrorTrailingBackslash:  // Go shows no fragment
+      return Invalid(GoReason(RE2::ErrorTrailingBackslash), "");
+    case RE2::ErrorBadUTF8:
+      // RE2 says so of `\x{` at the end as well.
+      if (IsValidUtf8(pattern))
+        return Invalid(GoReason(RE2::ErrorBadEscape), pattern.substr(pattern.rfind('\\')));
+      return Invalid(GoReason(RE2::ErrorBadUTF8), pattern);
+    default:
+      return Invalid(GoReason(regex.error_code()), regex.error_arg());
+  }
 }
 
 bool MatchesEmpty(const storage::Matcher& matcher) {
