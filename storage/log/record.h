@@ -54,11 +54,25 @@ class SegmentSeries {
   // True the first time it is asked about this series since `segment` (log.h, unique) became
   // current.
   bool FirstUse(uint64_t segment, PartitionId partition, SeriesOrdinal ordinal);
+  // The same in two steps, for a loop over a partition's series: first the partition, then each
+  // ordinal.
+  using Bits = std::vector<uint64_t>;
+  Bits& Use(uint64_t segment, PartitionId partition);
+  static bool FirstUse(Bits& bits, SeriesOrdinal ordinal) {
+    const auto number = static_cast<uint32_t>(ordinal);
+    const size_t word = number / 64;
+    if (word >= bits.size()) [[unlikely]]
+      bits.resize(word + word / 2 + 1);
+    const uint64_t bit = uint64_t{1} << number % 64;
+    const bool first = (bits[word] & bit) == 0;
+    bits[word] |= bit;
+    return first;
+  }
   [[nodiscard]] size_t memory_bytes() const;
 
  private:
   uint64_t segment_ = 0;
-  std::vector<std::vector<uint64_t>> seen_;  // a bit an ordinal, by partition
+  std::vector<Bits> seen_;  // a bit an ordinal, by partition
 };
 
 // Encodes a request. One thread; meant to be reused, since it keeps its buffers.

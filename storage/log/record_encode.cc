@@ -231,20 +231,17 @@ constexpr size_t kMaxRecordHeaderBytes = 2 + 2 * kMaxVarintBytes;
 }  // namespace
 
 bool SegmentSeries::FirstUse(uint64_t segment, PartitionId partition, SeriesOrdinal ordinal) {
+  return FirstUse(Use(segment, partition), ordinal);
+}
+
+SegmentSeries::Bits& SegmentSeries::Use(uint64_t segment, PartitionId partition) {
   if (segment != segment_) {
     segment_ = segment;
-    for (auto& bits : seen_) std::fill(bits.begin(), bits.end(), 0);
+    for (Bits& bits : seen_) std::fill(bits.begin(), bits.end(), 0);
   }
   const auto row = static_cast<size_t>(partition);
   if (row >= seen_.size()) seen_.resize(row + 1);
-  std::vector<uint64_t>& bits = seen_[row];
-  const auto number = static_cast<uint32_t>(ordinal);
-  const size_t word = number / 64;
-  if (word >= bits.size()) bits.resize(std::max(word + 1, bits.size() * 2));
-  const uint64_t bit = uint64_t{1} << number % 64;
-  const bool first = (bits[word] & bit) == 0;
-  bits[word] |= bit;
-  return first;
+  return seen_[row];
 }
 
 size_t SegmentSeries::memory_bytes() const {
@@ -301,11 +298,11 @@ void AppendRecord::Finish(uint64_t segment, SegmentSeries& seen, std::string& ou
 
 void AppendRecord::AppendFirstUses(const IngestBatch& batch, uint64_t segment, SegmentSeries& seen,
                                    std::string& out) {
+  SegmentSeries::Bits& bits = seen.Use(segment, batch.partition);
   size_t next = 0;
   for (size_t i = 0; i < batch.series.size(); ++i) {
     const BatchSeries& series = batch.series[i];
-    if (series.ordinal == kUnknownOrdinal ||
-        !seen.FirstUse(segment, batch.partition, series.ordinal))
+    if (series.ordinal == kUnknownOrdinal || !SegmentSeries::FirstUse(bits, series.ordinal))
       continue;
     AppendVarint(i - next + 1, out);
     AppendHash(series.id.hash, out);

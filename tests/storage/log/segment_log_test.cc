@@ -234,6 +234,7 @@ TEST(SegmentLog, RefusesWhatWouldExceedTheBytesInFlightAndRecovers) {
   EXPECT_EQ(d.log->Stats().in_flight_bytes, 0u);
   // Alone, a record larger than the whole budget passes.
   EXPECT_TRUE(AppendText(*d.log, std::string(5000, 'y')).ok());
+  d.log.reset();  // before what its hook waits for
 }
 
 TEST(SegmentLog, WhatWaitsTogetherIsSyncedTogether) {
@@ -261,6 +262,7 @@ TEST(SegmentLog, WhatWaitsTogetherIsSyncedTogether) {
   EXPECT_EQ(d.log->Stats().groups, 2u);
   EXPECT_EQ(d.log->Stats().records, 11u);
   EXPECT_EQ(d.log->Stats().syncs, 2u);
+  d.log.reset();  // before what its hook waits for
 }
 
 TEST(SegmentLog, ManyThreadsAppendWhileOthersReadSettleAndTrim) {
