@@ -24,7 +24,7 @@ Truth Or(Truth a, Truth b) {
 
 AlertChange FireEarly(AlertState& state, int64_t time_ms) {
   if (state.firing) return AlertChange::kNone;
-  state = {true, time_ms, 0, 0};
+  state = {true, time_ms, 0, 0, false};
   return AlertChange::kFired;
 }
 
@@ -34,7 +34,7 @@ AlertChange Settle(AlertState& state, int64_t time_ms, Truth truth) {
   }
   if (time_ms < state.starts_ms) {
     // Fired early at a later round; this one has settled only now.
-    if (truth != Truth::kYes) return AlertChange::kNone;
+    if (truth != Truth::kYes || state.start_fixed) return AlertChange::kNone;
     state.starts_ms = time_ms;
     return AlertChange::kStartMoved;
   }

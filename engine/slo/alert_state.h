@@ -26,6 +26,7 @@ struct AlertState {
   int64_t starts_ms = 0;
   int64_t ends_ms = 0;             // of the last episode, once resolved
   int64_t undefined_since_ms = 0;  // while firing without a ratio; 0: there is one
+  bool start_fixed = false;        // taken over from before a restart: starts_ms stays as published
 };
 
 enum class AlertChange : uint8_t { kNone, kFired, kStartMoved, kResolved };

@@ -53,13 +53,17 @@ void Rounds::Resume(LeafIndex index, int64_t last_ms, int64_t interval_ms, Amoun
 
 bool Rounds::Report(LeafIndex index, const Booking& booking, nanoseconds now) {
   const bool open = Book(index, booking, now);
+  Seen(index, booking.to_ms, booking.amount, now);
+  return open;
+}
+
+void Rounds::Seen(LeafIndex index, int64_t t, Amount amount, nanoseconds now) {
   Leaf& leaf = leaves_[index];
-  const int64_t t = booking.to_ms;
   if (t > members_[leaf.member].round_ms) BeginRound(leaf.member, index, t, now);
   if (leaf.waits_for_ms != 0 && t >= leaf.waits_for_ms) StopWaiting(leaf);
   if (t > leaf.last_ms) {
     leaf.last_ms = t;
-    leaf.last_amount = booking.amount;
+    leaf.last_amount = amount;
   }
   leaf.ended = false;
   // Its target is a round ahead already: the leaf is still missing there.
@@ -70,7 +74,6 @@ bool Rounds::Report(LeafIndex index, const Booking& booking, nanoseconds now) {
       leaf.waits_for_ms = newest;
     }
   }
-  return open;
 }
 
 void Rounds::BeginRound(uint32_t number, LeafIndex reporter, int64_t time_ms, nanoseconds now) {

@@ -43,9 +43,12 @@ class Rounds {
   // Books what a leaf counted, without taking it for a report: what history gives. False: its time
   // has settled, and the caller books it in the slots.
   [[nodiscard]] bool Book(LeafIndex leaf, const Booking& booking, std::chrono::nanoseconds now);
-  // History's last sample of the leaf, so that it is expected in the next round.
+  // The leaf has reported `last_ms`, as history shows, so that it is expected in the next round.
   void Resume(LeafIndex leaf, int64_t last_ms, int64_t interval_ms, Amount last_amount);
-  // A sample that arrived now: Book, and the leaf has reported this round.
+  // The leaf has reported the round at `time_ms` just now; its target's other leaves are waited
+  // for.
+  void Seen(LeafIndex leaf, int64_t time_ms, Amount amount, std::chrono::nanoseconds now);
+  // A sample that arrived now: Book and Seen.
   [[nodiscard]] bool Report(LeafIndex leaf, const Booking& booking, std::chrono::nanoseconds now);
   // The leaf has ended (stale marker, or gone from memory): nobody waits for it.
   void End(LeafIndex leaf);
@@ -57,6 +60,8 @@ class Rounds {
   [[nodiscard]] bool PopAny(SettledRound& out);
 
   [[nodiscard]] bool has_open() const { return !open_.empty(); }
+  // The oldest open round; only if has_open().
+  [[nodiscard]] int64_t first_open_ms() const { return open_.begin()->first; }
   [[nodiscard]] int64_t settled_ms() const { return settled_ms_; }
   // Each open round with the counts of all open rounds up to it, a lower bound for bad: what is
   // spread over a gap counts as total only.

@@ -1,0 +1,22 @@
+// engine/notify/payload.h -- alerts as the body of Alertmanager's POST /api/v2/alerts.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "engine/base/time.h"
+#include "engine/notify/alert.h"
+
+namespace basalt::notify {
+
+// A JSON array. While an alert fires, endsAt is `firing_until`: when we fall silent, the receiver
+// resolves it then.
+std::string AlertsJson(std::span<const Alert* const> alerts, Timestamp firing_until);
+
+// "2026-11-23T01:02:03.004Z".
+std::string FormatRfc3339(Timestamp t);
+// Appends `text` quoted; bytes that are not UTF-8 become U+FFFD.
+void AppendJsonString(std::string_view text, std::string& out);
+
+}  // namespace basalt::notify

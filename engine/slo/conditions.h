@@ -1,0 +1,50 @@
+// engine/slo/conditions.h -- does a burn-rate condition hold at a time? Decided exactly, mostly
+// from slots alone.
+//
+// A window's sum is certain but for the slot that its beginning cuts. If the answer is the same
+// whether none or all of that slot counts, it is the answer; only otherwise the slot is read back
+// from storage.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "engine/slo/alert_state.h"
+#include "engine/slo/definition.h"
+#include "engine/slo/slots.h"
+
+namespace basalt::slo {
+
+// The part of `sum.edge` after `from_ms`, from stored samples. None: storage could not say.
+using EdgeReader =
+    std::function<std::optional<Counts>(size_t window, const WindowSum& sum, int64_t from_ms)>;
+
+// A group at a time: its settled slots plus what open rounds add.
+struct Moment {
+  const SlotTable& slots;
+  GroupIndex group;
+  int64_t time_ms;
+  Counts open;
+  const EdgeReader& edges;
+};
+
+// bad and total of a window, exactly. `exact` is false if storage could not say; then the edge
+// counts in proportion to its time inside.
+struct WindowReading {
+  Counts counts;
+  bool exact = true;
+};
+WindowReading ReadWindow(const Moment& at, size_t window);
+
+// bad/total > threshold over the window; undefined if total is 0.
+Truth Exceeds(const Moment& at, size_t window, const Fraction& threshold);
+
+// Both windows of the condition. Yes is never said of a short window with more errors than events:
+// then the two queries do not fit together, and `inconsistent` is set.
+Truth Holds(const Moment& at, const BurnCondition& condition, bool& inconsistent);
+
+// The conditions of one severity: any. `which` is the first that holds.
+Truth AnyHolds(const Moment& at, const Definition& definition, Severity severity, size_t& which,
+               bool& inconsistent);
+
+}  // namespace basalt::slo

@@ -1,0 +1,193 @@
+#include "engine/slo/evaluator.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "engine/slo/message.h"
+
+namespace basalt::slo {
+namespace {
+
+using std::chrono::nanoseconds;
+
+// After a failed load: often enough to page soon, seldom enough not to read history all the time.
+constexpr nanoseconds kRetryLoad = std::chrono::seconds(2);
+
+}  // namespace
+
+Evaluator::Evaluator(SampleStore& store, notify::AlertSink& sink, EvaluatorOptions options)
+    : store_(store), sink_(sink), options_(std::move(options)) {}
+
+Evaluator::~Evaluator() {
+  Stop();
+  store_.Observe(nullptr);
+}
+
+Status Evaluator::SetDefinitions(std::vector<Definition> definitions) {
+  const MutexLock lock(mu_);
+  definitions_ = std::move(definitions);
+  needs_load_ = true;
+  return Load();
+}
+
+Status Evaluator::Load() {
+  const nanoseconds begin = options_.clock->Monotonic();
+  const std::vector<notify::Alert> before = sink_.Firing();
+  std::unordered_map<Hash128, int64_t, Hash128Hash> starts;
+  for (const notify::Alert& alert : before) starts[Fingerprint(alert)] = ToMs(alert.starts_at);
+  // Kept by the set: a group whose series come only later takes its alert over then.
+  const auto restored = [starts = std::move(starts)](const Definition& definition,
+                                                     const std::vector<std::string>& values,
+                                                     Severity severity) -> std::optional<int64_t> {
+    if (starts.empty()) return std::nullopt;
+    const auto it = starts.find(notify::Fingerprint(AlertIdentity(definition, values, severity)));
+    if (it == starts.end()) return std::nullopt;
+    return it->second;
+  };
+
+  SloSetOptions set_options;
+  set_options.clock = options_.clock;
+  set_options.settle_timeout = options_.settle_timeout;
+  set_options.max_queued = options_.max_queued;
+  auto next = std::make_unique<SloSet>(definitions_, store_, set_options, restored);
+  std::vector<Transition> transitions;
+  const Status status = next->Load(transitions);
+  // From here on the store talks to the new set, so the old one would only grow stale.
+  set_ = std::move(next);
+  BASALT_TRY(status);
+  needs_load_ = false;
+  ++stats_.loads;
+  stats_.load_ns = static_cast<uint64_t>((options_.clock->Monotonic() - begin).count());
+  Publish(transitions);
+  ResolveOrphans(before);
+  return OkStatus();
+}
+
+// Alerts of SLOs, or of severities, that no longer exist. An alert whose group merely shows no data
+// stays: no data resolves nothing.
+void Evaluator::ResolveOrphans(const std::vector<notify::Alert>& before) {
+  std::unordered_set<std::string> alive;
+  for (const Definition& definition : definitions_) {
+    for (size_t s = 0; s < kSeverityCount; ++s) {
+      const auto severity = static_cast<Severity>(s);
+      if (!definition.alert(severity).enabled) continue;
+      alive.insert(definition.id + "\n" + std::string(SeverityName(severity)) + "\n" +
+                   definition.alert_name);
+    }
+  }
+  std::vector<notify::Alert> resolved;
+  for (notify::Alert alert : before) {
+    const std::string_view id = alert.identity.Get("sloth_id");
+    if (id.empty()) continue;  // not ours
+    const std::string key = std::string(id) + "\n" +
+                            std::string(alert.identity.Get("sloth_severity")) + "\n" +
+                            std::string(alert.identity.Get("alertname"));
+    if (alive.contains(key)) continue;
+    alert.ends_at = options_.clock->Now();
+    resolved.push_back(std::move(alert));
+  }
+  Send(std::move(resolved));
+}
+
+Status Evaluator::Sweep() {
+  const MutexLock lock(mu_);
+  if (needs_load_) return Load();
+  if (set_ == nullptr) return OkStatus();
+  const nanoseconds begin = options_.clock->Monotonic();
+  std::vector<Transition> transitions;
+  if (const Status status = set_->Sweep(transitions); !status.ok()) {
+    needs_load_ = true;
+    return status;
+  }
+  Publish(transitions);
+  last_sweep_ = options_.clock->Now();
+  const auto took = static_cast<uint64_t>((options_.clock->Monotonic() - begin).count());
+  ++stats_.sweeps;
+  stats_.sweep_ns += took;
+  stats_.last_sweep_ns = took;
+  stats_.slowest_sweep_ns = std::max(stats_.slowest_sweep_ns, took);
+  return OkStatus();
+}
+
+AlertNumbers Evaluator::NumbersOf(GroupIndex g, Severity severity) {
+  const SloGroup& group = set_->group(g);
+  const Definition& definition = set_->definitions()[group.slo];
+  AlertNumbers numbers;
+  numbers.condition = definition.conditions[group.held_condition[static_cast<size_t>(severity)]];
+  numbers.scale = definition.sli.scale;
+  const auto read = [&](Duration length) {
+    return set_->Read(g, FindWindow(length.count())).counts;
+  };
+  numbers.in_short = read(numbers.condition.short_window);
+  numbers.in_long = read(numbers.condition.long_window);
+  numbers.in_period = read(definition.period);
+  return numbers;
+}
+
+notify::Alert Evaluator::AlertOf(GroupIndex g, Severity severity, const AlertState& state) {
+  const SloGroup& group = set_->group(g);
+  const Definition& definition = set_->definitions()[group.slo];
+  return MakeAlert(definition, group.values, severity, state, NumbersOf(g, severity),
+                   options_.external_url);
+}
+
+void Evaluator::Publish(const std::vector<Transition>& transitions) {
+  std::vector<notify::Alert> alerts;
+  for (const Transition& transition : transitions) {
+    alerts.push_back(AlertOf(transition.group, transition.severity, transition.state));
+  }
+  Send(std::move(alerts));
+}
+
+void Evaluator::Send(std::vector<notify::Alert> alerts) {
+  if (alerts.empty()) return;
+  stats_.transitions += alerts.size();
+  if (!sink_.Publish(alerts).ok()) ++stats_.publish_errors;  // the sink delivers all the same
+}
+
+void Evaluator::Start() {
+  const MutexLock lock(thread_mu_);
+  if (thread_.joinable()) return;
+  stopping_ = false;
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Evaluator::Stop() {
+  std::thread thread;
+  {
+    const MutexLock lock(thread_mu_);
+    stopping_ = true;
+    wake_.NotifyAll();
+    thread = std::move(thread_);
+  }
+  if (thread.joinable()) thread.join();
+}
+
+void Evaluator::Run() {
+  MutexLock lock(thread_mu_);
+  while (!stopping_) {
+    lock.Unlock();
+    const Status status = Sweep();
+    lock.Lock();
+    if (stopping_) break;
+    wake_.WaitFor(lock, status.ok() ? options_.sweep_interval : kRetryLoad);
+  }
+}
+
+EvaluatorStats Evaluator::Stats() const {
+  const MutexLock lock(mu_);
+  EvaluatorStats stats = stats_;
+  stats.slos = definitions_.size();
+  if (set_ == nullptr) return stats;
+  stats.groups = set_->group_count();
+  stats.bytes_per_group = set_->slots().bytes_per_group();
+  stats.sweep = set_->stats();
+  for (GroupIndex g = 0; g < set_->group_count(); ++g) {
+    for (const AlertState& alert : set_->group(g).alerts) stats.firing += alert.firing ? 1 : 0;
+  }
+  return stats;
+}
+
+}  // namespace basalt::slo

@@ -1,0 +1,124 @@
+// engine/slo/evaluator.h -- runs SLOs: the narrow face of this folder.
+//
+// Give it definitions; it taps the store's write path, reads their history, and from then on
+// decides every 100 ms, publishing what fires and resolves to a notify::AlertSink. Nobody in the
+// write path waits for it.
+//
+//   slo::StoreSamples samples(*store);
+//   slo::Evaluator slos(samples, outbox, {});
+//   BASALT_TRY(slos.SetDefinitions(std::move(definitions)));
+//   slos.Start();
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/base/mutex.h"
+#include "engine/base/status.h"
+#include "engine/notify/alert.h"
+#include "engine/slo/definition.h"
+#include "engine/slo/message.h"
+#include "engine/slo/sample_store.h"
+#include "engine/slo/slo_set.h"
+#include "engine/slo/view.h"
+
+namespace basalt::slo {
+
+struct EvaluatorOptions {
+  const Clock* clock = &SystemClock();
+  std::chrono::nanoseconds settle_timeout = kSettleTimeout;
+  std::chrono::nanoseconds sweep_interval = std::chrono::milliseconds(100);
+  // Basalt's own address, for links in alerts; may be empty.
+  std::string external_url;
+  size_t max_queued = kMaxQueued;  // taps.h
+};
+
+// Since construction, and gauges of now; for /metrics.
+struct EvaluatorStats {
+  uint64_t slos = 0;
+  uint64_t groups = 0;
+  uint64_t firing = 0;
+  uint64_t sweeps = 0;
+  uint64_t sweep_ns = 0;  // sum
+  uint64_t last_sweep_ns = 0;
+  uint64_t slowest_sweep_ns = 0;
+  uint64_t transitions = 0;
+  uint64_t publish_errors = 0;
+  uint64_t loads = 0;
+  uint64_t load_ns = 0;  // of the last one
+  uint64_t bytes_per_group = 0;
+  SweepStats sweep;  // of the current load
+};
+
+// Groups of one SLO that a view shows if the caller does not say otherwise.
+inline constexpr size_t kDefaultGroupsShown = 100;
+
+// Thread-safe.
+class Evaluator {
+ public:
+  // `store` and `sink` must outlive it.
+  Evaluator(SampleStore& store, notify::AlertSink& sink, EvaluatorOptions options);
+  ~Evaluator();  // stops and detaches from the store
+  Evaluator(const Evaluator&) = delete;
+  Evaluator& operator=(const Evaluator&) = delete;
+
+  // Replaces all definitions: reads their history from the store and decides where they stand.
+  // Alerts that the sink says are firing keep their identity and their start; those of SLOs that
+  // are gone are resolved. Blocks while history is read (some 20 M samples a second); samples that
+  // arrive meanwhile wait. kUnavailable, kResourceExhausted: it could not be read now; the next
+  // sweeps try again.
+  Status SetDefinitions(std::vector<Definition> definitions) BASALT_EXCLUDES(mu_);
+
+  // Sweeps in a thread of its own until Stop() or destruction. Idempotent.
+  void Start() BASALT_EXCLUDES(thread_mu_);
+  void Stop() BASALT_EXCLUDES(thread_mu_);
+  // One sweep on the calling thread: what the thread does, for tests and simulations.
+  Status Sweep() BASALT_EXCLUDES(mu_);
+
+  // Copies. `max_groups` bounds the groups of each SLO that are shown, firing ones first.
+  [[nodiscard]] std::vector<SloView> Slos(TenantId tenant, size_t max_groups = kDefaultGroupsShown)
+      BASALT_EXCLUDES(mu_);
+  [[nodiscard]] std::optional<SloView> Slo(TenantId tenant, std::string_view id,
+                                           size_t max_groups = kDefaultGroupsShown)
+      BASALT_EXCLUDES(mu_);
+  [[nodiscard]] std::vector<SloAlertRule> AlertRules(TenantId tenant) BASALT_EXCLUDES(mu_);
+  [[nodiscard]] EvaluatorStats Stats() const BASALT_EXCLUDES(mu_);
+
+ private:
+  Status Load() BASALT_REQUIRES(mu_);
+  void Publish(const std::vector<Transition>& transitions) BASALT_REQUIRES(mu_);
+  void ResolveOrphans(const std::vector<notify::Alert>& before) BASALT_REQUIRES(mu_);
+  void Send(std::vector<notify::Alert> alerts) BASALT_REQUIRES(mu_);
+  notify::Alert AlertOf(GroupIndex g, Severity severity, const AlertState& state)
+      BASALT_REQUIRES(mu_);
+  AlertNumbers NumbersOf(GroupIndex g, Severity severity) BASALT_REQUIRES(mu_);
+  SloView ViewOf(SloIndex slo, size_t max_groups) BASALT_REQUIRES(mu_);
+  GroupView ViewOfGroup(GroupIndex g) BASALT_REQUIRES(mu_);
+  SeverityView ViewOfSeverity(GroupIndex g, Severity severity) BASALT_REQUIRES(mu_);
+  void Run();
+
+  SampleStore& store_;
+  notify::AlertSink& sink_;
+  const EvaluatorOptions options_;
+
+  mutable Mutex mu_;  // held during a sweep; the write path never takes it
+  std::vector<Definition> definitions_ BASALT_GUARDED_BY(mu_);
+  std::unique_ptr<SloSet> set_ BASALT_GUARDED_BY(mu_);  // null: nothing loaded
+  bool needs_load_ BASALT_GUARDED_BY(mu_) = false;
+  EvaluatorStats stats_ BASALT_GUARDED_BY(mu_);
+  Timestamp last_sweep_ BASALT_GUARDED_BY(mu_){};
+
+  Mutex thread_mu_;
+  CondVar wake_;
+  bool stopping_ BASALT_GUARDED_BY(thread_mu_) = false;
+  std::thread thread_ BASALT_GUARDED_BY(thread_mu_);
+};
+
+}  // namespace basalt::slo

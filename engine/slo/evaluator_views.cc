@@ -1,0 +1,208 @@
+// The evaluator's copies for the API.
+#include <algorithm>
+#include <chrono>
+
+#include "engine/slo/evaluator.h"
+#include "engine/slo/message.h"
+
+namespace basalt::slo {
+namespace {
+
+bool IsFiring(const SloGroup& group) {
+  return std::any_of(group.alerts.begin(), group.alerts.end(),
+                     [](const AlertState& alert) { return alert.firing; });
+}
+
+// A readable form of what is decided, in sloth's recorded names; nothing runs it.
+std::string ConditionText(const Definition& definition, Severity severity) {
+  std::string text;
+  for (const BurnCondition& condition : definition.conditions) {
+    if (condition.severity != severity) continue;
+    const std::string selector =
+        "{sloth_id=\"" + definition.id + "\"} > " + ToString(condition.threshold);
+    const std::string short_name =
+        "slo:sli_error:ratio_rate" + FormatDuration(condition.short_window);
+    const std::string long_name =
+        "slo:sli_error:ratio_rate" + FormatDuration(condition.long_window);
+    text += (text.empty() ? "(" : " or (") + short_name + selector +
+            " and ignoring(sloth_window) " + long_name + selector + ")";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string_view SeverityStateName(SeverityState state) {
+  switch (state) {
+    case SeverityState::kDisabled:
+      return "disabled";
+    case SeverityState::kInactive:
+      return "inactive";
+    case SeverityState::kFiring:
+      return "firing";
+    case SeverityState::kFrozen:
+      return "frozen";
+  }
+  return "unknown";
+}
+
+std::vector<SloView> Evaluator::Slos(TenantId tenant, size_t max_groups) {
+  const MutexLock lock(mu_);
+  std::vector<SloView> views;
+  if (set_ == nullptr) return views;
+  for (SloIndex slo = 0; slo < set_->definitions().size(); ++slo) {
+    if (set_->definitions()[slo].tenant == tenant) views.push_back(ViewOf(slo, max_groups));
+  }
+  return views;
+}
+
+std::optional<SloView> Evaluator::Slo(TenantId tenant, std::string_view id, size_t max_groups) {
+  const MutexLock lock(mu_);
+  if (set_ == nullptr) return std::nullopt;
+  for (SloIndex slo = 0; slo < set_->definitions().size(); ++slo) {
+    const Definition& definition = set_->definitions()[slo];
+    if (definition.tenant == tenant && definition.id == id) return ViewOf(slo, max_groups);
+  }
+  return std::nullopt;
+}
+
+SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups) {
+  const Definition& definition = set_->definitions()[slo];
+  SloView view;
+  view.tenant = definition.tenant;
+  view.id = definition.id;
+  view.service = definition.service;
+  view.name = definition.name;
+  view.description = definition.description;
+  view.owner = definition.owner;
+  view.objective = definition.objective.ToDouble();
+  view.objective_text = ObjectivePercent(definition);
+  view.period = definition.period;
+  view.labels = definition.labels;
+  view.group_by = definition.sli.group_by;
+  view.error_query = definition.error_query;
+  view.total_query = definition.total_query;
+  view.file = definition.file;
+  view.line = definition.line;
+
+  std::vector<GroupIndex> groups;
+  for (const auto& [values, g] : set_->groups_of(slo)) groups.push_back(g);
+  std::stable_sort(groups.begin(), groups.end(), [&](GroupIndex a, GroupIndex b) {
+    return IsFiring(set_->group(a)) && !IsFiring(set_->group(b));
+  });
+  if (groups.size() > max_groups) {
+    view.groups_omitted = groups.size() - max_groups;
+    groups.resize(max_groups);
+  }
+  for (const GroupIndex g : groups) view.groups.push_back(ViewOfGroup(g));
+  return view;
+}
+
+GroupView Evaluator::ViewOfGroup(GroupIndex g) {
+  const SloGroup& group = set_->group(g);
+  const Definition& definition = set_->definitions()[group.slo];
+  GroupView view;
+  view.labels = GroupLabels(definition, group.values);
+  if (group.has_data) view.as_of = FromMs(set_->slots().head_ms(g));
+  for (size_t w = 0; w < kWindows; ++w) {
+    const WindowReading reading = set_->Read(g, w);
+    WindowView window;
+    window.length = Duration(kSloWindows[w].length_ms);
+    window.bad = Events(reading.counts.bad, definition.sli.scale);
+    window.total = Events(reading.counts.total, definition.sli.scale);
+    window.exact = reading.exact;
+    if (reading.counts.total > 0) {
+      window.ratio = RatioOf(reading.counts);
+      window.burn_rate = BurnRate(definition, reading.counts);
+    }
+    if (window.length == definition.period) {
+      const Fraction& objective = definition.objective;
+      view.budget.total = window.total * static_cast<double>(objective.den - objective.num) /
+                          static_cast<double>(objective.den);
+      view.budget.consumed = window.bad;
+      view.budget.remaining = view.budget.total - view.budget.consumed;
+      if (view.budget.total > 0) {
+        view.budget.remaining_ratio = view.budget.remaining / view.budget.total;
+      }
+    }
+    view.windows.push_back(window);
+  }
+  for (size_t s = 0; s < kSeverityCount; ++s) {
+    view.severities.push_back(ViewOfSeverity(g, static_cast<Severity>(s)));
+  }
+  view.healthy = !group.inconsistent;
+  if (group.inconsistent) {
+    view.problem =
+        "error_query counts more events than total_query: check that every error is part of the "
+        "total";
+  }
+  return view;
+}
+
+SeverityView Evaluator::ViewOfSeverity(GroupIndex g, Severity severity) {
+  const SloGroup& group = set_->group(g);
+  const Definition& definition = set_->definitions()[group.slo];
+  SeverityView view;
+  view.severity = severity;
+  if (!definition.alert(severity).enabled) {
+    view.state = SeverityState::kDisabled;
+    return view;
+  }
+  const AlertState& state = group.alerts[static_cast<size_t>(severity)];
+  const Labels identity = AlertIdentity(definition, group.values, severity);
+  view.labels = identity;
+  for (const Label& label : OwnerLabels(definition)) view.labels.Set(label.name, label.value);
+  view.delivered_at = sink_.DeliveredAt(notify::Fingerprint(identity));
+  if (!state.firing) {
+    if (state.ends_ms != 0) view.ended_at = FromMs(state.ends_ms);
+    return view;
+  }
+  view.state = state.undefined_since_ms != 0 ? SeverityState::kFrozen : SeverityState::kFiring;
+  view.starts_at = FromMs(state.starts_ms);
+  const AlertNumbers numbers = NumbersOf(g, severity);
+  view.reason = WhyItFired(definition, numbers);
+  view.value = BurnRate(definition, numbers.in_long);
+  view.annotations =
+      MakeAlert(definition, group.values, severity, state, numbers, options_.external_url)
+          .annotations;
+  return view;
+}
+
+std::vector<SloAlertRule> Evaluator::AlertRules(TenantId tenant) {
+  const MutexLock lock(mu_);
+  std::vector<SloAlertRule> rules;
+  if (set_ == nullptr) return rules;
+  for (SloIndex slo = 0; slo < set_->definitions().size(); ++slo) {
+    const Definition& definition = set_->definitions()[slo];
+    if (definition.tenant != tenant) continue;
+    for (size_t s = 0; s < kSeverityCount; ++s) {
+      const auto severity = static_cast<Severity>(s);
+      if (!definition.alert(severity).enabled) continue;
+      SloAlertRule rule;
+      rule.tenant = tenant;
+      rule.group = "sloth-slo-alerts-" + definition.id;
+      rule.file = definition.file;
+      rule.name = definition.alert_name;
+      rule.query = ConditionText(definition, severity);
+      rule.labels = definition.alert(severity).labels;
+      rule.labels.Set("sloth_severity", SeverityName(severity));
+      rule.annotations = definition.alert(severity).annotations;
+      rule.last_evaluation = last_sweep_;
+      rule.evaluation_time = std::chrono::nanoseconds(stats_.last_sweep_ns);
+      for (const auto& [values, g] : set_->groups_of(slo)) {
+        const SloGroup& group = set_->group(g);
+        if (group.inconsistent) {
+          rule.healthy = false;
+          rule.last_error = "error_query counts more events than total_query";
+        }
+        if (!group.alerts[s].firing) continue;
+        const SeverityView view = ViewOfSeverity(g, severity);
+        rule.firing.push_back({view.labels, view.annotations, *view.starts_at, view.value});
+      }
+      rules.push_back(std::move(rule));
+    }
+  }
+  return rules;
+}
+
+}  // namespace basalt::slo

@@ -1,0 +1,57 @@
+// engine/slo/message.h -- the alert that a person reads at night: what burned, since when, what it
+// cost, how long the budget lasts, and the inequality that made it fire.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/base/labels.h"
+#include "engine/notify/alert.h"
+#include "engine/slo/alert_state.h"
+#include "engine/slo/conditions.h"
+#include "engine/slo/definition.h"
+
+namespace basalt::slo {
+
+// alertname, sloth_id, sloth_service, sloth_slo, sloth_severity, the group's labels and the user's;
+// the owner's labels are no part of it, so that a change of owner is not another alert.
+Labels AlertIdentity(const Definition& definition, const std::vector<std::string>& values,
+                     Severity severity);
+// Labels that are sent besides: owner, team.
+Labels OwnerLabels(const Definition& definition);
+// The group_by labels with these values.
+Labels GroupLabels(const Definition& definition, const std::vector<std::string>& values);
+
+// Windows of the condition that fired, and the period's, at the time of writing.
+struct AlertNumbers {
+  BurnCondition condition;
+  Counts in_short;
+  Counts in_long;
+  Counts in_period;
+  int64_t scale = 1;
+};
+
+// "1.9 % of events were bad over 5m (190 of 10000) and ...".
+std::string WhatBurned(const AlertNumbers& numbers);
+// "burn rate 19 over 5m and 16 over 1h, both above 14.4".
+std::string WhyItFired(const Definition& definition, const AlertNumbers& numbers);
+
+// `external_url`: Basalt's own address, for links; may be empty.
+notify::Alert MakeAlert(const Definition& definition, const std::vector<std::string>& values,
+                        Severity severity, const AlertState& state, const AlertNumbers& numbers,
+                        const std::string& external_url);
+
+// Replaces {{ $labels.x }} (also .Labels.x) and {{ $value }}; what else stands in braces stays.
+std::string ExpandTemplate(std::string_view text, const Labels& labels, std::string_view value);
+
+// "99.9", exactly.
+std::string ObjectivePercent(const Definition& definition);
+// "5m", "1h", "3d".
+std::string FormatDuration(Duration duration);
+double RatioOf(const Counts& counts);                                 // 0 without events
+double BurnRate(const Definition& definition, const Counts& counts);  // 0 without events
+double Events(Amount amount, int64_t scale);
+// Up to four digits that count.
+std::string FormatNumber(double value);
+
+}  // namespace basalt::slo

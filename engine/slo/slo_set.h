@@ -1,0 +1,191 @@
+// engine/slo/slo_set.h -- all SLOs of one load of definitions: their leaves, groups, slots and
+// alert states. The evaluator (evaluator.h) owns the current one.
+//
+// Load() reads history and brings every group to where it would be had it run all along; Sweep()
+// takes what the taps have queued, settles rounds and decides. Both run on the sweeping thread;
+// only `taps` is shared with the write path.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/slo/alert_state.h"
+#include "engine/slo/conditions.h"
+#include "engine/slo/definition.h"
+#include "engine/slo/history.h"
+#include "engine/slo/rounds.h"
+#include "engine/slo/sample_store.h"
+#include "engine/slo/slots.h"
+#include "engine/slo/tap_index.h"
+#include "engine/slo/taps.h"
+
+namespace basalt::slo {
+
+// Rounds of the last hours are run through the state machine when history is loaded, so that the
+// start of an episode younger than this is exact after a restart and for a new SLO; an older one
+// starts here (or where it was published to start).
+inline constexpr int64_t kReplayMs = 6 * 3'600'000;
+
+// Groups that one SLO may have. Series of further groups are counted in `dropped_groups` and
+// nowhere else: a label with unbounded values must not take the process down.
+inline constexpr size_t kMaxGroupsPerSlo = 100'000;
+
+// Time that one sweep may spend on reading histories of new series and on corrections; the rest
+// waits for the next one, so that a roll-out does not delay the pages of others.
+inline constexpr std::chrono::milliseconds kHistoryBudget{50};
+
+// An unreported leaf may at most double its last count before a round that fired early could have
+// turned out otherwise (docs/0003-settling.md).
+inline constexpr int64_t kUnreportedFactor = 2;
+
+struct SloSetOptions {
+  const Clock* clock = &SystemClock();
+  std::chrono::nanoseconds settle_timeout = kSettleTimeout;
+  size_t max_queued = kMaxQueued;
+};
+
+struct SloGroup {
+  SloIndex slo = 0;
+  std::vector<std::string> values;  // of group_by
+  Rounds rounds;
+  std::array<AlertState, kSeverityCount> alerts;
+  std::array<size_t, kSeverityCount> held_condition{};  // the one that fired last
+  bool inconsistent = false;                            // more errors than events
+  bool touched = false;
+  bool has_data = false;  // a round has settled
+};
+
+struct Transition {
+  GroupIndex group = 0;
+  Severity severity = Severity::kPage;
+  AlertState state;
+};
+
+// Since construction.
+struct SweepStats {
+  uint64_t events = 0;
+  uint64_t rounds = 0;
+  uint64_t primed_leaves = 0;
+  uint64_t edge_reads = 0;
+  uint64_t corrections = 0;
+  uint64_t storage_errors = 0;
+  uint64_t dropped_groups = 0;  // series of groups beyond kMaxGroupsPerSlo
+  std::string last_storage_error;
+};
+
+class SloSet {
+ public:
+  // Where an alert of that group stood before the restart: its start, if it was firing.
+  using Restored = std::function<std::optional<int64_t>(
+      const Definition&, const std::vector<std::string>& values, Severity)>;
+
+  // `store` must outlive this. Ids of definitions are unique.
+  SloSet(std::vector<Definition> definitions, SampleStore& store, const SloSetOptions& options,
+         Restored restored);
+  ~SloSet() = default;  // detach the taps from the store before
+  SloSet(const SloSet&) = delete;
+  SloSet& operator=(const SloSet&) = delete;
+
+  // Attaches the taps to the store, reads the history of every SLO, replays. Appends what differs
+  // from `restored`. Call once, before Sweep. A series that cannot be read is counted in stats()
+  // and left out; an error means that there is no snapshot at all.
+  Status Load(std::vector<Transition>& transitions);
+
+  // kResourceExhausted: the taps overflowed; make a new set and load it.
+  Status Sweep(std::vector<Transition>& transitions);
+
+  [[nodiscard]] const std::vector<Definition>& definitions() const { return definitions_; }
+  [[nodiscard]] const SlotTable& slots() const { return slots_; }
+  [[nodiscard]] const SloGroup& group(GroupIndex g) const { return *groups_[g]; }
+  [[nodiscard]] size_t group_count() const { return groups_.size(); }
+  // Groups of an SLO, in order of their values.
+  [[nodiscard]] const std::map<std::vector<std::string>, GroupIndex>& groups_of(
+      SloIndex slo) const {
+    return groups_by_slo_[slo];
+  }
+  [[nodiscard]] const SweepStats& stats() const { return stats_; }
+  // A window of the group as of its last settled round, edges read back where needed.
+  WindowReading Read(GroupIndex g, size_t window);
+
+ private:
+  struct LeafEntry {
+    PartitionId partition{0};
+    SeriesOrdinal ordinal{};
+    int64_t counted_ms = 0;  // samples up to here are booked; 0: none
+    bool primed = false;     // live
+    std::vector<std::pair<GroupIndex, Rounds::LeafIndex>> places;
+  };
+  struct Dirty {
+    uint32_t entry = 0;
+    int64_t from_ms = 0;
+    int64_t to_ms = 0;
+    LogPosition position;
+  };
+  using EdgeKey = std::tuple<GroupIndex, size_t, int64_t>;  // level, slot
+
+  [[nodiscard]] std::chrono::nanoseconds now() const { return options_.clock->Monotonic(); }
+  // One snapshot a sweep. Null: storage refused, which is counted.
+  History* OpenHistory();
+  void NoteError(const Status& status);
+
+  std::optional<GroupIndex> GroupFor(SloIndex slo, std::vector<std::string> values);
+  uint32_t EntryFor(PartitionId partition, SeriesOrdinal ordinal, TargetNumber target,
+                    const Labels& labels, const std::vector<Contribution>& contributions);
+  void BookHistory(LeafEntry& entry, const LeafHistory& history);
+  void AddLate(GroupIndex g, const GroupBooking& booking);
+  void Book(const LeafEntry& entry, const Booking& booking);
+  void Touch(GroupIndex g);
+
+  void LoadSlo(SloIndex slo, History& history, std::vector<std::vector<PrimedLeaf>>& primed);
+  void Drain(bool& overflowed);
+  void PrimeWaiting(std::chrono::nanoseconds until);
+  void Apply(PartitionId partition, const std::vector<LeafEvent>& events);
+  void SettleGroups(std::vector<Transition>& transitions);
+  void SettleRound(GroupIndex g, const SettledRound& round, std::vector<Transition>* transitions);
+  void FireEarly(GroupIndex g, std::vector<Transition>& transitions);
+
+  // slo_set_history.cc: what needs stored samples of a whole group.
+  std::optional<Counts> ReadEdge(GroupIndex g, size_t window, const WindowSum& sum,
+                                 int64_t from_ms);
+  Result<std::vector<GroupBooking>> GroupBookings(GroupIndex g, int64_t begin_ms, int64_t end_ms,
+                                                  int64_t cut_ms);
+  void AddDirty(const Dirty& dirty);
+  void CorrectDirty(std::chrono::nanoseconds until);
+  Result<bool> Correct(const Dirty& dirty);
+  Status CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms);
+  EdgeReader EdgesOf(GroupIndex g);
+
+  const std::vector<Definition> definitions_;
+  SampleStore& store_;
+  const SloSetOptions options_;
+  const Restored restored_;
+  const TapIndex index_;
+  Taps taps_;
+
+  SlotTable slots_;
+  std::vector<std::unique_ptr<SloGroup>> groups_;
+  std::vector<std::map<std::vector<std::string>, GroupIndex>> groups_by_slo_;
+  std::vector<LeafEntry> entries_;
+  std::unordered_map<uint64_t, uint32_t> entry_by_series_;  // partition, ordinal
+  std::vector<std::vector<uint32_t>> entry_of_leaf_;        // by partition and LeafNumber
+  std::deque<std::pair<PartitionId, NewLeaf>> waiting_;     // to be primed
+  std::deque<Dirty> dirty_;
+  std::vector<GroupIndex> touched_;
+  std::map<EdgeKey, std::vector<GroupBooking>> edges_;
+  std::unique_ptr<History> history_;
+  int64_t replay_from_ms_ = 0;
+  SweepStats stats_;
+};
+
+}  // namespace basalt::slo

@@ -1,0 +1,168 @@
+// What SloSet reads back from stored samples of a whole group: the edges of windows, and
+// corrections.
+#include <algorithm>
+#include <utility>
+
+#include "engine/slo/slo_set.h"
+
+namespace basalt::slo {
+namespace {
+
+// Edges kept; above it all are forgotten. One is read per window and slot while a ratio is near its
+// threshold.
+constexpr size_t kMaxEdges = 4096;
+// A correction takes a little more than the samples' reach, for the births that its times may
+// prove.
+constexpr int64_t kCorrectionMarginMs = 2 * kMinGapMs;
+// Samples this long after a stretch mostly show how it went on.
+constexpr int64_t kLookAheadMs = 15 * 60'000;
+
+Counts Inside(const std::vector<GroupBooking>& bookings, int64_t from_ms, int64_t to_ms) {
+  Counts sum;
+  for (const GroupBooking& booking : bookings) {
+    if (booking.to_ms <= from_ms || booking.from_ms > to_ms) continue;
+    if (booking.from_ms == booking.to_ms) {
+      if (booking.to_ms <= to_ms) sum += booking.counts;
+      continue;
+    }
+    sum += BookedUpTo(booking, to_ms) - BookedUpTo(booking, from_ms);
+  }
+  return sum;
+}
+
+}  // namespace
+
+// The bookings that touch (begin_ms, end_ms], of samples at or before `cut_ms`, as they have been
+// booked: leaves that are not counted yet are left out.
+Result<std::vector<GroupBooking>> SloSet::GroupBookings(GroupIndex g, int64_t begin_ms,
+                                                        int64_t end_ms, int64_t cut_ms) {
+  std::vector<GroupBooking> bookings;
+  const SloGroup& group = *groups_[g];
+  History* history = OpenHistory();
+  if (history == nullptr) return Unavailable("slo: no snapshot");
+  const auto visit = [&](const StoredLeaf& leaf, const storage::Selection& selection,
+                         size_t i) -> Status {
+    const uint64_t key =
+        static_cast<uint64_t>(leaf.partition) << 32 | static_cast<uint32_t>(leaf.ordinal);
+    const auto it = entry_by_series_.find(key);
+    if (it == entry_by_series_.end()) return OkStatus();
+    const LeafEntry& entry = entries_[it->second];
+    const auto place = std::find_if(entry.places.begin(), entry.places.end(),
+                                    [&](const auto& p) { return p.first == g; });
+    if (place == entry.places.end() || entry.counted_ms == 0) return OkStatus();
+    const int64_t cut = std::min(cut_ms, entry.counted_ms);
+    const int64_t near = std::min(cut, end_ms + kLookAheadMs);
+    BASALT_TRY_ASSIGN(LeafHistory counted, history->Count(leaf, selection, i, begin_ms, near));
+    if (counted.state.last_ms <= end_ms && near < cut) {
+      const int64_t far = std::min(cut, end_ms + kMaxGapMs);
+      BASALT_TRY_ASSIGN(counted, history->Count(leaf, selection, i, begin_ms, far));
+    }
+    for (const Booking& booking : counted.bookings) {
+      if (booking.to_ms > end_ms && booking.from_ms >= end_ms) continue;
+      bookings.push_back(group.rounds.Weigh(place->second, booking));
+    }
+    return OkStatus();
+  };
+  const storage::TimeRange range{begin_ms - kMaxGapMs, end_ms + kMaxGapMs};
+  BASALT_TRY(history->ForEachLeaf(definitions_[group.slo], group.slo, &group.values, range, visit));
+  return bookings;
+}
+
+std::optional<Counts> SloSet::ReadEdge(GroupIndex g, size_t window, const WindowSum& sum,
+                                       int64_t from_ms) {
+  const size_t level = kSloWindows[window].level;
+  const EdgeKey key{g, level, sum.edge_begin_ms / kSlotLevels[level].slot_ms};
+  auto it = edges_.find(key);
+  if (it == edges_.end()) {
+    if (edges_.size() >= kMaxEdges) edges_.clear();
+    auto bookings = GroupBookings(g, sum.edge_begin_ms, sum.edge_end_ms, slots_.head_ms(g));
+    if (!bookings.ok()) {
+      NoteError(bookings.status().WithContext("reading a window's edge"));
+      return std::nullopt;
+    }
+    ++stats_.edge_reads;
+    it = edges_.emplace(key, std::move(bookings).value()).first;
+  }
+  return Inside(it->second, from_ms, sum.edge_end_ms);
+}
+
+void SloSet::CorrectDirty(std::chrono::nanoseconds until) {
+  for (size_t n = dirty_.size(); n > 0 && now() < until; --n) {
+    const Dirty dirty = dirty_.front();
+    dirty_.pop_front();
+    const Result<bool> done = Correct(dirty);
+    if (!done.ok()) NoteError(done.status().WithContext("correcting after a late sample"));
+    if (!done.ok() || !*done) dirty_.push_back(dirty);
+  }
+}
+
+// False: not yet, because storage does not show the change or its rounds are still open.
+Result<bool> SloSet::Correct(const Dirty& dirty) {
+  const LeafEntry& entry = entries_[dirty.entry];
+  if (entry.counted_ms == 0) return true;  // not counted yet: it will be read with its history
+  auto snapshot = store_.reader().TakeSnapshot(dirty.position, Duration(0));
+  if (!snapshot.ok()) {
+    if (snapshot.status().code() == StatusCode::kDeadlineExceeded) return false;
+    return snapshot.status();
+  }
+  history_ = std::make_unique<History>(index_, std::move(snapshot).value());
+  for (const auto& place : entry.places) {
+    const GroupIndex g = place.first;
+    const SloGroup& group = *groups_[g];
+    int64_t begin_ms = dirty.from_ms;
+    int64_t end_ms = dirty.to_ms;
+    const auto reach = [&](const StoredLeaf& leaf, const storage::Selection&, size_t) -> Status {
+      if (leaf.partition != entry.partition || leaf.ordinal != entry.ordinal) return OkStatus();
+      BASALT_TRY_ASSIGN(const storage::TimeRange first, history_->Reach(leaf, dirty.from_ms));
+      BASALT_TRY_ASSIGN(const storage::TimeRange last, history_->Reach(leaf, dirty.to_ms));
+      begin_ms = std::min(begin_ms, first.min_ms);
+      end_ms = std::max(end_ms, last.max_ms);
+      return OkStatus();
+    };
+    const storage::TimeRange around{dirty.from_ms - kMaxGapMs, dirty.to_ms + kMaxGapMs};
+    BASALT_TRY(
+        history_->ForEachLeaf(definitions_[group.slo], group.slo, &group.values, around, reach));
+    // An open round holds what was counted without the late sample; it has to settle first.
+    if (group.rounds.has_open() && group.rounds.first_open_ms() <= end_ms) return false;
+    BASALT_TRY(CorrectGroup(g, begin_ms - kCorrectionMarginMs, end_ms + kCorrectionMarginMs));
+  }
+  ++stats_.corrections;
+  return true;
+}
+
+Status SloSet::CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms) {
+  const int64_t head_ms = slots_.head_ms(g);
+  end_ms = std::min(end_ms, head_ms);
+  // The finest level that still keeps all of it gives what changes; coarser ones take over the
+  // sums.
+  size_t base = 0;
+  while (base + 1 < kLevels && slots_.FirstSlot(g, base) * kSlotLevels[base].slot_ms > begin_ms) {
+    ++base;
+  }
+  const int64_t base_ms = kSlotLevels[base].slot_ms;
+  const int64_t first = std::max(SlotOf(begin_ms + 1, base_ms), slots_.FirstSlot(g, base));
+  const int64_t last = SlotOf(end_ms, base_ms);
+  if (last < first) return OkStatus();
+  begin_ms = first * base_ms;
+  end_ms = (last + 1) * base_ms;
+  BASALT_TRY_ASSIGN(const std::vector<GroupBooking> bookings,
+                    GroupBookings(g, begin_ms, end_ms, head_ms));
+  for (size_t level = 0; level <= base; ++level) {
+    const int64_t slot_ms = kSlotLevels[level].slot_ms;
+    for (int64_t k = std::max(begin_ms / slot_ms, slots_.FirstSlot(g, level)); k < end_ms / slot_ms;
+         ++k) {
+      const Counts now_counts = Inside(bookings, k * slot_ms, (k + 1) * slot_ms);
+      const Counts delta = now_counts - slots_.Slot(g, level, k);
+      if (delta == Counts{}) continue;
+      slots_.Correct(g, level, k, delta);
+      if (level != base) continue;
+      for (size_t above = base + 1; above < kLevels; ++above) {
+        slots_.Correct(g, above, SlotOf((k + 1) * slot_ms, kSlotLevels[above].slot_ms), delta);
+      }
+    }
+  }
+  std::erase_if(edges_, [&](const auto& edge) { return std::get<0>(edge.first) == g; });
+  return OkStatus();
+}
+
+}  // namespace basalt::slo

@@ -1,0 +1,101 @@
+// engine/slo/view.h -- what the API shows of SLOs: plain copies, no JSON.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/labels.h"
+#include "engine/base/time.h"
+#include "engine/slo/definition.h"
+
+namespace basalt::slo {
+
+// Events in (as_of - length, as_of]. Fractions of an event come from gaps spread over their time.
+struct WindowView {
+  Duration length{0};
+  double bad = 0;
+  double total = 0;
+  std::optional<double> ratio;      // bad / total; none without events
+  std::optional<double> burn_rate;  // ratio / (1 - objective); infinite for an objective of 100 %
+  bool exact = true;  // false: stored samples could not be read, the edge is estimated
+};
+
+enum class SeverityState : uint8_t { kDisabled, kInactive, kFiring, kFrozen };
+std::string_view SeverityStateName(SeverityState state);  // "disabled", "inactive", ...
+
+struct SeverityView {
+  Severity severity = Severity::kPage;
+  SeverityState state = SeverityState::kInactive;  // frozen: firing, and no traffic to judge by
+  std::optional<Timestamp> starts_at;              // while firing
+  std::optional<Timestamp> ended_at;               // of the last episode, since start-up
+  std::optional<Timestamp> delivered_at;           // a receiver has accepted it
+  Labels labels;                                   // of the alert; empty if disabled
+  Labels annotations;                              // while firing
+  std::string reason;                              // while firing: the inequality, with numbers
+  double value = 0;                                // while firing: the long window's burn rate
+};
+
+// The budget over the period that ends at as_of: what the objective allows of the events that were.
+struct BudgetView {
+  double total = 0;  // allowed bad events
+  double consumed = 0;
+  double remaining = 0;                   // negative when overspent
+  std::optional<double> remaining_ratio;  // of total; none without events
+};
+
+struct GroupView {
+  Labels labels;                    // the group_by labels; empty without
+  std::optional<Timestamp> as_of;   // the last settled round; none: no data yet
+  std::vector<WindowView> windows;  // by rising length, the period last
+  BudgetView budget;
+  std::vector<SeverityView> severities;
+  bool healthy = true;
+  std::string problem;  // why not
+};
+
+struct SloView {
+  TenantId tenant = kDefaultTenant;
+  std::string id;
+  std::string service;
+  std::string name;
+  std::string description;
+  std::string owner;
+  double objective = 0;        // share, such as 0.999
+  std::string objective_text;  // the exact percentage, "99.9"
+  Duration period{0};
+  Labels labels;
+  std::vector<std::string> group_by;
+  std::string error_query;
+  std::string total_query;
+  std::string file;
+  int line = 0;
+  std::vector<GroupView> groups;
+  uint64_t groups_omitted = 0;  // beyond the caller's limit
+};
+
+// One alerting rule a severity: how an SLO looks in /api/v1/rules.
+struct SloAlertInstance {
+  Labels labels;
+  Labels annotations;
+  Timestamp active_at{};
+  double value = 0;
+};
+struct SloAlertRule {
+  TenantId tenant = kDefaultTenant;
+  std::string group;  // "sloth-slo-alerts-<id>", as sloth names it
+  std::string file;
+  std::string name;
+  std::string query;  // the condition, readable; it is not run
+  Labels labels;
+  Labels annotations;
+  std::vector<SloAlertInstance> firing;
+  bool healthy = true;
+  std::string last_error;
+  Timestamp last_evaluation{};
+  std::chrono::nanoseconds evaluation_time{0};
+};
+
+}  // namespace basalt::slo
