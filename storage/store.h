@@ -37,6 +37,13 @@ enum class SyncMode : uint8_t {
               // loses nothing
 };
 
+// How far opening has come; for a log line, and for a readiness page that says more than "no".
+struct ReplayProgress {
+  uint64_t records_done = 0;
+  uint64_t records_total = 0;
+  bool finished = false;
+};
+
 struct StoreOptions {
   std::string directory;
   // Power of two, 1..65536; fixed when the directory is created (a different one later is
@@ -59,10 +66,13 @@ struct StoreOptions {
   // the disk stalls.
   size_t max_append_bytes_in_flight = 256u << 20;
 
+  // Called by Open now and then while it replays the log, and once at the end.
+  std::function<void(const ReplayProgress&)> on_replay;
+
   const Clock* clock = &SystemClock();
-  // Background work: seal, rewrite, retention. Must outlive the store.
+  // Background work: seal, rewrite, retention. Must outlive the store. Null: a thread of its own.
   Executor* background = nullptr;
-  // Apply: the partitions' strands run here. Must outlive the store.
+  // Apply: the partitions' strands run here. Must outlive the store. Null: two threads of its own.
   Executor* apply = nullptr;
   // For tests: disks that fail, shorten, delay or forget. Null: the machine's.
   Files* files = nullptr;
@@ -137,8 +147,8 @@ class Store {
   // The same, waiting.
   Result<AppendResult> Append(std::vector<IngestBatch> batches);
 
-  // The highest sequence number of a stream's writer that is durable and applied (storage/ingest_batch.h,
-  // WriterSequence); 0 for one never seen. Kept over restarts.
+  // The highest sequence number of a stream's writer that is durable and applied
+  // (storage/ingest_batch.h, WriterSequence); 0 for one never seen. Kept over restarts.
   [[nodiscard]] virtual uint64_t LastSequence(const Hash128& writer) const = 0;
 
   // Deletes by matcher and range; a log record, so it has a place among the writes. Waits until it

@@ -183,6 +183,10 @@ void PartitionIndex::DropDaysBefore(uint16_t first_kept) {
   }
 }
 
+uint32_t PartitionIndex::series_count() const {
+  return static_cast<uint32_t>(impl_->tables->series.size());
+}
+
 SeriesId PartitionIndex::id(SeriesOrdinal ordinal) const {
   return impl_->tables->ids[static_cast<uint32_t>(ordinal)];
 }

@@ -73,6 +73,9 @@ class PartitionIndex {
   // Retention: forgets the activity of days before `first_kept`.
   void DropDaysBefore(uint16_t first_kept);
 
+  // Ordinals below this exist.
+  [[nodiscard]] uint32_t series_count() const;
+
   // Immutable facts of a series. `ordinal` must have come from here.
   [[nodiscard]] SeriesId id(SeriesOrdinal ordinal) const;
   [[nodiscard]] SeriesPlace place(SeriesOrdinal ordinal) const;

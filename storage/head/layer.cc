@@ -1,0 +1,256 @@
+#include "storage/head/layer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "engine/base/status.h"
+#include "storage/codec/histogram_column.h"
+
+namespace basalt::storage {
+namespace {
+
+bool Contains(TimeRange range, int64_t t) { return range.min_ms <= t && t <= range.max_ms; }
+
+void AddTo(SampleColumns& out, const StreamSample& sample,
+           const std::vector<std::string>& histograms) {
+  if (sample.histogram == kNoHistogram) {
+    out.Add(sample.time_ms, sample.value, sample.start_ms);
+  } else {
+    out.AddHistogram(sample.time_ms, DecodeHistogram(histograms[sample.histogram]),
+                     sample.start_ms);
+  }
+}
+
+void ReadStream(std::string_view bytes, uint16_t count, std::span<const int64_t> times,
+                const std::vector<std::string>& histograms, TimeRange range, SampleColumns& out) {
+  out.Clear();
+  StreamReader reader(bytes, times);
+  for (uint16_t i = 0; i < count; ++i) {
+    const StreamSample sample = reader.Next();
+    if (sample.time_ms > range.max_ms) break;  // a stream rises in time
+    if (sample.time_ms >= range.min_ms) AddTo(out, sample, histograms);
+  }
+}
+
+size_t StringBytes(const std::vector<std::string>& strings) {
+  size_t bytes = strings.capacity() * sizeof(std::string);
+  for (const std::string& s : strings) bytes += s.capacity();
+  return bytes;
+}
+
+}  // namespace
+
+std::string EncodeHistogram(const NativeHistogram& histogram) {
+  HistogramPoint point;
+  point.histogram = histogram;
+  std::string bytes;
+  const Status status = EncodeHistograms({&point, 1}, bytes);
+  BASALT_CHECK(status.ok(), "a histogram that was checked at the door does not encode");
+  return bytes;
+}
+
+NativeHistogram DecodeHistogram(const std::string& bytes) {
+  HistogramPoint point;
+  const Status status = DecodeHistograms(bytes, {&point, 1});
+  BASALT_CHECK(status.ok(), "a histogram of the head does not decode");
+  return std::move(point.histogram);
+}
+
+// ---- FrozenLayer ----
+
+size_t FrozenLayer::memory_bytes() const {
+  return sizeof(*this) + times.capacity() * sizeof(int64_t) +
+         streams.capacity() * sizeof(FrozenStream) + bytes.capacity() + StringBytes(histograms);
+}
+
+void FrozenLayer::Read(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const {
+  if (slot >= streams.size()) return out.Clear();
+  const FrozenStream& stream = streams[slot];
+  ReadStream(std::string_view(bytes).substr(stream.offset, stream.bytes),
+             std::min(limit, stream.count), times, histograms, range, out);
+}
+
+// ---- OpenLayer ----
+
+size_t OpenLayer::memory_bytes() const {
+  return times_.capacity() * sizeof(int64_t) + streams_.capacity() * sizeof(Stream) +
+         starts_.capacity() * sizeof(int64_t) + StringBytes(histograms_);
+}
+
+uint32_t OpenLayer::RowOf(int64_t time_ms, uint32_t expected) {
+  if (expected < times_.size() && times_[expected] == time_ms) return expected;
+  if (time_ms <= newest_time_) {
+    for (size_t i = times_.size(); i-- > 0;) {
+      if (times_[i] == time_ms) return static_cast<uint32_t>(i);
+    }
+  }
+  if (times_.size() >= kMaxSharedTimes) return kNoRow;
+  times_.push_back(time_ms);
+  newest_time_ = std::max(newest_time_, time_ms);
+  return static_cast<uint32_t>(times_.size() - 1);
+}
+
+void OpenLayer::Append(uint32_t slot, const NewSample& sample, int64_t newest_ms,
+                       ByteArena& arena) {
+  if (slot >= streams_.size()) streams_.resize(slot + 1);
+  Stream& stream = streams_[slot];
+  if (sample.start_ms != kNoStartMs && starts_.size() <= slot)
+    starts_.resize(streams_.size(), kNoStartMs);
+
+  StreamState state{.value = stream.value,
+                    .time_ms = stream.count == 0 ? 0 : newest_ms,
+                    .start_ms = slot < starts_.size() ? starts_[slot] : kNoStartMs,
+                    .row = stream.row};
+  StreamSample next{.row = RowOf(sample.time_ms, stream.row + 1),
+                    .time_ms = sample.time_ms,
+                    .start_ms = sample.start_ms,
+                    .value = sample.value,
+                    .histogram = kNoHistogram};
+  ++samples_;
+  ++stream.count;
+  if (stream.ends_in_run && sample.histogram == nullptr && ExtendsRun(next, state)) {
+    std::byte& last = arena.data(stream.bytes)[stream.used - 1];
+    if (last != kLongestRun) {
+      last = static_cast<std::byte>(std::to_integer<uint8_t>(last) + 1);
+      ++stream.row;
+      return;
+    }
+  }
+  if (sample.histogram != nullptr) {
+    next.histogram = static_cast<uint32_t>(histograms_.size());
+    histograms_.push_back(*sample.histogram);
+  }
+  std::array<std::byte, kMaxTokenBytes> tokens;
+  const size_t n = EncodeSample(next, state, tokens, stream.ends_in_run);
+  const size_t needed = stream.used + n;
+  if (stream.bytes == ByteArena::kNone) {
+    stream.size_class = ByteArena::ClassFor(needed);
+    stream.bytes = arena.Allocate(stream.size_class);
+  } else if (needed > ByteArena::ClassBytes(stream.size_class)) {
+    const uint8_t size_class = ByteArena::ClassFor(needed);
+    const ByteArena::Ref bigger = arena.Allocate(size_class);
+    std::memcpy(arena.data(bigger), arena.data(stream.bytes), stream.used);
+    arena.Free(stream.bytes, stream.size_class);
+    stream.bytes = bigger;
+    stream.size_class = size_class;
+  }
+  std::memcpy(arena.data(stream.bytes) + stream.used, tokens.data(), n);
+  stream.used = static_cast<uint16_t>(needed);
+  stream.value = state.value;
+  stream.row = state.row;
+  stream.ends_in_histogram = sample.histogram != nullptr;
+  if (slot < starts_.size()) starts_[slot] = state.start_ms;
+}
+
+bool OpenLayer::Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const ByteArena& arena,
+                     StreamSample& found) const {
+  if (slot >= streams_.size() || streams_[slot].count == 0) return false;
+  const Stream& stream = streams_[slot];
+  if (time_ms == newest_ms && !stream.ends_in_histogram) {
+    found = {.row = stream.row,
+             .time_ms = time_ms,
+             .start_ms = slot < starts_.size() ? starts_[slot] : kNoStartMs,
+             .value = stream.value,
+             .histogram = kNoHistogram};
+    return true;
+  }
+  StreamReader reader({reinterpret_cast<const char*>(arena.data(stream.bytes)), stream.used},
+                      times_);
+  for (uint16_t i = 0; i < stream.count; ++i) {
+    found = reader.Next();
+    if (found.time_ms >= time_ms) return found.time_ms == time_ms;
+  }
+  return false;
+}
+
+void OpenLayer::Read(uint32_t slot, uint16_t limit, TimeRange range, const ByteArena& arena,
+                     SampleColumns& out) const {
+  if (slot >= streams_.size() || streams_[slot].count == 0) return out.Clear();
+  const Stream& stream = streams_[slot];
+  ReadStream({reinterpret_cast<const char*>(arena.data(stream.bytes)), stream.used},
+             std::min(limit, stream.count), times_, histograms_, range, out);
+}
+
+std::vector<uint16_t> OpenLayer::Counts() const {
+  std::vector<uint16_t> counts(streams_.size());
+  for (size_t i = 0; i < counts.size(); ++i) counts[i] = streams_[i].count;
+  return counts;
+}
+
+std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq, ByteArena& arena) {
+  auto frozen = std::make_shared<FrozenLayer>();
+  frozen->frozen_seq = frozen_seq;
+  frozen->samples = samples_;
+  frozen->times = std::move(times_);
+  frozen->times.shrink_to_fit();
+  frozen->histograms = std::move(histograms_);
+  size_t bytes = 0;
+  for (const Stream& stream : streams_) bytes += stream.used;
+  frozen->bytes.reserve(bytes);
+  frozen->streams.reserve(streams_.size());
+  for (const Stream& stream : streams_) {
+    frozen->streams.push_back({.offset = static_cast<uint32_t>(frozen->bytes.size()),
+                               .bytes = stream.used,
+                               .count = stream.count});
+    if (stream.bytes == ByteArena::kNone) continue;
+    frozen->bytes.append(reinterpret_cast<const char*>(arena.data(stream.bytes)), stream.used);
+    arena.Free(stream.bytes, stream.size_class);
+  }
+  times_ = {};
+  newest_time_ = INT64_MIN;
+  streams_.assign(streams_.size(), Stream{});
+  std::fill(starts_.begin(), starts_.end(), kNoStartMs);
+  histograms_ = {};
+  samples_ = 0;
+  return frozen;
+}
+
+// ---- LateList ----
+
+size_t LateList::memory_bytes() const {
+  return sizeof(*this) + samples.capacity() * sizeof(LateSample) +
+         by_slot.capacity() * sizeof(uint32_t) + StringBytes(histograms);
+}
+
+const LateSample* LateList::Find(uint32_t slot, int64_t time_ms) const {
+  for (size_t i = samples.size(); i-- > 0;) {
+    if (samples[i].slot == slot && samples[i].time_ms == time_ms) return &samples[i];
+  }
+  return nullptr;
+}
+
+void LateList::Index() {
+  if (by_slot.size() == samples.size()) return;
+  by_slot.resize(samples.size());
+  for (uint32_t i = 0; i < by_slot.size(); ++i) by_slot[i] = i;
+  std::sort(by_slot.begin(), by_slot.end(), [this](uint32_t a, uint32_t b) {
+    return samples[a].slot != samples[b].slot ? samples[a].slot < samples[b].slot : a < b;
+  });
+}
+
+void LateList::Read(uint32_t slot, size_t limit, TimeRange range, SampleColumns& out) const {
+  out.Clear();
+  BASALT_CHECK(by_slot.size() == samples.size(), "a late list is read before it is indexed");
+  std::vector<const LateSample*> found;
+  auto it = std::lower_bound(by_slot.begin(), by_slot.end(), slot,
+                             [this](uint32_t i, uint32_t s) { return samples[i].slot < s; });
+  for (; it != by_slot.end() && samples[*it].slot == slot && *it < limit; ++it) {
+    if (Contains(range, samples[*it].time_ms)) found.push_back(&samples[*it]);
+  }
+  std::stable_sort(found.begin(), found.end(), [](const LateSample* a, const LateSample* b) {
+    return a->time_ms < b->time_ms;
+  });
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (i + 1 < found.size() && found[i + 1]->time_ms == found[i]->time_ms) continue;
+    AddTo(out,
+          {.row = kNoRow,
+           .time_ms = found[i]->time_ms,
+           .start_ms = found[i]->start_ms,
+           .value = found[i]->value,
+           .histogram = found[i]->histogram},
+          histograms);
+  }
+}
+
+}  // namespace basalt::storage

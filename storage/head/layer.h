@@ -1,0 +1,151 @@
+// storage/head/layer.h -- the open rows of a group and what they become.
+//
+// A group's samples in memory are *layers*. Samples newer than all before them of their series go
+// to the one open layer: a list of times that the group's series share, and a stream of tokens a
+// series (sample_stream.h). A late cell of an open time is simply the next token of its own series.
+// When a series is full, or the group is sealed or touched by a delete, the layer is frozen:
+// immutable, compact, shared with readers.
+//
+// What is not newer (late, out of order, a second value for a time) goes to the group's open late
+// list, in arrival order. All late lists take precedence over all layers: a layer only ever takes
+// samples newer than everything of their series, so nothing in it can be later than a list's sample
+// of the same time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "storage/head/byte_arena.h"
+#include "storage/head/sample_columns.h"
+#include "storage/head/sample_stream.h"
+#include "storage/reader.h"
+
+namespace basalt::storage {
+
+// Times that one open layer shares. Twice a row's samples, so a group with two clocks still shares;
+// beyond it samples carry times of their own (3 bytes each), so that a thousand targets behind one
+// exporter cannot grow the list.
+inline constexpr size_t kMaxSharedTimes = 256;
+
+// A sample as apply sees it. `histogram`: its encoded bytes; null for a float.
+struct NewSample {
+  int64_t time_ms = 0;
+  int64_t start_ms = kNoStartMs;
+  double value = 0;
+  const std::string* histogram = nullptr;
+};
+
+// A finished stream inside FrozenLayer::bytes.
+struct FrozenStream {
+  uint32_t offset = 0;
+  uint16_t bytes = 0;
+  uint16_t count = 0;
+};
+
+// Immutable. Thread-safe.
+struct FrozenLayer {
+  uint64_t frozen_seq = 0;  // deletes after this log position mask it
+  uint64_t samples = 0;
+  std::vector<int64_t> times;
+  std::vector<FrozenStream> streams;  // by slot; slots past the end have nothing
+  std::string bytes;
+  std::vector<std::string> histograms;  // encoded
+
+  [[nodiscard]] size_t memory_bytes() const;
+  // Replaces `out` by the first `limit` samples of a slot that lie in the range.
+  void Read(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const;
+};
+
+// Streams live in the arena of their partition. Thread-compatible.
+class OpenLayer {
+ public:
+  [[nodiscard]] bool empty() const { return samples_ == 0; }
+  [[nodiscard]] uint64_t samples() const { return samples_; }
+  [[nodiscard]] uint16_t count(uint32_t slot) const {
+    return slot < streams_.size() ? streams_[slot].count : 0;
+  }
+  // Bytes outside the arena.
+  [[nodiscard]] size_t memory_bytes() const;
+
+  // Appends a sample that is newer than all of its series; `newest_ms` is the time of the one
+  // before (meaningless for a slot without samples). Amortized allocation-free.
+  void Append(uint32_t slot, const NewSample& sample, int64_t newest_ms, ByteArena& arena);
+
+  // The sample of the slot at `time_ms`; false if there is none. Decodes the stream: for late
+  // samples only, except that the newest one is at hand.
+  bool Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const ByteArena& arena,
+            StreamSample& found) const;
+  [[nodiscard]] const std::string& histogram(uint32_t index) const { return histograms_[index]; }
+
+  // Replaces `out` by the first `limit` samples of a slot that lie in the range.
+  void Read(uint32_t slot, uint16_t limit, TimeRange range, const ByteArena& arena,
+            SampleColumns& out) const;
+
+  // Sample counts by slot.
+  [[nodiscard]] std::vector<uint16_t> Counts() const;
+
+  // Moves everything out; the layer is then empty and keeps nothing in the arena.
+  std::shared_ptr<const FrozenLayer> Freeze(uint64_t frozen_seq, ByteArena& arena);
+
+ private:
+  struct Stream {
+    double value = 0;  // of the last float
+    ByteArena::Ref bytes = ByteArena::kNone;
+    uint32_t row = kNoRow;
+    uint16_t used = 0;
+    uint16_t count = 0;
+    uint8_t size_class = 0;
+    bool ends_in_run = false;
+    bool ends_in_histogram = false;
+  };
+
+  // The index of `time_ms` in times_, added if there is room; kNoRow otherwise.
+  uint32_t RowOf(int64_t time_ms, uint32_t expected);
+
+  std::vector<int64_t> times_;  // in order of first appearance
+  int64_t newest_time_ = INT64_MIN;
+  std::vector<Stream> streams_;  // by slot
+  std::vector<int64_t> starts_;  // by slot, of the last sample; empty while nobody sends any
+  std::vector<std::string> histograms_;
+  uint64_t samples_ = 0;
+};
+
+// Late samples in arrival order.
+struct LateSample {
+  int64_t time_ms = 0;
+  int64_t start_ms = kNoStartMs;
+  double value = 0;
+  uint32_t slot = 0;
+  uint32_t histogram = kNoHistogram;  // index into LateList::histograms
+};
+
+// Late samples that one open list takes; then it is frozen and the next one begins. Bounds what
+// finding a duplicate in it costs (about a microsecond).
+inline constexpr size_t kMaxOpenLateSamples = 1024;
+
+// Immutable once frozen, and then thread-safe.
+struct LateList {
+  uint64_t frozen_seq = 0;
+  std::vector<LateSample> samples;
+  std::vector<std::string> histograms;  // encoded
+  std::vector<uint32_t> by_slot;        // indexes of samples by (slot, arrival); see Index()
+
+  [[nodiscard]] bool empty() const { return samples.empty(); }
+  [[nodiscard]] size_t memory_bytes() const;
+  // The latest of the slot at a time, or null.
+  [[nodiscard]] const LateSample* Find(uint32_t slot, int64_t time_ms) const;
+  // Brings by_slot up to date; to be called before Read if samples were added.
+  void Index();
+  // Replaces `out` by those of a slot among the first `limit` that lie in the range, the later one
+  // at equal time.
+  void Read(uint32_t slot, size_t limit, TimeRange range, SampleColumns& out) const;
+};
+
+// Histograms in the head are bytes of storage/codec/histogram_column.h, one at a time.
+std::string EncodeHistogram(const NativeHistogram& histogram);
+NativeHistogram DecodeHistogram(const std::string& bytes);
+
+}  // namespace basalt::storage

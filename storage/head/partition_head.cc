@@ -1,0 +1,389 @@
+#include "storage/head/partition_head.h"
+
+#include <algorithm>
+#include <bit>
+#include <string_view>
+#include <utility>
+
+#include "engine/base/time.h"
+#include "storage/head/group.h"
+
+namespace basalt::storage {
+
+PartitionHead::PartitionHead(PartitionId partition, PartitionIndex& index, uint32_t seal_samples)
+    : partition_(partition), index_(index), seal_samples_(seal_samples) {
+  BASALT_CHECK(seal_samples >= 1 && seal_samples <= kMaxSealSamples,
+               "seal_samples is out of range");
+  const MutexLock lock(mu_);
+  known_series_ = index.series_count();
+}
+
+PartitionHead::~PartitionHead() = default;
+
+// ---- apply ----
+
+PartitionHead::Target PartitionHead::PlaceOf(SeriesOrdinal ordinal) {
+  const auto at = static_cast<uint32_t>(ordinal);
+  if (at >= places_.size()) places_.resize(std::max<size_t>(at + 1, known_series_));
+  Place& place = places_[at];
+  if (place.group == kNoGroup) {
+    const auto number = static_cast<uint32_t>(index_.place(ordinal).group);
+    if (number >= groups_.size()) groups_.resize(number + 1);
+    if (groups_[number] == nullptr) {
+      groups_[number] = std::make_unique<Group>();
+      ++group_count_;
+    }
+    Group& group = *groups_[number];
+    BASALT_CHECK(group.members.size() < kMaxSeriesPerGroup, "a group outgrows its slots");
+    place.group = number;
+    place.slot = static_cast<uint16_t>(group.members.size());
+    group.members.push_back(ordinal);
+    group.newest_ms.push_back(INT64_MIN);
+    group.marked_day.push_back(0);
+    ++series_count_;
+  }
+  return {.ordinal = ordinal, .slot = place.slot, .group = groups_[place.group].get()};
+}
+
+PartitionHead::Target PartitionHead::Resolve(const IngestBatch& batch, const BatchSeries& series,
+                                             ApplyCounts& counts) {
+  SeriesOrdinal ordinal = series.ordinal;
+  if (ordinal == kUnknownOrdinal) {
+    const std::string_view labels =
+        std::string_view(batch.labels).substr(series.labels_offset, series.labels_bytes);
+    const Result<SeriesOrdinal> inserted = index_.Insert(batch.tenant, series.id, labels);
+    if (!inserted.ok()) {
+      ++counts.series_refused;
+      return {};
+    }
+    ordinal = *inserted;
+    if (static_cast<uint32_t>(ordinal) >= known_series_) {
+      known_series_ = static_cast<uint32_t>(ordinal) + 1;
+      counts.created.emplace_back(series.id, ordinal);
+      if (observer_ != nullptr) ReportNewSeries(ordinal);
+    }
+  } else if (static_cast<uint32_t>(ordinal) >= known_series_ ||
+             (series.id != SeriesId{} && index_.id(ordinal) != series.id)) {
+    ++counts.series_refused;
+    return {};
+  }
+  return PlaceOf(ordinal);
+}
+
+void PartitionHead::Apply(const IngestBatch& batch, LogPosition position, ApplyCounts& counts) {
+  BASALT_CHECK(batch.partition == partition_);
+  const MutexLock lock(mu_);
+  applied_ = position;
+  targets_.clear();
+  for (const BatchSeries& series : batch.series) targets_.push_back(Resolve(batch, series, counts));
+
+  for (size_t i = 0; i < batch.sample_ms.size(); ++i) {
+    const Target& target = targets_[batch.sample_series[i]];
+    if (target.group == nullptr) continue;
+    const NewSample sample{
+        .time_ms = batch.sample_ms[i],
+        .start_ms = batch.sample_start_ms.empty() ? kNoStartMs : batch.sample_start_ms[i],
+        .value = batch.sample_value[i],
+        .histogram = nullptr};
+    const std::optional<SampleKind> kind = ApplySample(target, sample, position.seq);
+    Count(kind, counts);
+    if (kind.has_value() && observer_ != nullptr) Report(target, sample, *kind);
+  }
+  for (const HistogramSample& h : batch.histograms) {
+    const Target& target = targets_[h.series];
+    if (target.group == nullptr) continue;
+    const std::string bytes = EncodeHistogram(h.histogram);
+    const std::optional<SampleKind> kind = ApplySample(
+        target, {.time_ms = h.time_ms, .start_ms = h.start_ms, .value = 0, .histogram = &bytes},
+        position.seq);
+    Count(kind, counts);
+    if (kind.has_value()) ++counts.histograms;
+  }
+  ++version_;
+  if (!tapped_.taps.empty()) {
+    observer_->OnSamples({.partition = partition_,
+                          .position = position,
+                          .taps = tapped_.taps,
+                          .time_ms = tapped_.time_ms,
+                          .values = tapped_.values,
+                          .start_ms = tapped_.start_ms,
+                          .kinds = tapped_.kinds});
+    tapped_.taps.clear();
+    tapped_.time_ms.clear();
+    tapped_.values.clear();
+    tapped_.start_ms.clear();
+    tapped_.kinds.clear();
+  }
+}
+
+void PartitionHead::Count(const std::optional<SampleKind>& kind, ApplyCounts& counts) {
+  if (!kind.has_value()) {
+    ++counts.identical;
+    return;
+  }
+  ++counts.accepted;
+  ++samples_;
+  if (*kind == SampleKind::kLate) ++counts.late;
+  if (*kind == SampleKind::kOverwrite) ++counts.overwritten;
+}
+
+namespace {
+
+bool SameSample(const NewSample& a, double value, int64_t start_ms, const std::string* histogram) {
+  if (a.start_ms != start_ms || (a.histogram == nullptr) != (histogram == nullptr)) return false;
+  return a.histogram != nullptr
+             ? *a.histogram == *histogram
+             : std::bit_cast<uint64_t>(a.value) == std::bit_cast<uint64_t>(value);
+}
+
+uint16_t DayNumber(int64_t time_ms) {
+  // Times are checked at the door; the clamp only keeps a bad one from wrapping into another day.
+  return static_cast<uint16_t>(std::clamp<int64_t>(time_ms / kMsPerDay, 0, 0xFFFE));
+}
+
+}  // namespace
+
+std::optional<SampleKind> PartitionHead::ApplySample(const Target& target, const NewSample& sample,
+                                                     uint64_t seq) {
+  Group& group = *target.group;
+  int64_t& newest = group.newest_ms[target.slot];
+  std::optional<SampleKind> late;
+  if (sample.time_ms <= newest) [[unlikely]] {
+    late = SampleKind::kLate;
+    if (const LateSample* found =
+            group.late == nullptr ? nullptr : group.late->Find(target.slot, sample.time_ms);
+        found != nullptr) {
+      const std::string* histogram =
+          found->histogram == kNoHistogram ? nullptr : &group.late->histograms[found->histogram];
+      if (SameSample(sample, found->value, found->start_ms, histogram)) return std::nullopt;
+      late = SampleKind::kOverwrite;
+    } else if (StreamSample open;
+               group.open.Find(target.slot, sample.time_ms, newest, arena_, open)) {
+      const std::string* histogram =
+          open.histogram == kNoHistogram ? nullptr : &group.open.histogram(open.histogram);
+      if (SameSample(sample, open.value, open.start_ms, histogram)) return std::nullopt;
+      late = SampleKind::kOverwrite;
+    }
+  }
+  if (group.changed != version_ + 1) BeforeChange(group);
+  if (group.first_seq == 0) group.first_seq = seq;
+  group.last_seq = seq;
+  if (const auto day = static_cast<uint16_t>(DayNumber(sample.time_ms) + 1);
+      group.marked_day[target.slot] != day) {
+    group.marked_day[target.slot] = day;
+    index_.MarkActive(target.ordinal, static_cast<uint16_t>(day - 1));
+  }
+  if (late.has_value()) {
+    AddLate(group, target.slot, sample, seq);
+    return late;
+  }
+  if (group.open.count(target.slot) >= seal_samples_) FreezeLayer(group, seq);
+  group.open.Append(target.slot, sample, newest, arena_);
+  newest = sample.time_ms;
+  return SampleKind::kInOrder;
+}
+
+void PartitionHead::AddLate(Group& group, uint32_t slot, const NewSample& sample, uint64_t seq) {
+  if (group.late == nullptr) group.late = std::make_unique<LateList>();
+  LateSample late{
+      .time_ms = sample.time_ms, .start_ms = sample.start_ms, .value = sample.value, .slot = slot};
+  if (sample.histogram != nullptr) {
+    late.histogram = static_cast<uint32_t>(group.late->histograms.size());
+    group.late->histograms.push_back(*sample.histogram);
+  }
+  group.late->samples.push_back(late);
+  ++open_late_;
+  if (group.late->samples.size() >= kMaxOpenLateSamples) FreezeLate(group, seq);
+}
+
+void PartitionHead::Delete(std::span<const SeriesOrdinal> ordinals, TimeRange range,
+                           LogPosition position) {
+  const MutexLock lock(mu_);
+  applied_ = position;
+  uint32_t last = kNoGroup;
+  for (const SeriesOrdinal ordinal : ordinals) {
+    const auto at = static_cast<uint32_t>(ordinal);
+    if (at < taps_.size() && taps_[at] != kNoTap) {
+      observer_->OnDelete({.partition = partition_,
+                           .position = position,
+                           .tap = taps_[at],
+                           .start_ms = range.min_ms,
+                           .end_ms = range.max_ms});
+    }
+    if (at >= places_.size() || places_[at].group == kNoGroup || places_[at].group == last)
+      continue;
+    last = places_[at].group;
+    Group& group = *groups_[last];
+    FreezeLayer(group, position.seq - 1);
+    FreezeLate(group, position.seq - 1);
+  }
+}
+
+void PartitionHead::Skip(LogPosition position) {
+  const MutexLock lock(mu_);
+  applied_ = position;
+}
+
+// ---- observer ----
+
+void PartitionHead::Observe(ApplyObserver* observer) {
+  const MutexLock lock(mu_);
+  observer_ = observer;
+  taps_.clear();
+  if (observer_ == nullptr) return;
+  for (uint32_t i = 0; i < known_series_; ++i) ReportNewSeries(SeriesOrdinal{i});
+}
+
+void PartitionHead::ReportNewSeries(SeriesOrdinal ordinal) {
+  const auto at = static_cast<uint32_t>(ordinal);
+  if (at >= taps_.size()) taps_.resize(std::max<size_t>(at + 1, known_series_), kNoTap);
+  taps_[at] = observer_->OnSeries(partition_, ordinal, index_.place(ordinal).tenant,
+                                  index_.labels(ordinal));
+}
+
+void PartitionHead::Report(const Target& target, const NewSample& sample, SampleKind kind) {
+  const TapId tap = taps_[static_cast<uint32_t>(target.ordinal)];
+  if (tap == kNoTap) return;
+  tapped_.taps.push_back(tap);
+  tapped_.time_ms.push_back(sample.time_ms);
+  tapped_.values.push_back(sample.value);
+  tapped_.start_ms.push_back(sample.start_ms);
+  tapped_.kinds.push_back(kind);
+}
+
+// ---- freezing and sealing ----
+
+void PartitionHead::FreezeLayer(Group& group, uint64_t frozen_seq) {
+  if (group.open.empty()) return;
+  std::shared_ptr<const FrozenLayer> frozen = group.open.Freeze(frozen_seq, arena_);
+  frozen_bytes_ += frozen->memory_bytes();
+  for (SavedView& view : group.views) {
+    if (view.open_now == nullptr && !view.open_counts.empty()) view.open_now = frozen;
+  }
+  group.layers.push_back(std::move(frozen));
+}
+
+void PartitionHead::FreezeLate(Group& group, uint64_t frozen_seq) {
+  if (group.late == nullptr) return;
+  open_late_ -= group.late->samples.size();
+  group.late->frozen_seq = frozen_seq;
+  group.late->Index();
+  std::shared_ptr<const LateList> frozen = std::move(group.late);
+  frozen_bytes_ += frozen->memory_bytes();
+  for (SavedView& view : group.views) {
+    if (view.late_now == nullptr && view.late_count > 0) view.late_now = frozen;
+  }
+  group.lates.push_back(std::move(frozen));
+}
+
+bool PartitionHead::Wanted(const Group& group, const SealWish& wish) const {
+  if (group.empty()) return false;
+  return wish.everything || (wish.full && (!group.layers.empty() || !group.lates.empty())) ||
+         (group.first_seq != 0 && group.first_seq < wish.older_than_seq);
+}
+
+FrozenPartition PartitionHead::Freeze(const SealWish& wish) {
+  FrozenPartition out;
+  const MutexLock lock(mu_);
+  BASALT_CHECK(sealing_.empty(), "two seals of a partition at once");
+  out.last = applied_;
+  for (uint32_t number = 0; number < groups_.size(); ++number) {
+    if (groups_[number] == nullptr || !Wanted(*groups_[number], wish)) continue;
+    Group& group = *groups_[number];
+    FreezeLayer(group, applied_.seq);
+    FreezeLate(group, applied_.seq);
+    group.sealing_layers = group.layers.size();
+    group.sealing_lates = group.lates.size();
+    group.sealing_first_seq = group.first_seq;
+    group.first_seq = 0;
+    sealing_.push_back(number);
+    for (const auto& layer : group.layers) out.samples += layer->samples;
+    for (const auto& late : group.lates) out.samples += late->samples.size();
+    out.groups.push_back({.group = GroupId{number},
+                          .members = group.members,
+                          .layers = group.layers,
+                          .lates = group.lates});
+  }
+  return out;
+}
+
+void PartitionHead::Drop() {
+  const MutexLock lock(mu_);
+  for (const uint32_t number : sealing_) {
+    Group& group = *groups_[number];
+    BeforeChange(group);
+    for (size_t i = 0; i < group.sealing_layers; ++i) {
+      frozen_bytes_ -= group.layers[i]->memory_bytes();
+      samples_ -= group.layers[i]->samples;
+    }
+    for (size_t i = 0; i < group.sealing_lates; ++i) {
+      frozen_bytes_ -= group.lates[i]->memory_bytes();
+      samples_ -= group.lates[i]->samples.size();
+    }
+    group.layers.erase(group.layers.begin(),
+                       group.layers.begin() + static_cast<ptrdiff_t>(group.sealing_layers));
+    group.lates.erase(group.lates.begin(),
+                      group.lates.begin() + static_cast<ptrdiff_t>(group.sealing_lates));
+    group.sealing_layers = group.sealing_lates = 0;
+    group.sealing_first_seq = 0;
+  }
+  ++version_;
+  sealing_.clear();
+}
+
+void PartitionHead::Keep() {
+  const MutexLock lock(mu_);
+  for (const uint32_t number : sealing_) {
+    Group& group = *groups_[number];
+    group.sealing_layers = group.sealing_lates = 0;
+    group.first_seq = std::exchange(group.sealing_first_seq, 0);
+  }
+  sealing_.clear();
+}
+
+std::optional<uint64_t> PartitionHead::OldestSeq() const {
+  std::optional<uint64_t> oldest;
+  const MutexLock lock(mu_);
+  for (const auto& group : groups_) {
+    if (group == nullptr || group->first_seq == 0) continue;
+    if (!oldest.has_value() || group->first_seq < *oldest) oldest = group->first_seq;
+  }
+  return oldest;
+}
+
+void PartitionHead::ForgetIdle(uint64_t idle_since_seq) {
+  const MutexLock lock(mu_);
+  for (auto& group : groups_) {
+    if (group == nullptr || !group->empty() || !group->views.empty() ||
+        group->last_seq >= idle_since_seq)
+      continue;
+    for (const SeriesOrdinal ordinal : group->members)
+      places_[static_cast<uint32_t>(ordinal)] = Place{};
+    series_count_ -= group->members.size();
+    --group_count_;
+    group.reset();
+  }
+}
+
+LogPosition PartitionHead::applied() const {
+  const MutexLock lock(mu_);
+  return applied_;
+}
+
+HeadStats PartitionHead::Stats() const {
+  const MutexLock lock(mu_);
+  HeadStats stats{.groups = group_count_,
+                  .series = series_count_,
+                  .samples = samples_,
+                  .frozen_bytes = frozen_bytes_};
+  stats.bytes = arena_.held_bytes() + frozen_bytes_ + group_count_ * sizeof(Group) +
+                series_count_ * kBytesPerSeries + open_late_ * sizeof(LateSample);
+  for (const auto& group : groups_) {
+    if (group == nullptr || group->empty()) continue;
+    ++stats.groups_filled;
+    if (!group->layers.empty() || !group->lates.empty()) ++stats.groups_full;
+  }
+  return stats;
+}
+
+}  // namespace basalt::storage

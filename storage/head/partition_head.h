@@ -1,0 +1,211 @@
+// storage/head/partition_head.h -- the samples of one partition that are not in runs yet.
+//
+// Apply-side calls come from the partition's strand, one at a time; reading, sealing and Stats from
+// any thread. A lock a partition is held for one record's section, for a few series being copied,
+// or for the freeze of a seal.
+//
+// What readers see. OpenView() names the state of now. It costs nothing until something a view
+// looks at changes: then the group concerned remembers what it was (pointers to frozen layers, and
+// how many samples of each open stream there were: streams only grow, so a count is a view). Format
+// of what is remembered: SavedView.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/mutex.h"
+#include "engine/base/status.h"
+#include "storage/apply_observer.h"
+#include "storage/head/byte_arena.h"
+#include "storage/head/layer.h"
+#include "storage/head/sample_columns.h"
+#include "storage/index/index.h"
+#include "storage/ingest_batch.h"
+#include "storage/parts/deletes.h"
+
+namespace basalt::storage {
+
+// Bounds of StoreOptions::seal_samples: a stream's bytes are counted in 16 bits.
+inline constexpr uint32_t kMaxSealSamples = 1024;
+
+// What applying one section came to.
+struct ApplyCounts {
+  uint64_t accepted = 0;
+  uint64_t identical = 0;
+  uint64_t overwritten = 0;
+  uint64_t late = 0;
+  uint64_t histograms = 0;  // of those accepted
+  std::vector<std::pair<SeriesId, SeriesOrdinal>> created;
+  // Series whose id or labels did not fit: our own mistake or damage that a checksum did not catch.
+  // Left out whole.
+  uint64_t series_refused = 0;
+};
+
+// Everything a group had when it was frozen for a seal. Slots are indexes into `members`.
+struct FrozenGroup {
+  GroupId group{0};
+  std::vector<SeriesOrdinal> members;
+  std::vector<std::shared_ptr<const FrozenLayer>> layers;  // lowest precedence first
+  std::vector<std::shared_ptr<const LateList>> lates;      // above all layers, lowest first
+};
+
+// Puts one series of it together; `masks` are deletes.
+void ReadFrozen(const FrozenGroup& group, uint32_t slot, TimeRange range,
+                const DeleteSnapshot& masks, SampleColumns& out);
+
+struct FrozenPartition {
+  LogPosition last;  // everything applied up to here is in it, in runs, or still in the head
+  std::vector<FrozenGroup> groups;
+  uint64_t samples = 0;
+};
+
+// Which groups a seal takes.
+struct SealWish {
+  bool everything = false;
+  bool full = true;             // those that have a full layer
+  uint64_t older_than_seq = 0;  // those whose oldest sample came before this position
+};
+
+struct HeadStats {
+  uint64_t groups = 0;   // with a place in memory
+  uint64_t series = 0;   // likewise
+  uint64_t samples = 0;  // not yet dropped after a seal
+  uint64_t bytes = 0;
+  uint64_t groups_full = 0;    // with a full layer
+  uint64_t groups_filled = 0;  // with any sample
+  uint64_t frozen_bytes = 0;
+};
+
+class PartitionHead {
+ public:
+  // `index` must outlive it; inserting into it is this class' part of apply.
+  // `seal_samples`: 1..kMaxSealSamples.
+  PartitionHead(PartitionId partition, PartitionIndex& index, uint32_t seal_samples);
+  ~PartitionHead();
+  PartitionHead(const PartitionHead&) = delete;
+  PartitionHead& operator=(const PartitionHead&) = delete;
+
+  // ---- apply side ----
+
+  // Applies floats and histograms of one section. Its `partition` must be this one.
+  void Apply(const IngestBatch& batch, LogPosition position, ApplyCounts& counts)
+      BASALT_EXCLUDES(mu_);
+  // A delete of these series (sorted). What is in the head so far is frozen, so that the mask,
+  // which lies after it in the log, applies to it as it does to runs.
+  void Delete(std::span<const SeriesOrdinal> ordinals, TimeRange range, LogPosition position)
+      BASALT_EXCLUDES(mu_);
+  // A record that touches the partition in another way.
+  void Skip(LogPosition position) BASALT_EXCLUDES(mu_);
+  // Null removes it. OnSeries is called for every series of the index. The observer is called with
+  // the partition's lock held, so it must not read the partition.
+  void Observe(ApplyObserver* observer) BASALT_EXCLUDES(mu_);
+
+  // ---- seal ----
+
+  // Freezes and hands out what `wish` says. One at a time: until Drop or Keep ends it.
+  FrozenPartition Freeze(const SealWish& wish) BASALT_EXCLUDES(mu_);
+  // The frozen samples are in committed runs: they leave the head. Views still see them.
+  void Drop() BASALT_EXCLUDES(mu_);
+  // The seal failed: they stay, to be sealed again.
+  void Keep() BASALT_EXCLUDES(mu_);
+  // The oldest log position that is needed to replay what is in the head and not frozen by a seal
+  // under way.
+  [[nodiscard]] std::optional<uint64_t> OldestSeq() const BASALT_EXCLUDES(mu_);
+  // Forgets groups without samples that no record since `idle_since_seq` has touched; they come
+  // back when written to.
+  void ForgetIdle(uint64_t idle_since_seq) BASALT_EXCLUDES(mu_);
+
+  // ---- read side ----
+
+  // The state of now, until CloseView.
+  [[nodiscard]] uint64_t OpenView() BASALT_EXCLUDES(mu_);
+  void CloseView(uint64_t view) BASALT_EXCLUDES(mu_);
+  // The samples of each of `ordinals` in the range as of `view`, into out[i]; `masks` are the
+  // deletes of that moment.
+  void Read(uint64_t view, std::span<const SeriesOrdinal> ordinals, TimeRange range,
+            const DeleteSnapshot& masks, std::vector<SampleColumns>& out) const
+      BASALT_EXCLUDES(mu_);
+
+  [[nodiscard]] LogPosition applied() const BASALT_EXCLUDES(mu_);
+  [[nodiscard]] HeadStats Stats() const BASALT_EXCLUDES(mu_);
+
+ private:
+  struct SavedView;
+  struct Group;
+  struct Place {
+    uint32_t group = kNoGroup;  // index into groups_: GroupId
+    uint16_t slot = 0;
+  };
+  static constexpr uint32_t kNoGroup = 0xFFFF'FFFF;
+
+  // Where a series of the batch being applied has its samples put.
+  struct Target {
+    SeriesOrdinal ordinal = kUnknownOrdinal;
+    uint32_t slot = 0;
+    Group* group = nullptr;
+  };
+  // What the observer is to be told of the record being applied.
+  struct TappedColumns {
+    std::vector<TapId> taps;
+    std::vector<int64_t> time_ms;
+    std::vector<double> values;
+    std::vector<int64_t> start_ms;
+    std::vector<SampleKind> kinds;
+  };
+
+  // Finds or creates the series; an unknown ordinal in the result: refused.
+  Target Resolve(const IngestBatch& batch, const BatchSeries& series, ApplyCounts& counts)
+      BASALT_REQUIRES(mu_);
+  // Gives a series of the index its place in memory.
+  Target PlaceOf(SeriesOrdinal ordinal) BASALT_REQUIRES(mu_);
+  // What became of the sample; nullopt if it was there already.
+  std::optional<SampleKind> ApplySample(const Target& target, const NewSample& sample, uint64_t seq)
+      BASALT_REQUIRES(mu_);
+  void Count(const std::optional<SampleKind>& kind, ApplyCounts& counts) BASALT_REQUIRES(mu_);
+  void AddLate(Group& group, uint32_t slot, const NewSample& sample, uint64_t seq)
+      BASALT_REQUIRES(mu_);
+  void Report(const Target& target, const NewSample& sample, SampleKind kind) BASALT_REQUIRES(mu_);
+  void ReportNewSeries(SeriesOrdinal ordinal) BASALT_REQUIRES(mu_);
+
+  // To be called before anything that a view could see changes in `group`; then version_ is raised.
+  void BeforeChange(Group& group) BASALT_REQUIRES(mu_);
+  // Freezing changes where samples are, not which: views need not be told, but for where to look.
+  void FreezeLayer(Group& group, uint64_t frozen_seq) BASALT_REQUIRES(mu_);
+  void FreezeLate(Group& group, uint64_t frozen_seq) BASALT_REQUIRES(mu_);
+  [[nodiscard]] bool Wanted(const Group& group, const SealWish& wish) const BASALT_REQUIRES(mu_);
+
+  const PartitionId partition_;
+  PartitionIndex& index_;
+  const uint32_t seal_samples_;
+
+  mutable Mutex mu_;
+  LogPosition applied_ BASALT_GUARDED_BY(mu_);
+  uint64_t version_ BASALT_GUARDED_BY(mu_) =
+      1;  // of the state; every change of any group raises it
+  ByteArena arena_ BASALT_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<Group>> groups_
+      BASALT_GUARDED_BY(mu_);                         // by GroupId; null while not in memory
+  std::vector<Place> places_ BASALT_GUARDED_BY(mu_);  // by ordinal
+  std::vector<TapId> taps_ BASALT_GUARDED_BY(mu_);    // by ordinal; empty without an observer
+  ApplyObserver* observer_ BASALT_GUARDED_BY(mu_) = nullptr;
+  std::map<uint64_t, uint32_t> views_
+      BASALT_GUARDED_BY(mu_);  // open ones, with how many share each
+  std::vector<uint32_t> groups_with_views_ BASALT_GUARDED_BY(mu_);
+  std::vector<Target> targets_ BASALT_GUARDED_BY(mu_);    // scratch of Apply
+  TappedColumns tapped_ BASALT_GUARDED_BY(mu_);           // likewise
+  std::vector<uint32_t> sealing_ BASALT_GUARDED_BY(mu_);  // groups of the seal under way
+  uint32_t known_series_ BASALT_GUARDED_BY(mu_) = 0;      // ordinals below are in the index
+  uint64_t group_count_ BASALT_GUARDED_BY(mu_) = 0;
+  uint64_t series_count_ BASALT_GUARDED_BY(mu_) = 0;
+  uint64_t samples_ BASALT_GUARDED_BY(mu_) = 0;
+  uint64_t frozen_bytes_ BASALT_GUARDED_BY(mu_) = 0;
+  uint64_t open_late_ BASALT_GUARDED_BY(mu_) = 0;  // samples in open late lists
+};
+
+}  // namespace basalt::storage

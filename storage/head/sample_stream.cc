@@ -1,0 +1,166 @@
+#include "storage/head/sample_stream.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "engine/base/status.h"
+#include "engine/base/varint.h"
+
+namespace basalt::storage {
+namespace {
+
+constexpr uint8_t kXor = 0x80;
+constexpr uint8_t kSmallDelta = 0xC0;
+constexpr uint8_t kSmallDeltas = 0xDE - kSmallDelta;
+constexpr uint8_t kDelta = 0xDE;
+constexpr uint8_t kJump = 0xE0;
+constexpr uint8_t kOwnTime = 0xE1;
+constexpr uint8_t kStart = 0xE2;
+constexpr uint8_t kHistogram = 0xE3;
+
+// Integers whose differences are exact both ways.
+constexpr double kMaxExact = 9007199254740992.0;  // 2^53
+
+bool IsExactInteger(double v) {
+  return std::fabs(v) < kMaxExact && std::trunc(v) == v && !(v == 0 && std::signbit(v));
+}
+
+std::byte* PutVarint(uint64_t v, std::byte* p) {
+  while (v >= 0x80) {
+    *p++ = static_cast<std::byte>(v | 0x80);
+    v >>= 7;
+  }
+  *p++ = static_cast<std::byte>(v);
+  return p;
+}
+
+// Differences wrap, as two's complement does; the reader adds them back the same way.
+int64_t WrappingSub(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+}
+int64_t WrappingAdd(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+
+std::byte* PutValue(double value, double before, std::byte* p) {
+  const uint64_t bits = std::bit_cast<uint64_t>(value);
+  const uint64_t x = bits ^ std::bit_cast<uint64_t>(before);
+  if (IsExactInteger(value) && IsExactInteger(before)) {
+    const uint64_t delta = ZigZag(static_cast<int64_t>(value) - static_cast<int64_t>(before));
+    if (delta < kSmallDeltas) {
+      *p++ = static_cast<std::byte>(kSmallDelta + delta);
+      return p;
+    }
+    // A varint that is not shorter than the XOR is slower to read.
+    if (delta < uint64_t{1} << 35) {
+      *p++ = std::byte{kDelta};
+      return PutVarint(delta, p);
+    }
+  }
+  const int zero_above = std::countl_zero(x) / 8;
+  const int zero_below = std::countr_zero(x) / 8;
+  const int bytes = 8 - zero_above - zero_below;
+  *p++ = static_cast<std::byte>(kXor | zero_above << 3 | (bytes - 1));
+  const uint64_t kept = x >> (zero_below * 8);
+  std::memcpy(p, &kept, 8);
+  return p + bytes;
+}
+
+}  // namespace
+
+size_t EncodeSample(const StreamSample& sample, StreamState& state,
+                    std::span<std::byte, kMaxTokenBytes> out, bool& is_run) {
+  std::byte* p = out.data();
+  if (sample.row == kNoRow) {
+    *p++ = std::byte{kOwnTime};
+    p = PutVarint(ZigZag(WrappingSub(sample.time_ms, state.time_ms)), p);
+  } else {
+    if (sample.row != state.row + 1) {
+      *p++ = std::byte{kJump};
+      p = PutVarint(ZigZag(int64_t{sample.row} - int64_t{static_cast<uint32_t>(state.row + 1)}), p);
+    }
+    state.row = sample.row;
+  }
+  state.time_ms = sample.time_ms;
+  if (sample.start_ms != state.start_ms) {
+    *p++ = std::byte{kStart};
+    p = PutVarint(ZigZag(WrappingSub(sample.start_ms, state.start_ms)), p);
+    state.start_ms = sample.start_ms;
+  }
+  is_run = false;
+  if (sample.histogram != kNoHistogram) {
+    *p++ = std::byte{kHistogram};
+    p = PutVarint(sample.histogram, p);
+  } else if (std::bit_cast<uint64_t>(sample.value) == std::bit_cast<uint64_t>(state.value)) {
+    *p++ = std::byte{0};
+    // After a time of its own the next one in a run would be taken for such a time too.
+    is_run = sample.row != kNoRow;
+  } else {
+    p = PutValue(sample.value, state.value, p);
+    state.value = sample.value;
+  }
+  return static_cast<size_t>(p - out.data());
+}
+
+uint64_t StreamReader::ReadVarint() {
+  uint64_t v = 0;
+  for (int shift = 0;; shift += 7) {
+    BASALT_CHECK(p_ != end_ && shift < 64, "head: a stream ends inside a token");
+    const auto byte = static_cast<unsigned char>(*p_++);
+    v |= static_cast<uint64_t>(byte & 0x7F) << shift;
+    if (byte < 0x80) return v;
+  }
+}
+
+StreamSample StreamReader::Next() {
+  uint32_t row = state_.row + 1;
+  bool own_time = false;
+  uint32_t histogram = kNoHistogram;
+  if (run_left_ > 0) {
+    --run_left_;
+  } else {
+    for (bool value_seen = false; !value_seen;) {
+      BASALT_CHECK(p_ != end_, "head: a stream has fewer samples than counted");
+      const auto token = static_cast<uint8_t>(*p_++);
+      value_seen = token < kJump || token == kHistogram;
+      if (token < kXor) {
+        run_left_ = token;
+      } else if (token < kSmallDelta) {
+        const size_t zero_above = token >> 3 & 7;
+        const size_t bytes = (token & 7U) + 1;
+        BASALT_CHECK(static_cast<size_t>(end_ - p_) >= bytes && zero_above + bytes <= 8,
+                     "head: bad XOR token");
+        uint64_t kept = 0;
+        std::memcpy(&kept, p_, bytes);
+        p_ += bytes;
+        state_.value = std::bit_cast<double>(std::bit_cast<uint64_t>(state_.value) ^
+                                             kept << ((8 - zero_above - bytes) * 8));
+      } else if (token <= kDelta) {
+        const uint64_t delta = token == kDelta ? ReadVarint() : token - kSmallDelta;
+        state_.value = static_cast<double>(static_cast<int64_t>(state_.value) + UnZigZag(delta));
+      } else if (token == kJump) {
+        row = static_cast<uint32_t>(int64_t{row} + UnZigZag(ReadVarint()));
+      } else if (token == kOwnTime) {
+        own_time = true;
+        state_.time_ms = WrappingAdd(state_.time_ms, UnZigZag(ReadVarint()));
+      } else if (token == kStart) {
+        state_.start_ms = WrappingAdd(state_.start_ms, UnZigZag(ReadVarint()));
+      } else {
+        BASALT_CHECK(token == kHistogram, "head: unknown token");
+        histogram = static_cast<uint32_t>(ReadVarint());
+      }
+    }
+  }
+  if (!own_time) {
+    BASALT_CHECK(row < row_times_.size(), "head: a stream names a time that its layer lacks");
+    state_.row = row;
+    state_.time_ms = row_times_[row];
+  }
+  return {.row = own_time ? kNoRow : row,
+          .time_ms = state_.time_ms,
+          .start_ms = state_.start_ms,
+          .value = histogram == kNoHistogram ? state_.value : 0,
+          .histogram = histogram};
+}
+
+}  // namespace basalt::storage

@@ -1,0 +1,83 @@
+// storage/head/sample_stream.h -- one series' open samples as tokens of a byte and more.
+//
+// Memory only: never on disk, so free to change. Most samples equal the one before and come at the
+// group's next time (design/storage.md: 70-87 %), so a token can stand for up to 128 of those, and
+// one more of them is an increment of the last byte.
+//
+//   00..7f              (b + 1) samples at the next times of the group, values as before
+//   80..bf  x...        next time; value = before XOR x; bits 3-5: zero bytes above x, bits 0-2:
+//   bytes of x - 1 c0..dd              next time; both values are integers, difference UnZigZag(b -
+//   c0) de  varint          the same, any difference e0  varint          the following sample is
+//   not at the next time but UnZigZag() further (or back) e1  varint          the following sample
+//   has a time of its own: UnZigZag() after the one before it e2  varint          start timestamp
+//   from the following sample on: UnZigZag() after the one before it e3  varint          next time;
+//   not a float but histogram number n of the layer
+//
+// "Next time" is the row after that of the series' last sample that was in a row; before the first
+// one, row 0.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace basalt::storage {
+
+inline constexpr uint32_t kNoRow = 0xFFFF'FFFF;  // before the first row; also "a time of its own"
+inline constexpr uint32_t kNoHistogram = 0xFFFF'FFFF;  // a float
+// One sample's tokens: a time (11), a start (11), a value (9).
+inline constexpr size_t kMaxTokenBytes = 32;
+
+// What the next token is relative to.
+struct StreamState {
+  double value = 0;
+  int64_t time_ms = 0;
+  int64_t start_ms = 0;  // kNoStartMs
+  uint32_t row = kNoRow;
+};
+
+struct StreamSample {
+  uint32_t row = kNoRow;  // index of its time in the layer, or kNoRow: `time_ms` counts
+  int64_t time_ms = 0;
+  int64_t start_ms = 0;
+  double value = 0;
+  uint32_t histogram = kNoHistogram;
+};
+
+// Writes the tokens of `sample`, returns how many bytes, and moves `state` on. `extends_run` comes
+// back true if it is one plain run token of one sample, which a later equal one may extend.
+size_t EncodeSample(const StreamSample& sample, StreamState& state,
+                    std::span<std::byte, kMaxTokenBytes> out, bool& is_run);
+
+// True if the sample can be counted into a run token before it.
+inline bool ExtendsRun(const StreamSample& sample, const StreamState& state) {
+  return sample.row == state.row + 1 && sample.row != kNoRow && sample.histogram == kNoHistogram &&
+         sample.start_ms == state.start_ms &&
+         std::bit_cast<uint64_t>(sample.value) == std::bit_cast<uint64_t>(state.value);
+}
+inline constexpr std::byte kLongestRun{0x7F};
+
+// Reads tokens back. The bytes are our own, so a misfit is our own mistake (BASALT_CHECK). One
+// thread; borrows both.
+class StreamReader {
+ public:
+  StreamReader(std::string_view bytes, std::span<const int64_t> row_times)
+      : p_(bytes.data()), end_(p_ + bytes.size()), row_times_(row_times) {}
+
+  // The next sample, its time looked up. The caller knows how many there are.
+  StreamSample Next();
+
+ private:
+  uint64_t ReadVarint();
+
+  const char* p_;
+  const char* end_;
+  std::span<const int64_t> row_times_;
+  StreamState state_;
+  uint32_t run_left_ = 0;
+};
+
+}  // namespace basalt::storage

@@ -1,0 +1,293 @@
+#include "storage/store.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "engine/base/log.h"
+#include "storage/store_impl.h"
+
+namespace basalt::storage {
+namespace {
+
+constexpr size_t kQueuedTasks = 1u << 16;
+// Replay decodes ahead of apply by at most this much.
+constexpr size_t kReplayBytesAhead = 64u << 20;
+constexpr uint64_t kReplayProgressRecords = 1u << 14;
+
+Status CheckOptions(const StoreOptions& options) {
+  if (options.directory.empty()) return InvalidArgument("store: directory is empty");
+  if (!std::has_single_bit(options.partitions) || options.partitions > 65'536) {
+    return InvalidArgument("store: partitions " + std::to_string(options.partitions) +
+                           " is not a power of two in 1..65536");
+  }
+  if (options.seal_samples < 1 || options.seal_samples > kMaxSealSamples) {
+    return InvalidArgument("store: seal_samples " + std::to_string(options.seal_samples) +
+                           " is not in 1.." + std::to_string(kMaxSealSamples));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) {
+  BASALT_TRY(CheckOptions(options));
+  auto store = std::make_unique<StoreImpl>(options);
+  BASALT_TRY(store->Start().WithContext("open " + options.directory));
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+// ---- open ----
+
+Status StoreImpl::Start() {
+  BASALT_TRY(OpenFiles());
+  BASALT_TRY(LoadPartitions());
+  BASALT_TRY(Replay());
+  if (core_.options.background == nullptr) {
+    own_background_ = std::make_unique<ThreadPool>("basalt-seal", 1, kQueuedTasks);
+  }
+  ticker_ = std::thread([this] { Tick(); });
+  return OkStatus();
+}
+
+Status StoreImpl::OpenFiles() {
+  const StoreOptions& options = core_.options;
+  Files& files = options.files != nullptr ? *options.files : PosixFiles();
+  BASALT_TRY(files.CreateDirectories(options.directory));
+  BASALT_TRY_ASSIGN(core_.directory_lock, files.Lock(options.directory + "/LOCK"));
+  BASALT_TRY_ASSIGN(core_.database, Database::Open({.directory = options.directory + "/db",
+                                                    .partitions = options.partitions,
+                                                    .block_cache_bytes = options.block_cache_bytes,
+                                                    .env = options.env}));
+  BASALT_TRY_ASSIGN(core_.runs, RunStore::Open(*core_.database));
+  BASALT_TRY_ASSIGN(core_.deletes, DeleteMasks::Open(*core_.database));
+  BASALT_TRY_ASSIGN(core_.metadata, MetadataStore::Open(*core_.database));
+  core_.exemplars = std::make_unique<ExemplarStore>(*core_.database);
+  BASALT_TRY_ASSIGN(const auto writers, core_.runs->Writers());
+  core_.writers.Load(writers);
+  BASALT_TRY_ASSIGN(core_.log,
+                    SegmentLog::Open({.directory = options.directory + "/log",
+                                      .lane = 0,
+                                      .sync = options.sync,
+                                      .sync_interval = options.sync_interval,
+                                      .segment_bytes = options.segment_bytes,
+                                      .max_bytes_in_flight = options.max_append_bytes_in_flight,
+                                      .files = options.files}));
+  return OkStatus();
+}
+
+Status StoreImpl::LoadPartitions() {
+  Executor* pool = core_.options.apply;
+  if (pool == nullptr) {
+    core_.own_apply = std::make_unique<ThreadPool>("basalt-apply", 2, kQueuedTasks);
+    pool = core_.own_apply.get();
+  }
+  const std::unique_ptr<IndexSource> source = MakeIndexSource(*core_.database);
+  for (uint32_t p = 0; p < core_.options.partitions; ++p) {
+    auto partition = std::make_unique<Partition>(static_cast<PartitionId>(p), *pool);
+    BASALT_TRY(partition->index.Load(*source, core_.runs->Counts(partition->id)));
+    partition->head = std::make_unique<PartitionHead>(partition->id, partition->index,
+                                                      core_.options.seal_samples);
+    core_.partitions.push_back(std::move(partition));
+  }
+  core_.resolver =
+      std::make_unique<Resolver>(ResolverOptions{.partitions = core_.options.partitions}, core_);
+  const MutexLock lock(seal_mu_);
+  sealed_to_.assign(core_.options.partitions, LogPosition{});
+  for (const auto& run : core_.runs->Snapshot()->runs()) {
+    LogPosition& to = sealed_to_[static_cast<size_t>(run->info().partition)];
+    to = std::max(to, run->info().last);
+  }
+  return OkStatus();
+}
+
+namespace {
+
+// Bounds how far decoding runs ahead of applying.
+class ReplayWindow {
+ public:
+  void Take(size_t bytes) BASALT_EXCLUDES(mu_) {
+    MutexLock lock(mu_);
+    while (bytes_ > kReplayBytesAhead) fell_.Wait(lock);
+    bytes_ += bytes;
+  }
+  void Give(size_t bytes, Status status) BASALT_EXCLUDES(mu_) {
+    const MutexLock lock(mu_);
+    bytes_ -= bytes;
+    if (!status.ok() && status_.ok()) status_ = std::move(status);
+    fell_.NotifyAll();
+  }
+  Status status() BASALT_EXCLUDES(mu_) {
+    const MutexLock lock(mu_);
+    return status_;
+  }
+
+ private:
+  Mutex mu_;
+  CondVar fell_;
+  size_t bytes_ BASALT_GUARDED_BY(mu_) = 0;
+  Status status_ BASALT_GUARDED_BY(mu_);
+};
+
+// Applies the sections of a replayed record on the strands; each decodes its own.
+Status ReplayAppend(StoreCore& core, const LogRecord& record, ReplayWindow& window) {
+  BASALT_TRY_ASSIGN(const AppendView view, ViewAppend(record.bytes));
+  for (const RecordSection& section : view.sections) {
+    if (static_cast<size_t>(section.partition) >= core.partitions.size()) {
+      return DataLoss("a record names partition " +
+                      std::to_string(static_cast<uint32_t>(section.partition)));
+    }
+    window.Take(section.bytes.size());
+    (void)core.at(section.partition)
+        .strand.Post([&core, &window, bytes = std::string(section.bytes),
+                      partition = section.partition, position = record.position] {
+          IngestBatch batch;
+          Status status = DecodeSection({.partition = partition, .bytes = bytes}, batch);
+          if (status.ok()) {
+            SectionResult result;
+            core.ApplySection(batch, position, result);
+            if (batch.writer.writer != Hash128{})
+              core.writers.Applied(batch.writer.writer, batch.writer.seq);
+          }
+          window.Give(bytes.size(), std::move(status));
+        });
+  }
+  return OkStatus();
+}
+
+Status ReplayDelete(StoreCore& core, const LogRecord& record, ReplayWindow& window) {
+  BASALT_TRY_ASSIGN(DeleteRecord decoded, DecodeDelete(record.bytes));
+  const auto shared = std::make_shared<const DeleteRecord>(std::move(decoded));
+  for (const auto& partition : core.partitions) {
+    window.Take(0);
+    (void)partition->strand.Post(
+        [&core, &window, shared, p = partition.get(), position = record.position] {
+          window.Give(0, core.ApplyDelete(*p, *shared, position));
+        });
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status StoreImpl::Replay() {
+  const auto begun = core_.options.clock->Monotonic();
+  const LogPosition head = core_.log->Head();
+  uint64_t from = 1;
+  for (const LogPosition& position : core_.runs->ReplayFrom()) {
+    if (position.lane == 0) from = std::max<uint64_t>(from, position.seq);
+  }
+  if (from > head.seq + 1) {
+    return DataLoss("the manifest wants the log from record " + std::to_string(from) +
+                    ", but it ends at " + std::to_string(head.seq) +
+                    ": files of the log are missing");
+  }
+  ReplayProgress progress{.records_total = head.seq + 1 - from};
+  ReplayWindow window;
+  Status status;
+  if (progress.records_total > 0) {
+    status = core_.log->Read(from, [&](const LogRecord& record) -> Status {
+      BASALT_TRY(window.status());
+      BASALT_TRY_ASSIGN(const RecordKind kind, KindOf(record.bytes));
+      if (kind == RecordKind::kAppend || kind == RecordKind::kCarry) {
+        BASALT_TRY(ReplayAppend(core_, record, window));
+      } else if (kind == RecordKind::kDelete) {
+        BASALT_TRY(ReplayDelete(core_, record, window));
+      }  // the rest belongs to layers above, who read the log themselves
+      ++core_.counters.replayed_records;
+      if (++progress.records_done % kReplayProgressRecords == 0 && core_.options.on_replay) {
+        core_.options.on_replay(progress);
+      }
+      return OkStatus();
+    });
+  }
+  for (const auto& partition : core_.partitions) partition->strand.Drain();
+  if (status.ok()) status = window.status();
+  BASALT_TRY(status.WithContext("replay"));
+  core_.applied.Start(head.seq);
+  const auto took = core_.options.clock->Monotonic() - begun;
+  core_.counters.replay_ms =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+  progress.finished = true;
+  if (core_.options.on_replay) core_.options.on_replay(progress);
+  BASALT_LOG(kInfo, "log replayed", {"records", progress.records_done}, {"from", from},
+             {"ms", core_.counters.replay_ms.load()});
+  return OkStatus();
+}
+
+// ---- close ----
+
+Status StoreImpl::Close() {
+  stop_rewrites_ = true;  // of a settle, too
+  {
+    MutexLock lock(state_mu_);
+    if (closed_) return close_status_;
+    closing_ = true;
+    while (under_way_ > 0) state_changed_.Wait(lock);
+    if (closed_) return close_status_;
+    closed_ = true;
+  }
+  {
+    const MutexLock lock(tick_mu_);
+    stop_ticks_ = true;
+    tick_wake_.NotifyAll();
+  }
+  if (ticker_.joinable()) ticker_.join();
+  {
+    MutexLock lock(tick_mu_);
+    while (posted_) tick_wake_.Wait(lock);
+  }
+  if (own_background_ != nullptr) own_background_->Stop();
+  for (const auto& partition : core_.partitions) partition->strand.Drain();
+  Status status;
+  if (core_.log != nullptr) status = core_.log->Close();
+  if (core_.database != nullptr) {
+    if (Status closed = core_.database->Close(); status.ok()) status = std::move(closed);
+  }
+  core_.directory_lock.reset();
+  const MutexLock lock(state_mu_);
+  close_status_ = status;
+  return status;
+}
+
+StoreStats StoreImpl::Stats() const {
+  StoreStats stats;
+  const StoreCounters& c = core_.counters;
+  stats.samples_appended = c.samples;
+  stats.samples_late = c.late;
+  stats.samples_identical = c.identical;
+  stats.samples_overwritten = c.overwritten;
+  stats.histograms_appended = c.histograms;
+  stats.exemplars_appended = c.exemplars;
+  stats.series_created = c.series_created;
+  stats.seals = c.seals;
+  stats.rewrites = c.rewrites;
+  stats.replayed_records = c.replayed_records;
+  stats.replay_ms = c.replay_ms;
+  for (const auto& partition : core_.partitions) {
+    const HeadStats head = partition->head->Stats();
+    stats.active_series += head.series;
+    stats.groups += head.groups;
+    stats.head_bytes += head.bytes;
+    stats.head_samples += head.samples;
+    stats.total_series += partition->index.series_count();
+  }
+  const LogStats log = core_.log->Stats();
+  stats.log_bytes = log.segment_bytes;
+  stats.log_segments = log.segments;
+  stats.log_syncs = log.syncs;
+  stats.log_sync_ns = log.sync_ns;
+  stats.log_records = log.records;
+  const RunStats runs = core_.runs->Stats();
+  stats.runs = runs.runs;
+  stats.run_bytes = runs.bytes;
+  stats.run_samples = runs.samples;
+  stats.damaged_blocks = runs.damaged_blocks;
+  const MutexLock lock(state_mu_);
+  stats.append_bytes_in_flight = bytes_in_flight_;
+  stats.read_only = !read_only_reason_.empty();
+  stats.read_only_reason = read_only_reason_;
+  return stats;
+}
+
+}  // namespace basalt::storage

@@ -1,0 +1,98 @@
+// storage/store_core.h -- what the parts of the store share: partitions, log, database. Private to
+// storage/*.cc.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/executor.h"
+#include "engine/base/mutex.h"
+#include "storage/applied_tracker.h"
+#include "storage/head/partition_head.h"
+#include "storage/index/index.h"
+#include "storage/log/files.h"
+#include "storage/log/record.h"
+#include "storage/log/segment_log.h"
+#include "storage/parts/database.h"
+#include "storage/parts/deletes.h"
+#include "storage/parts/runs.h"
+#include "storage/parts/side_store.h"
+#include "storage/resolver.h"
+#include "storage/store.h"
+#include "storage/writer_table.h"
+
+namespace basalt::storage {
+
+// One partition. What is applied to it runs on its strand, in log order.
+struct Partition {
+  Partition(PartitionId p, Executor& pool) : id(p), index(p), strand(pool) {}
+
+  const PartitionId id;
+  PartitionIndex index;
+  std::unique_ptr<PartitionHead> head;  // made once the index is loaded
+  Strand strand;
+};
+
+// Counters that only rise; StoreStats shows them.
+struct StoreCounters {
+  std::atomic<uint64_t> samples{0};
+  std::atomic<uint64_t> late{0};
+  std::atomic<uint64_t> identical{0};
+  std::atomic<uint64_t> overwritten{0};
+  std::atomic<uint64_t> histograms{0};
+  std::atomic<uint64_t> exemplars{0};
+  std::atomic<uint64_t> series_created{0};
+  std::atomic<uint64_t> seals{0};
+  std::atomic<uint64_t> rewrites{0};
+  std::atomic<uint64_t> replayed_records{0};
+  std::atomic<uint64_t> replay_ms{0};
+};
+
+// What one section of a record came to, exemplars included.
+struct SectionResult {
+  ApplyCounts counts;
+  uint64_t exemplars = 0;
+};
+
+// The state of an open store. Members are made in the order in which opening needs them and die in
+// reverse.
+struct StoreCore final : SeriesFinder {
+  explicit StoreCore(const StoreOptions& o) : options(o) {}
+
+  [[nodiscard]] SeriesOrdinal FindSeries(PartitionId partition, const SeriesId& id) const override {
+    return partitions[static_cast<size_t>(partition)]->index.Find(id);
+  }
+  [[nodiscard]] Partition& at(PartitionId partition) {
+    return *partitions[static_cast<size_t>(partition)];
+  }
+
+  // Applies one section on the strand of its partition (or, in replay, whoever stands for it).
+  void ApplySection(const IngestBatch& batch, LogPosition position, SectionResult& result);
+  // Applies a delete to one partition, likewise.
+  Status ApplyDelete(Partition& partition, const DeleteRecord& record, LogPosition position);
+
+  const StoreOptions options;
+  std::unique_ptr<ThreadPool> own_apply;  // if the options gave none
+  std::unique_ptr<FileLock> directory_lock;
+  std::unique_ptr<Database> database;
+  std::unique_ptr<RunStore> runs;
+  std::unique_ptr<DeleteMasks> deletes;
+  std::unique_ptr<ExemplarStore> exemplars;
+  std::unique_ptr<MetadataStore> metadata;
+  std::vector<std::unique_ptr<Partition>> partitions;
+  std::unique_ptr<Resolver> resolver;
+  WriterTable writers;
+  AppliedTracker applied;
+  StoreCounters counters;
+  std::unique_ptr<SegmentLog> log;
+
+  // Held shared while a snapshot collects its pieces; alone while a delete is applied, and while
+  // sealed samples leave the head. So a snapshot sees each sample and each delete wholly on one
+  // side.
+  mutable SharedMutex handover;
+};
+
+}  // namespace basalt::storage

@@ -1,0 +1,105 @@
+// storage/store_impl.h -- the Store. Private to storage/*.cc; one file a subject: store.cc (open,
+// close, statistics), store_append.cc (the way in), store_background.cc (seal, rewrite, retention,
+// settle, checkpoint).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "engine/base/mutex.h"
+#include "storage/store_core.h"
+#include "storage/store_reader.h"
+
+namespace basalt::storage {
+
+class StoreImpl final : public Store {
+ public:
+  explicit StoreImpl(const StoreOptions& options) : core_(options), reader_(core_) {}
+  ~StoreImpl() override { (void)Close(); }
+
+  Status Start();
+
+  void Append(std::vector<IngestBatch> batches, AppendDone done) override;
+  [[nodiscard]] uint64_t LastSequence(const Hash128& writer) const override {
+    return core_.writers.Last(writer);
+  }
+  Result<LogPosition> Delete(const DeleteRequest& request) override;
+  Status Settle() override;
+  void SealIfDue() override;
+  Status Checkpoint(const std::string& directory) override;
+  void Observe(ApplyObserver* observer, const std::function<void(PartitionId)>& at_cut) override;
+  [[nodiscard]] const Reader& reader() const override { return reader_; }
+  [[nodiscard]] Resolver& resolver() override { return *core_.resolver; }
+  [[nodiscard]] StoreStats Stats() const override;
+  Status Close() override;
+
+ private:
+  struct PendingAppend;
+  struct PendingDelete;
+  class Visit;
+
+  // ---- open (store.cc)
+  Status OpenFiles();
+  Status LoadPartitions();
+  Status Replay();
+
+  // ---- append (store_append.cc)
+  // What the log's own checks cannot know: ids, placement, times, histograms.
+  Status CheckBatches(const std::vector<IngestBatch>& batches) const;
+  Status CheckSeries(const IngestBatch& batch) const;
+  // Counts an append or a delete as under way; an error if none may begin.
+  Status Enter(size_t bytes) BASALT_EXCLUDES(state_mu_);
+  void Leave(size_t bytes) BASALT_EXCLUDES(state_mu_);
+  void Logged(const std::shared_ptr<PendingAppend>& pending, const Status& status);
+  void SetLogHealth(const Status& status) BASALT_EXCLUDES(state_mu_);
+
+  // ---- background (store_background.cc)
+  void Tick();  // once a second, on the maintenance thread: posts what is due
+  void RunMaintenance();
+  Status SealWhatIsDue() BASALT_EXCLUDES(seal_mu_);
+  // Freezes, writes runs, commits, drops, trims.
+  Status Seal(const SealWish& wish) BASALT_REQUIRES(seal_mu_);
+  Status RewriteDue(bool all) BASALT_EXCLUDES(rewrite_mu_);
+  Status ApplyRetention();
+  // The newest log position that is older than `age`; 0 if none is known to be.
+  uint64_t SeqOlderThan(Duration age) BASALT_REQUIRES(seal_mu_);
+
+  StoreCore core_;
+  StoreReader reader_;
+
+  mutable Mutex state_mu_;
+  CondVar state_changed_;
+  bool closing_ BASALT_GUARDED_BY(state_mu_) = false;
+  bool closed_ BASALT_GUARDED_BY(state_mu_) = false;
+  uint64_t under_way_ BASALT_GUARDED_BY(state_mu_) = 0;  // appends and deletes
+  size_t bytes_in_flight_ BASALT_GUARDED_BY(state_mu_) = 0;
+  std::string read_only_reason_ BASALT_GUARDED_BY(state_mu_);  // empty: writable
+  Status close_status_ BASALT_GUARDED_BY(state_mu_);
+  std::atomic<size_t> head_bytes_{0};  // as of the last tick
+
+  SegmentSeries segment_series_;  // used inside LogEntry::Write only
+
+  Mutex seal_mu_;
+  std::deque<std::pair<uint64_t, std::chrono::nanoseconds>> marks_
+      BASALT_GUARDED_BY(seal_mu_);  // seq at a time
+  std::chrono::nanoseconds full_since_ BASALT_GUARDED_BY(seal_mu_){0};
+  std::vector<LogPosition> sealed_to_
+      BASALT_GUARDED_BY(seal_mu_);  // by partition: the newest run's last
+  Mutex rewrite_mu_;
+  std::atomic<bool> stop_rewrites_{false};
+
+  Mutex tick_mu_;
+  CondVar tick_wake_;
+  bool stop_ticks_ BASALT_GUARDED_BY(tick_mu_) = false;
+  bool posted_ BASALT_GUARDED_BY(tick_mu_) = false;  // a maintenance task is queued or running
+  std::thread ticker_;
+  std::unique_ptr<ThreadPool> own_background_;
+};
+
+}  // namespace basalt::storage

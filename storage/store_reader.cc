@@ -1,0 +1,312 @@
+#include "storage/store_reader.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "storage/run_rows.h"
+
+namespace basalt::storage {
+namespace {
+
+// What a snapshot holds of one partition.
+struct PartitionView {
+  std::shared_ptr<const DeleteSnapshot> deletes;
+  uint64_t head_view = 0;
+};
+
+class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this<StoreSnapshot> {
+ public:
+  explicit StoreSnapshot(StoreCore& core) : core_(core) {
+    // Deletes first: a mask may only be forgotten once no run needs it, so older masks over newer
+    // runs are right.
+    const ReaderLock lock(core.handover);
+    for (const auto& partition : core.partitions) {
+      views_.push_back({.deletes = core.deletes->Snapshot(partition->id), .head_view = 0});
+    }
+    runs_ = core.runs->Snapshot();
+    for (size_t i = 0; i < views_.size(); ++i)
+      views_[i].head_view = core.partitions[i]->head->OpenView();
+  }
+  ~StoreSnapshot() override {
+    for (size_t i = 0; i < views_.size(); ++i)
+      core_.partitions[i]->head->CloseView(views_[i].head_view);
+  }
+  StoreSnapshot(const StoreSnapshot&) = delete;
+  StoreSnapshot& operator=(const StoreSnapshot&) = delete;
+
+  [[nodiscard]] uint32_t partition_count() const override {
+    return static_cast<uint32_t>(views_.size());
+  }
+  Result<std::shared_ptr<const Selection>> Select(TenantId tenant, PartitionId partition,
+                                                  const MatcherSet& matchers, TimeRange range,
+                                                  size_t max_series) const override;
+  Result<std::vector<std::string>> LabelNames(TenantId tenant,
+                                              const std::vector<MatcherSet>& any_of,
+                                              TimeRange range, size_t limit,
+                                              bool& truncated) const override;
+  Result<std::vector<std::string>> LabelValues(TenantId tenant, std::string_view name,
+                                               const std::vector<MatcherSet>& any_of,
+                                               TimeRange range, size_t limit,
+                                               bool& truncated) const override;
+  Result<std::vector<Labels>> Series(TenantId tenant, const std::vector<MatcherSet>& any_of,
+                                     TimeRange range, size_t limit, bool& truncated) const override;
+  Result<std::vector<SeriesExemplars>> Exemplars(TenantId tenant,
+                                                 const std::vector<MatcherSet>& any_of,
+                                                 TimeRange range) const override;
+  Result<std::vector<MetadataEntry>> Metadata(TenantId tenant,
+                                              std::string_view metric) const override {
+    return core_.metadata->Read(tenant, metric);
+  }
+  [[nodiscard]] std::vector<std::string> Warnings() const override { return core_.runs->Damage(); }
+
+  [[nodiscard]] const PartitionView& view(PartitionId p) const {
+    return views_[static_cast<size_t>(p)];
+  }
+  [[nodiscard]] PartitionHead& head(PartitionId p) const { return *core_.at(p).head; }
+  [[nodiscard]] const RunsSnapshot& runs() const { return *runs_; }
+
+ private:
+  StoreCore& core_;
+  std::vector<PartitionView> views_;
+  std::shared_ptr<const RunsSnapshot> runs_;
+};
+
+// Reads a batch of series at a time: the head under its lock, the runs superblock by superblock.
+class StoreCursor final : public SampleCursor {
+ public:
+  StoreCursor(std::shared_ptr<const StoreSnapshot> snapshot,
+              std::shared_ptr<const SeriesSet> series, PartitionId partition, size_t begin,
+              size_t end, TimeRange range)
+      : snapshot_(std::move(snapshot)),
+        series_(std::move(series)),
+        partition_(partition),
+        next_(begin),
+        end_(end),
+        range_(range),
+        runs_(snapshot_->runs().Overlapping(partition, range), range) {}
+
+  Result<bool> Next(SeriesColumns& columns) override {
+    while (true) {
+      if (!errors_.empty()) {
+        Status error = std::move(errors_.back());
+        errors_.pop_back();
+        return error;
+      }
+      for (; at_ < merged_.size(); ++at_) {
+        if (merged_[at_].empty()) continue;
+        Show(batch_begin_ + at_, merged_[at_], columns);
+        ++at_;
+        return true;
+      }
+      if (next_ >= end_) return false;
+      LoadBatch();
+    }
+  }
+
+ private:
+  // Enough that a superblock is opened once for many of its rows, few enough that a batch's samples
+  // fit a cache.
+  static constexpr size_t kBatchSeries = 256;
+
+  void LoadBatch() {
+    batch_begin_ = next_;
+    const size_t n = std::min(kBatchSeries, end_ - next_);
+    next_ += n;
+    at_ = 0;
+    const std::span<const SeriesOrdinal> ordinals = series_->ordinals().subspan(batch_begin_, n);
+    const PartitionView& view = snapshot_->view(partition_);
+    snapshot_->head(partition_).Read(view.head_view, ordinals, range_, *view.deletes, head_);
+    if (runs_.empty()) {
+      std::swap(merged_, head_);
+      return;
+    }
+    runs_.Read(*series_, batch_begin_, n, *view.deletes, parts_, errors_);
+    merged_.resize(n);
+    for (size_t i = 0; i < n; ++i) {
+      parts_[i].push_back(std::move(head_[i]));  // above all runs
+      MergeByPrecedence(parts_[i], merged_[i]);
+    }
+  }
+
+  // Splits floats from histograms and lends the columns out.
+  void Show(size_t series, SampleColumns& merged, SeriesColumns& columns) {
+    columns = {};
+    columns.series = series;
+    if (merged.histogram.empty()) {
+      columns.values = merged.values;
+      columns.start_ms = merged.start_ms;
+      columns.time_ms = Share(merged.time_ms);
+      return;
+    }
+    floats_.Clear();
+    points_.clear();
+    for (size_t i = 0; i < merged.size(); ++i) {
+      if (merged.IsHistogram(i)) {
+        points_.push_back(
+            {.time_ms = merged.time_ms[i],
+             .start_ms = merged.StartAt(i),
+             .histogram = std::move(merged.histograms[static_cast<size_t>(merged.histogram[i])])});
+      } else {
+        floats_.Add(merged.time_ms[i], merged.values[i], merged.StartAt(i));
+      }
+    }
+    columns.values = floats_.values;
+    columns.start_ms = floats_.start_ms;
+    columns.time_ms = Share(floats_.time_ms);
+    columns.histograms = points_;
+  }
+
+  // Neighbours mostly have equal times; then they get the same memory, so that whoever slides
+  // windows over it can see that at a glance.
+  std::span<const int64_t> Share(std::vector<int64_t>& times) {
+    if (times != shared_times_) std::swap(times, shared_times_);
+    return shared_times_;
+  }
+
+  const std::shared_ptr<const StoreSnapshot> snapshot_;
+  const std::shared_ptr<const SeriesSet> series_;
+  const PartitionId partition_;
+  size_t next_;
+  const size_t end_;
+  const TimeRange range_;
+  RunRows runs_;
+
+  size_t batch_begin_ = 0;
+  size_t at_ = 0;
+  std::vector<SampleColumns> merged_;
+  std::vector<SampleColumns> head_;
+  std::vector<std::vector<SampleColumns>> parts_;
+  std::vector<Status> errors_;
+  std::vector<int64_t> shared_times_;
+  SampleColumns floats_;
+  std::vector<HistogramPoint> points_;
+};
+
+class StoreSelection final : public Selection {
+ public:
+  StoreSelection(std::shared_ptr<const StoreSnapshot> snapshot,
+                 std::shared_ptr<const SeriesSet> series, PartitionId partition)
+      : snapshot_(std::move(snapshot)), series_(std::move(series)), partition_(partition) {}
+
+  [[nodiscard]] size_t size() const override { return series_->size(); }
+  [[nodiscard]] SeriesOrdinal ordinal(size_t i) const override { return series_->ordinal(i); }
+  [[nodiscard]] GroupId group(size_t i) const override { return series_->group(i); }
+  [[nodiscard]] Labels labels(size_t i) const override { return series_->labels(i); }
+  [[nodiscard]] std::string_view label(size_t i, std::string_view name) const override {
+    return series_->label(i, name);
+  }
+  [[nodiscard]] std::unique_ptr<SampleCursor> Read(size_t begin, size_t end,
+                                                   const ReadOptions& options) const override {
+    BASALT_CHECK(begin <= end && end <= size(), "Selection::Read outside the selection");
+    return std::make_unique<StoreCursor>(snapshot_, series_, partition_, begin, end, options.range);
+  }
+
+ private:
+  const std::shared_ptr<const StoreSnapshot> snapshot_;
+  const std::shared_ptr<const SeriesSet> series_;
+  const PartitionId partition_;
+};
+
+Result<std::shared_ptr<const Selection>> StoreSnapshot::Select(TenantId tenant,
+                                                               PartitionId partition,
+                                                               const MatcherSet& matchers,
+                                                               TimeRange range,
+                                                               size_t max_series) const {
+  BASALT_CHECK(static_cast<size_t>(partition) < views_.size(), "Select: no such partition");
+  BASALT_TRY_ASSIGN(auto series,
+                    core_.at(partition).index.Select(tenant, matchers, range, max_series));
+  return std::shared_ptr<const Selection>(
+      std::make_shared<StoreSelection>(shared_from_this(), std::move(series), partition));
+}
+
+// Sorted, unique, cut.
+void Finish(std::vector<std::string>& strings, size_t limit, bool& truncated) {
+  std::sort(strings.begin(), strings.end());
+  strings.erase(std::unique(strings.begin(), strings.end()), strings.end());
+  truncated = limit != 0 && strings.size() > limit;
+  if (truncated) strings.resize(limit);
+}
+
+Result<std::vector<std::string>> StoreSnapshot::LabelNames(TenantId tenant,
+                                                           const std::vector<MatcherSet>& any_of,
+                                                           TimeRange range, size_t limit,
+                                                           bool& truncated) const {
+  std::vector<std::string> names;
+  for (const auto& partition : core_.partitions) {
+    BASALT_TRY(partition->index.LabelNames(tenant, any_of, range, limit, names));
+  }
+  Finish(names, limit, truncated);
+  return names;
+}
+
+Result<std::vector<std::string>> StoreSnapshot::LabelValues(TenantId tenant, std::string_view name,
+                                                            const std::vector<MatcherSet>& any_of,
+                                                            TimeRange range, size_t limit,
+                                                            bool& truncated) const {
+  std::vector<std::string> values;
+  for (const auto& partition : core_.partitions) {
+    BASALT_TRY(partition->index.LabelValues(tenant, name, any_of, range, limit, values));
+  }
+  Finish(values, limit, truncated);
+  return values;
+}
+
+Result<std::vector<Labels>> StoreSnapshot::Series(TenantId tenant,
+                                                  const std::vector<MatcherSet>& any_of,
+                                                  TimeRange range, size_t limit,
+                                                  bool& truncated) const {
+  std::vector<Labels> all;
+  for (const auto& partition : core_.partitions) {
+    BASALT_TRY_ASSIGN(const auto found, partition->index.Series(tenant, any_of, range, SIZE_MAX));
+    for (size_t i = 0; i < found->size(); ++i) all.push_back(found->labels(i));
+  }
+  std::sort(all.begin(), all.end());
+  truncated = limit != 0 && all.size() > limit;
+  if (truncated) all.resize(limit);
+  return all;
+}
+
+Result<std::vector<SeriesExemplars>> StoreSnapshot::Exemplars(TenantId tenant,
+                                                              const std::vector<MatcherSet>& any_of,
+                                                              TimeRange range) const {
+  std::vector<SeriesExemplars> all;
+  std::vector<StoredExemplar> stored;
+  for (const auto& partition : core_.partitions) {
+    BASALT_TRY_ASSIGN(const auto found, partition->index.Series(tenant, any_of, range, SIZE_MAX));
+    for (size_t i = 0; i < found->size(); ++i) {
+      stored.clear();
+      BASALT_TRY(core_.exemplars->Read(partition->id, found->ordinal(i), range, stored));
+      if (stored.empty()) continue;
+      SeriesExemplars& series =
+          all.emplace_back(SeriesExemplars{.series = found->labels(i), .exemplars = {}});
+      for (const StoredExemplar& exemplar : stored) {
+        BASALT_TRY_ASSIGN(Labels labels, LabelsFromCanonical(exemplar.labels));
+        series.exemplars.push_back(
+            {.time_ms = exemplar.time_ms, .value = exemplar.value, .labels = std::move(labels)});
+      }
+    }
+  }
+  std::sort(all.begin(), all.end(),
+            [](const SeriesExemplars& a, const SeriesExemplars& b) { return a.series < b.series; });
+  return all;
+}
+
+}  // namespace
+
+uint32_t StoreReader::partition_count() const {
+  return static_cast<uint32_t>(core_.partitions.size());
+}
+
+Result<std::shared_ptr<const Snapshot>> StoreReader::TakeSnapshot(
+    std::optional<LogPosition> at_least, Duration timeout) const {
+  if (at_least.has_value() && !core_.applied.WaitFor(at_least->seq, timeout)) {
+    return DeadlineExceeded("snapshot: log position " + std::to_string(at_least->seq) +
+                            " is not applied after " + std::to_string(timeout.count()) + " ms; " +
+                            std::to_string(core_.applied.watermark()) + " is");
+  }
+  return std::shared_ptr<const Snapshot>(std::make_shared<StoreSnapshot>(core_));
+}
+
+}  // namespace basalt::storage
