@@ -74,7 +74,7 @@ Answer LabelValues(Call& call) {
   const std::string name = UnescapeLabelName(call.request.path_param("name"));
   if (name.empty() || !IsValidUtf8(name)) {
     std::string text = "invalid label name: ";
-    AppendQuoted(name, text);
+    promql::AppendGoQuoted(name, text);
     return Fail(ErrorType::kBadData, text);
   }
   Lookup lookup = ParseLookup(call, /*name_the_match_parameter=*/false);
