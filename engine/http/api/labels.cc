@@ -7,6 +7,7 @@
 
 #include "engine/http/api/endpoint.h"
 #include "engine/http/api/params.h"
+#include "query/promql/text.h"
 
 namespace basalt::http::api {
 namespace {

@@ -9,13 +9,14 @@
 #include "engine/base/labels.h"
 #include "engine/http/message.h"
 #include "query/promql/durations.h"
+#include "query/promql/text.h"
 
 namespace basalt::http::api {
 namespace {
 
 std::string Quoted(std::string_view text) {
   std::string out;
-  AppendQuoted(text, out);
+  promql::AppendGoQuoted(text, out);
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include "engine/http/api/params.h"
 #include "engine/http/api/query_body.h"
 #include "query/engine.h"
+#include "query/promql/text.h"
 
 namespace basalt::http::api {
 namespace {
@@ -36,7 +37,7 @@ StatsLevel ReadStats(std::string_view text, Annotations& annotations) {
   if (text == "all") return StatsLevel::kAll;
   if (text != "true") {
     std::string warning = "value ";
-    AppendQuoted(text, warning);
+    promql::AppendGoQuoted(text, warning);
     warning +=
         R"( for parameter "stats" is deprecated and will be rejected in the next major release, use "true" or "all")";
     annotations.warnings.push_back(std::move(warning));

@@ -12,6 +12,7 @@
 #include "engine/http/api/alerts_view.h"
 #include "engine/http/api/endpoint.h"
 #include "engine/http/api/params.h"
+#include "query/promql/text.h"
 
 namespace basalt::http::api {
 namespace {
@@ -185,7 +186,7 @@ std::optional<Answer> ReadFilter(const Call& call, RuleFilter& filter) {
   const std::string type = Lowered(call.form.Get("type"));
   if (!type.empty() && type != "alert" && type != "record") {
     std::string text = "not supported value ";
-    AppendQuoted(type, text);
+    promql::AppendGoQuoted(type, text);
     return InvalidParameter("type", InvalidArgument(std::move(text)));
   }
   filter.alerting = type != "record";
@@ -194,7 +195,7 @@ std::optional<Answer> ReadFilter(const Call& call, RuleFilter& filter) {
     const std::optional<bool> parsed = ParseBool(exclude);
     if (!parsed.has_value()) {
       std::string text = "error converting exclude_alerts: strconv.ParseBool: parsing ";
-      AppendQuoted(exclude, text);
+      promql::AppendGoQuoted(exclude, text);
       return InvalidParameter("exclude_alerts", InvalidArgument(text + ": invalid syntax"));
     }
     filter.exclude_alerts = *parsed;

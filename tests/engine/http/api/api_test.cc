@@ -335,14 +335,15 @@ TEST_F(ApiTest, ShowsRulesAndAlerts) {
   view.groups = {Group("one")};
   h_.context.alerts = &view;
   Register();
-  EXPECT_EQ(h_.Get("/api/v1/rules").body,
-            R"j({"status":"success","data":{"groups":[{"name":"one","file":"slo.yml","rules":[{"state":"firing","name":"Burning",)j"
-            R"j("query":"burn > 14.4","duration":90,"keepFiringFor":0,"labels":{"severity":"page"},)j"
-            R"j("annotations":{"summary":"it burns"},"alerts":[{"labels":{"alertname":"Burning"},"annotations":{},)j"
-            R"j("state":"firing","activeAt":"2023-11-14T22:13:19.5Z","value":"2e+01"}],"health":"ok","evaluationTime":0.00025,)j"
-            R"j("lastEvaluation":"2023-11-14T22:13:20Z","type":"alerting"},{"name":"job:up:sum","query":"sum by (job) (up)",)j"
-            R"j("labels":{},"health":"ok","evaluationTime":0,"lastEvaluation":"2023-11-14T22:13:20Z","type":"recording"}],)j"
-            R"j("interval":15,"limit":0,"evaluationTime":0,"lastEvaluation":"2023-11-14T22:13:20Z"}]}})j");
+  EXPECT_EQ(
+      h_.Get("/api/v1/rules").body,
+      R"j({"status":"success","data":{"groups":[{"name":"one","file":"slo.yml","rules":[{"state":"firing","name":"Burning",)j"
+      R"j("query":"burn > 14.4","duration":90,"keepFiringFor":0,"labels":{"severity":"page"},)j"
+      R"j("annotations":{"summary":"it burns"},"alerts":[{"labels":{"alertname":"Burning"},"annotations":{},)j"
+      R"j("state":"firing","activeAt":"2023-11-14T22:13:19.5Z","value":"2e+01"}],"health":"ok","evaluationTime":0.00025,)j"
+      R"j("lastEvaluation":"2023-11-14T22:13:20Z","type":"alerting"},{"name":"job:up:sum","query":"sum by (job) (up)",)j"
+      R"j("labels":{},"health":"ok","evaluationTime":0,"lastEvaluation":"2023-11-14T22:13:20Z","type":"recording"}],)j"
+      R"j("interval":15,"limit":0,"evaluationTime":0,"lastEvaluation":"2023-11-14T22:13:20Z"}]}})j");
   EXPECT_EQ(h_.Get("/api/v1/alerts").json()["data"]["alerts"].size(), 1U);
 }
 
@@ -429,8 +430,8 @@ TEST_F(ApiTest, HandsAWriteOnAndAnswersWhenItIsDone) {
   h_.session.Run();
   EXPECT_THAT(h_.session.Heard(),
               ::testing::AllOf(StartsWith("HTTP/1.1 204 No Content\r\n"),
-                             HasSubstr("X-Prometheus-Remote-Write-Samples-Written: 12\r\n"),
-                             Not(HasSubstr("Content-Length"))));
+                               HasSubstr("X-Prometheus-Remote-Write-Samples-Written: 12\r\n"),
+                               Not(HasSubstr("Content-Length"))));
   EXPECT_EQ(h_.Post("/api/v1/write", std::string(1001, 'x')).status, 413);
 }
 
