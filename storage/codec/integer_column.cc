@@ -11,6 +11,9 @@
 namespace basalt::storage {
 namespace {
 
+// Leaning on the row before must save this part of the bytes.
+constexpr size_t kNeighbourGain = 16;
+
 using Residuals =
     std::array<uint64_t, kMaxSamplesPerRow>;  // left uninitialised where it is declared
 
@@ -36,7 +39,7 @@ class Divider {
 };
 
 void FillResiduals(std::span<const int64_t> values, const IntegerPlan& plan,
-                   std::span<uint64_t> out) {
+                   std::span<const int64_t> reference, std::span<uint64_t> out) {
   const Divider divider(plan.divisor);
   const auto step = [&](size_t i) {
     return divider.Exact(static_cast<int64_t>(Difference(values[i], values[i - 1])));
@@ -65,6 +68,12 @@ void FillResiduals(std::span<const int64_t> values, const IntegerPlan& plan,
       }
       break;
     }
+    case Predictor::kNeighbour:
+      for (size_t i = 1; i < values.size(); ++i) {
+        const uint64_t beside = Difference(reference[i], reference[i - 1]);
+        out[i] = ZigZag(static_cast<int64_t>(Difference(values[i], values[i - 1]) - beside));
+      }
+      break;
   }
 }
 
@@ -143,7 +152,19 @@ void Integrate(const IntegerPlan& plan, EntryState state, size_t begin, size_t f
       break;
     case Predictor::kConstant:
     case Predictor::kFrame:
+    case Predictor::kNeighbour:
       break;
+  }
+}
+
+void IntegrateBeside(int64_t base, std::span<const uint64_t> residuals,
+                     std::span<const int64_t> reference, std::span<int64_t> out) {
+  auto value = static_cast<uint64_t>(base);
+  out[0] = base;
+  for (size_t i = 1; i < out.size(); ++i) {
+    value +=
+        Difference(reference[i], reference[i - 1]) + static_cast<uint64_t>(UnZigZag(residuals[i]));
+    out[i] = static_cast<int64_t>(value);
   }
 }
 
@@ -157,7 +178,7 @@ uint8_t MethodByte(const IntegerMethod& method) {
 
 std::optional<IntegerMethod> ParseMethod(uint8_t byte) {
   IntegerMethod method;
-  if ((byte & 7) > static_cast<unsigned>(Predictor::kSecondDelta)) return std::nullopt;
+  if ((byte & 7) > static_cast<unsigned>(Predictor::kNeighbour)) return std::nullopt;
   method.predictor = static_cast<Predictor>(byte & 7);
   method.coder = static_cast<StreamCoder>(byte >> 3 & 3);
   method.divided = (byte & 0x20) != 0;
@@ -166,6 +187,7 @@ std::optional<IntegerMethod> ParseMethod(uint8_t byte) {
   if (method.coder == StreamCoder::kEntropy) return std::nullopt;
   if (method.entries && (!NeedsEntries(method.predictor) || method.coder != StreamCoder::kPacked))
     return std::nullopt;
+  if (method.predictor == Predictor::kNeighbour && method.divided) return std::nullopt;
   if (method.predictor == Predictor::kConstant &&
       (method.divided || method.coder != StreamCoder::kPacked)) {
     return std::nullopt;
@@ -173,7 +195,7 @@ std::optional<IntegerMethod> ParseMethod(uint8_t byte) {
   return method;
 }
 
-IntegerPlan PlanIntegers(std::span<const int64_t> values, bool entry_points) {
+IntegerPlan PlanIntegers(std::span<const int64_t> values, const PlanOptions& options) {
   BASALT_CHECK(!values.empty() && values.size() <= kMaxSamplesPerRow, "integer column: count");
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   IntegerPlan best;
@@ -198,29 +220,35 @@ IntegerPlan PlanIntegers(std::span<const int64_t> values, bool entry_points) {
 
   Residuals residuals;
   best.bytes = SIZE_MAX;
-  for (const Predictor predictor :
-       {Predictor::kFrame, Predictor::kDelta, Predictor::kRising, Predictor::kSecondDelta}) {
+  const auto attempt = [&](Predictor predictor) {
     IntegerPlan plan;
     plan.method.predictor = predictor;
-    plan.method.divided = divisor != 1;
-    plan.divisor = divisor;
+    plan.method.divided = divisor != 1 && predictor != Predictor::kNeighbour;
+    if (plan.method.divided) plan.divisor = divisor;
     plan.base = predictor == Predictor::kFrame ? *low : values[0];
     if (predictor == Predictor::kRising) plan.step = divider.Exact(smallest_step);
     if (predictor == Predictor::kSecondDelta) plan.step = first_step;
     const auto used = std::span(residuals).first(values.size());
-    FillResiduals(values, plan, used);
+    FillResiduals(values, plan, options.reference, used);
     const StreamChoice stream = CheapestStream(used);
     plan.method.coder = stream.coder;
     plan.bytes = HeaderBytes(plan) + stream.bytes;
-    if (plan.bytes < best.bytes) best = plan;
+    const size_t handicap = predictor == Predictor::kNeighbour ? best.bytes / kNeighbourGain : 0;
+    if (plan.bytes + handicap < best.bytes) best = plan;
+  };
+  for (const Predictor predictor :
+       {Predictor::kFrame, Predictor::kDelta, Predictor::kRising, Predictor::kSecondDelta}) {
+    attempt(predictor);
   }
-  best.method.entries = entry_points && values.size() > kRowEntryInterval &&
+  if (options.reference.size() == values.size()) attempt(Predictor::kNeighbour);
+  best.method.entries = options.entry_points && values.size() > kRowEntryInterval &&
                         NeedsEntries(best.method.predictor) &&
                         best.method.coder == StreamCoder::kPacked;
   return best;
 }
 
-void AppendIntegers(std::span<const int64_t> values, const IntegerPlan& plan, std::string& out) {
+void AppendIntegers(std::span<const int64_t> values, const IntegerPlan& plan,
+                    std::span<const int64_t> reference, std::string& out) {
   AppendVarint(ZigZag(plan.base), out);
   if (plan.method.predictor == Predictor::kConstant) return;
   if (plan.method.divided) AppendVarint(plan.divisor, out);
@@ -238,17 +266,24 @@ void AppendIntegers(std::span<const int64_t> values, const IntegerPlan& plan, st
   }
   Residuals residuals;
   const auto used = std::span(residuals).first(values.size());
-  FillResiduals(values, plan, used);
+  FillResiduals(values, plan, reference, used);
   AppendStream(used, plan.method.coder, out);
 }
 
 bool ReadIntegers(VarintReader& in, const IntegerMethod& method, size_t total, size_t first,
-                  std::span<int64_t> out) {
+                  std::span<int64_t> out, std::span<const int64_t> reference) {
   IntegerPlan plan;
   plan.method = method;
   if (!in.ReadSigned(plan.base)) return false;
   if (method.predictor == Predictor::kConstant) {
     std::fill(out.begin(), out.end(), plan.base);
+    return true;
+  }
+  if (method.predictor == Predictor::kNeighbour) {
+    if (first != 0 || out.size() != total || reference.size() != total) return false;
+    Residuals residuals;
+    if (!ReadStream(in, method.coder, std::span(residuals).first(total))) return false;
+    IntegrateBeside(plan.base, std::span(residuals).first(total), reference, out);
     return true;
   }
   if (method.divided && (!in.Read(plan.divisor) || plan.divisor < 2)) return false;
@@ -292,7 +327,7 @@ bool ReadIntegers(VarintReader& in, const IntegerMethod& method, size_t total, s
 void AppendIntegerColumn(std::span<const int64_t> values, std::string& out) {
   const IntegerPlan plan = PlanIntegers(values);
   out += static_cast<char>(MethodByte(plan.method));
-  AppendIntegers(values, plan, out);
+  AppendIntegers(values, plan, {}, out);
 }
 
 bool ReadIntegerColumn(VarintReader& in, std::span<int64_t> out) {

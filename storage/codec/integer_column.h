@@ -22,7 +22,7 @@ enum class Predictor : uint8_t {
   kDelta = 2,        // less the one before, zigzag
   kRising = 3,       // less the one before and the smallest step
   kSecondDelta = 4,  // less the one before and the step before, zigzag
-  // 5 is reserved: less the one before and the step of the row before (neighbouring buckets).
+  kNeighbour = 5,    // less the one before and the step of the row before, zigzag (row_coding.h)
 };
 
 // The byte in front of a column: predictor (bits 0-2), coder (3-4), and the flags.
@@ -48,18 +48,25 @@ struct IntegerPlan {
   size_t bytes = 0;  // of method and body
 };
 
-// The cheapest plan for 1..kMaxSamplesPerRow values. Entry points are planned where the body needs
-// them (row.h).
-IntegerPlan PlanIntegers(std::span<const int64_t> values, bool entry_points = false);
+struct PlanOptions {
+  bool entry_points = false;                // where the body needs them (row.h)
+  std::span<const int64_t> reference = {};  // of the row before, as many; empty: none to lean on
+};
 
-// Appends the body (no method byte) of `values` as planned for exactly these values.
-void AppendIntegers(std::span<const int64_t> values, const IntegerPlan& plan, std::string& out);
+// The cheapest plan for 1..kMaxSamplesPerRow values. Leaning on a reference must save a sixteenth,
+// since it makes the reader decode the row before as well.
+IntegerPlan PlanIntegers(std::span<const int64_t> values, const PlanOptions& options = {});
+
+// Appends the body (no method byte) of `values` as planned for exactly these values and this
+// reference.
+void AppendIntegers(std::span<const int64_t> values, const IntegerPlan& plan,
+                    std::span<const int64_t> reference, std::string& out);
 
 // Reads values [first, first + out.size()) of a column of `total` (1..kMaxSamplesPerRow) values and
-// leaves `in` behind the column. Safe on hostile bytes, allocates nothing; false if they do not
-// fit.
+// leaves `in` behind the column. With kNeighbour only the whole column can be read. Safe on hostile
+// bytes, allocates nothing; false if they do not fit, or the reference is not of `total` values.
 bool ReadIntegers(VarintReader& in, const IntegerMethod& method, size_t total, size_t first,
-                  std::span<int64_t> out);
+                  std::span<int64_t> out, std::span<const int64_t> reference = {});
 
 // Method byte and body together, where nothing stands between them.
 void AppendIntegerColumn(std::span<const int64_t> values, std::string& out);

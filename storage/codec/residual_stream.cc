@@ -10,6 +10,9 @@
 namespace basalt::storage {
 namespace {
 
+// With less than one zero in so many residuals only packing is tried.
+constexpr size_t kFewestZeros = 8;
+
 constexpr size_t VarintBytes(uint64_t v) { return (std::max(BitWidth(v), 1U) + 6) / 7; }
 
 void AppendPacked(std::span<const uint64_t> values, std::string& out) {
@@ -87,35 +90,37 @@ bool ReadMasked(VarintReader& in, std::span<uint64_t> out) {
 
 StreamChoice CheapestStream(std::span<const uint64_t> residuals) {
   size_t packed = 0;
-  size_t sparse = 0;
-  size_t masked = PackedBytes(residuals.size(), 1);
-  uint64_t present_all = 0;  // of the present values in the open block of the masked coder
-  size_t present = 0;
-  size_t gap = 0;
+  size_t zeros = 0;
   for (size_t i = 0; i < residuals.size(); i += kPackBlock) {
     const auto block = residuals.subspan(i, std::min(kPackBlock, residuals.size() - i));
     uint64_t all = 0;
     for (const uint64_t v : block) {
       all |= v;
-      if (v == 0) {
-        ++gap;
-        continue;
-      }
-      sparse += VarintBytes(gap) + VarintBytes(v - 1);
-      gap = 0;
-      present_all |= v - 1;
-      if (++present % kPackBlock == 0) {
-        masked += 1 + PackedBytes(kPackBlock, BitWidth(present_all));
-        present_all = 0;
-      }
+      zeros += v == 0 ? 1 : 0;
     }
     packed += 1 + PackedBytes(block.size(), BitWidth(all));
   }
-  sparse += VarintBytes(present);
-  if (present % kPackBlock != 0)
-    masked += 1 + PackedBytes(present % kPackBlock, BitWidth(present_all));
-  // Ties go to the coder that decodes fastest.
+  // Ties go to the coder that decodes fastest; without zeros the others have nothing to leave out.
   StreamChoice best{StreamCoder::kPacked, packed};
+  if (zeros * kFewestZeros < residuals.size()) return best;
+
+  size_t sparse = VarintBytes(residuals.size() - zeros);
+  size_t masked = PackedBytes(residuals.size(), 1);
+  uint64_t all = 0;  // of the present values in the open block of the masked coder
+  size_t present = 0;
+  size_t next = 0;
+  for (size_t i = 0; i < residuals.size(); ++i) {
+    if (residuals[i] == 0) continue;
+    const uint64_t v = residuals[i] - 1;
+    sparse += VarintBytes(i - next) + VarintBytes(v);
+    next = i + 1;
+    all |= v;
+    if (++present % kPackBlock == 0) {
+      masked += 1 + PackedBytes(kPackBlock, BitWidth(all));
+      all = 0;
+    }
+  }
+  if (present % kPackBlock != 0) masked += 1 + PackedBytes(present % kPackBlock, BitWidth(all));
   if (sparse < best.bytes) best = {StreamCoder::kSparse, sparse};
   if (masked < best.bytes) best = {StreamCoder::kMasked, masked};
   return best;

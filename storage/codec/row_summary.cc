@@ -38,16 +38,16 @@ class ExactSum {
       exact_ &= !std::signbit(value);
       return;
     }
-    if (!std::isfinite(value)) {
+    const auto bits = std::bit_cast<uint64_t>(value);
+    const auto exponent = static_cast<int>(bits >> 52 & 0x7FF);
+    if (exponent == 0x7FF) {
       exact_ = false;
       return;
     }
-    int exponent = 0;
-    // |value| = mantissa * 2^(exponent - 53), a whole number below 2^53; its lowest bit says what
-    // it is a multiple of.
-    const auto mantissa =
-        static_cast<uint64_t>(std::ldexp(std::frexp(std::fabs(value), &exponent), 53));
-    lowest_ = std::min(lowest_, exponent - 53 + std::countr_zero(mantissa));
+    // The place of the lowest bit that is set says what power of two the value is a multiple of.
+    uint64_t mantissa = bits & ((uint64_t{1} << 52) - 1);
+    if (exponent > 0) mantissa |= uint64_t{1} << 52;
+    lowest_ = std::min(lowest_, std::max(exponent, 1) - 1075 + std::countr_zero(mantissa));
     magnitude_ += std::fabs(value);
   }
   [[nodiscard]] bool exact() const {

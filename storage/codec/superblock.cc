@@ -8,6 +8,7 @@
 #include "engine/base/varint.h"
 #include "storage/codec/bit_pack.h"
 #include "storage/codec/histogram_column.h"
+#include "storage/codec/row_coding.h"
 #include "storage/codec/superblock_format.h"
 #include "storage/codec/time_column.h"
 
@@ -180,6 +181,7 @@ Result<Superblock::RowBody> Superblock::Body(uint32_t row) const {
   if (info.has_summary && !in.ReadString(body.summary))
     return RowLoss(row, "its summary is cut off");
   if (!in.ReadBytes(in.remaining(), body.values)) return RowLoss(row, "its values are cut off");
+  info.leans = info.kind == RowKind::kFloat && !body.duplicate && NeedsReference(body.values);
   return body;
 }
 
@@ -251,31 +253,82 @@ Result<std::optional<RowSummary>> Superblock::Summary(uint32_t row) const {
   return std::optional<RowSummary>(summary);
 }
 
-void RowDecoder::Reset(const Superblock& block) { block_ = block; }
+void RowDecoder::Reset(const Superblock& block) {
+  block_ = block;
+  held_row_ = kNoRow;
+}
 
-Status RowDecoder::Values(uint32_t row, std::span<double> out) {
+Result<RowDecoder::EncodedValues> RowDecoder::Find(uint32_t row) const {
   BASALT_CHECK(block_.has_value(), "row decoder: no superblock");
   BASALT_TRY_ASSIGN(const Superblock::RowBody body, block_->Body(row));
-  if (body.info.kind != RowKind::kFloat)
-    return FailedPrecondition("superblock: row holds histograms");
-  if (out.size() != body.info.samples)
-    return InvalidArgument("superblock: the buffer is not of the row's size");
-  std::string_view values = body.values;
-  if (body.duplicate) {
-    VarintReader in(body.values);
-    uint64_t distance = 0;
-    if (!in.Read(distance) || !in.done() || distance == 0 || distance > row) {
-      return RowLoss(row, "it repeats no row");
-    }
-    BASALT_TRY_ASSIGN(const Superblock::RowBody original,
-                      block_->Body(row - static_cast<uint32_t>(distance)));
-    if (original.duplicate || original.info.kind != RowKind::kFloat ||
-        original.info.samples != body.info.samples) {
-      return RowLoss(row, "it repeats a row of another shape");
-    }
-    values = original.values;
+  if (body.info.kind != RowKind::kFloat) {
+    return FailedPrecondition("superblock: row " + std::to_string(row) + " holds histograms");
   }
-  return DecodeRow(values, out);
+  if (!body.duplicate) return EncodedValues{body.values, row, body.info.samples};
+  VarintReader in(body.values);
+  uint64_t distance = 0;
+  if (!in.Read(distance) || !in.done() || distance == 0 || distance > row)
+    return RowLoss(row, "it repeats no row");
+  const uint32_t source = row - static_cast<uint32_t>(distance);
+  BASALT_TRY_ASSIGN(const Superblock::RowBody original, block_->Body(source));
+  if (original.duplicate || original.info.kind != RowKind::kFloat ||
+      original.info.samples != body.info.samples) {
+    return RowLoss(row, "it repeats a row of another shape");
+  }
+  return EncodedValues{original.values, source, original.info.samples};
+}
+
+Status RowDecoder::DecodeChain(const EncodedValues& values, std::span<double> out) {
+  // Back to a row that stands alone or is held, then forth again.
+  std::array<EncodedValues, kMaxNeighbourChain + 1> chain;
+  chain[0] = values;
+  size_t links = 1;
+  while (NeedsReference(chain[links - 1].bytes)) {
+    const uint32_t row = chain[links - 1].row;
+    if (row == 0) return RowLoss(row, "it leans on no row");
+    const auto before = Find(row - 1);
+    if (!before.ok()) return RowLoss(row, "it leans on a row that is not there");
+    if (before->samples != values.samples)
+      return RowLoss(row, "it leans on a row of another length");
+    if (before->row == held_row_ && held_samples_ == values.samples) break;
+    if (links == chain.size()) return RowLoss(row, "too many rows lean on one another");
+    chain[links++] = *before;
+  }
+  if (!NeedsReference(chain[links - 1].bytes)) held_row_ = kNoRow;
+  while (links-- > 0) {
+    const auto reference =
+        std::span(integers_[held_]).first(held_row_ == kNoRow ? 0 : values.samples);
+    const auto integers = std::span(integers_[1 - held_]).first(values.samples);
+    const Status decoded = DecodeRowAgainst(chain[links].bytes, values.samples, reference, 0,
+                                            links == 0 ? out : std::span<double>(), integers);
+    held_row_ = kNoRow;
+    if (!decoded.ok())
+      return decoded.WithContext("superblock: row " + std::to_string(chain[links].row));
+    held_ = 1 - held_;
+    held_row_ = chain[links].row;
+    held_samples_ = values.samples;
+  }
+  return OkStatus();
+}
+
+Status RowDecoder::Values(uint32_t row, std::span<double> out) {
+  BASALT_TRY_ASSIGN(const EncodedValues values, Find(row));
+  if (out.size() != values.samples)
+    return InvalidArgument("superblock: the buffer is not of the row's size");
+  return DecodeChain(values, out);
+}
+
+Status RowDecoder::ValuesRange(uint32_t row, size_t first, std::span<double> out) {
+  BASALT_TRY_ASSIGN(const EncodedValues values, Find(row));
+  if (!NeedsReference(values.bytes))
+    return DecodeRowRange(values.bytes, values.samples, first, out);
+  if (out.empty() || first > values.samples || out.size() > values.samples - first) {
+    return InvalidArgument("superblock: the range is not inside row " + std::to_string(row));
+  }
+  std::array<double, kMaxSamplesPerRow> buffer;
+  BASALT_TRY(DecodeChain(values, std::span(buffer).first(values.samples)));
+  std::copy_n(buffer.begin() + static_cast<ptrdiff_t>(first), out.size(), out.begin());
+  return OkStatus();
 }
 
 Status RowDecoder::Histograms(uint32_t row, std::span<const int64_t> column_times,

@@ -6,6 +6,7 @@
 // checked where it is used.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -43,6 +44,7 @@ struct RowInfo {
   bool has_presence = false;  // the row lacks some times of its column
   bool has_starts = false;
   bool has_summary = false;
+  bool leans = false;  // coded against the row before: RowDecoder decodes that as well
 };
 
 struct TimeColumnInfo {
@@ -117,8 +119,8 @@ class Superblock {
 };
 
 // Decodes rows of one superblock at a time; best in row order, because a row may be coded against
-// the one before it. Holds scratch memory (16 KiB), so keep one a thread. One thread; the
-// superblock must outlive its use here.
+// the one before it: then reading it alone decodes up to 16 rows, and reading on decodes one. Holds
+// 32 KiB, so keep one a thread. One thread; the superblock must outlive its use here.
 class RowDecoder {
  public:
   RowDecoder() = default;
@@ -129,6 +131,10 @@ class RowDecoder {
   // count.
   Status Values(uint32_t row, std::span<double> out);
 
+  // Samples [first, first + out.size()) of a float row; begins at an entry point where the row has
+  // them.
+  Status ValuesRange(uint32_t row, size_t first, std::span<double> out);
+
   // The points of a histogram row (kFailedPrecondition for a float row), times and start times
   // included. `column_times` is its whole decoded time column. `out` is resized; vectors inside are
   // reused.
@@ -136,7 +142,24 @@ class RowDecoder {
                     std::vector<HistogramPoint>& out);
 
  private:
+  static constexpr uint32_t kNoRow = UINT32_MAX;
+  using Integers = std::array<int64_t, kMaxSamplesPerRow>;
+
+  // A row's encoded values, and where they stand: a repeated row's are those of an earlier one.
+  struct EncodedValues {
+    std::string_view bytes;
+    uint32_t row = 0;
+    uint32_t samples = 0;
+  };
+  [[nodiscard]] Result<EncodedValues> Find(uint32_t row) const;
+  Status DecodeChain(const EncodedValues& values, std::span<double> out);
+
   std::optional<Superblock> block_;
+  // The integers of the row decoded last, for the one behind it.
+  uint32_t held_row_ = kNoRow;
+  uint32_t held_samples_ = 0;
+  size_t held_ = 0;
+  std::array<Integers, 2> integers_;
 };
 
 }  // namespace basalt::storage

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "engine/base/varint.h"
 #include "storage/codec/histogram_column.h"
 #include "storage/codec/linear_column.h"
+#include "storage/codec/row_coding.h"
 #include "storage/codec/superblock_format.h"
 #include "storage/codec/time_column.h"
 
@@ -43,24 +45,32 @@ struct SuperblockBuilder::Impl {
     size_t end = 0;                // in column_bytes
   };
   struct Row {
-    SeriesOrdinal ordinal;
-    GroupId group;
-    uint32_t column;
-    uint32_t shape;
-    uint32_t samples;
-    size_t values_begin;  // in bodies
-    size_t end;
+    SeriesOrdinal ordinal = kUnknownOrdinal;
+    GroupId group{0};
+    uint32_t column = 0;
+    uint32_t shape = 0;
+    uint32_t samples = 0;
+    uint32_t repeats = 0;  // how many rows back its values stand; 0: here
+    bool leans = false;    // on the row before
+    bool remembered = false;
+    uint64_t hash = 0;
+    std::vector<double> values;  // if remembered
+    size_t end = 0;              // in bodies
   };
 
   std::vector<Column> columns;
-  std::unordered_map<uint32_t, uint32_t> shared;     // a run's number -> index in columns
-  std::unordered_multimap<uint64_t, uint32_t> kept;  // hash of times -> index in columns
-  std::unordered_multimap<uint64_t, uint32_t>
-      rows_by_values;  // hash of encoded values -> index in rows
+  std::unordered_map<uint32_t, uint32_t> shared;               // a run's number -> index in columns
+  std::unordered_multimap<uint64_t, uint32_t> kept;            // hash of times -> index in columns
+  std::unordered_multimap<uint64_t, uint32_t> rows_by_values;  // hash of values -> index in rows
   std::vector<Row> rows;
   std::string column_bytes;
   std::string bodies;
   std::string scratch;
+  // The integers of row `held_row`, and on how many rows it leans.
+  size_t held_row = SIZE_MAX;
+  size_t held_depth = 0;
+  std::vector<int64_t> held_integers;
+  std::vector<int64_t> next_integers;
 
   [[nodiscard]] size_t Estimate() const {
     return kSuperblockHeaderBytes + kLinearPaddingBytes + 60 + column_bytes.size() + bodies.size() +
@@ -161,17 +171,57 @@ struct SuperblockBuilder::Impl {
     return OkStatus();
   }
 
-  // An earlier row of as many samples and the same encoded values: these are the same values, for a
-  // row is a function of its bytes and its count.
-  [[nodiscard]] std::optional<uint32_t> FindRepeated(uint64_t hash, std::string_view values,
-                                                     size_t samples) const {
+  // An earlier row of the same values. Only rows worth repeating are remembered.
+  [[nodiscard]] std::optional<uint32_t> FindRepeated(uint64_t hash,
+                                                     std::span<const double> values) const {
     for (auto [it, end] = rows_by_values.equal_range(hash); it != end; ++it) {
-      const Row& row = rows[it->second];
-      const auto other =
-          std::string_view(bodies).substr(row.values_begin, row.end - row.values_begin);
-      if (row.samples == samples && other == values) return it->second;
+      const auto& other = rows[it->second].values;
+      if (other.size() == values.size() &&
+          std::memcmp(other.data(), values.data(), values.size_bytes()) == 0) {
+        return it->second;
+      }
     }
     return std::nullopt;
+  }
+
+  // The integers that a row may lean on: those of the row before, if it has the same times and the
+  // chain is not full.
+  [[nodiscard]] std::span<const int64_t> Reference(const RowInput& in, size_t samples) const {
+    if (rows.empty() || held_row != SourceOf(rows.size() - 1) || held_depth == kMaxNeighbourChain)
+      return {};
+    const Row& before = rows.back();
+    if (before.column != in.time_column || before.samples != samples) return {};
+    return std::span(held_integers).first(samples);
+  }
+
+  // Where a row's values stand.
+  [[nodiscard]] size_t SourceOf(size_t row) const { return row - rows[row].repeats; }
+
+  Status EncodeValues(const RowInput& in, std::string& out, Row& row) {
+    const uint64_t hash =
+        HashBytes64({reinterpret_cast<const char*>(in.values.data()), in.values.size_bytes()});
+    if (const auto repeated = FindRepeated(hash, in.values)) {
+      row.shape |= kShapeDuplicate;
+      row.repeats = static_cast<uint32_t>(rows.size()) - *repeated;
+      AppendVarint(row.repeats, out);
+      return OkStatus();
+    }
+    next_integers.resize(in.values.size());
+    BASALT_TRY_ASSIGN(row.leans, EncodeRowAgainst(in.values, Reference(in, in.values.size()),
+                                                  in.options, out, next_integers));
+    row.remembered = out.size() >= kMinRepeatedBytes;
+    row.hash = hash;
+    if (row.remembered) row.values.assign(in.values.begin(), in.values.end());
+    return OkStatus();
+  }
+
+  // After a float row was added: what it leaves to the next.
+  void Hold(const Row& row, size_t number) {
+    if (row.repeats > 0) return;  // what is held is still of use if it is the repeated row's
+    held_depth = row.leans ? held_depth + 1 : 0;
+    held_row = number;
+    std::swap(held_integers, next_integers);
+    if (row.remembered) rows_by_values.emplace(row.hash, static_cast<uint32_t>(number));
   }
 
   Status AddRow(const RowInput& in) {
@@ -179,38 +229,29 @@ struct SuperblockBuilder::Impl {
       return ResourceExhausted("superblock: no room for a row");
     BASALT_TRY_ASSIGN(const size_t samples, Check(in));
     std::string body;
-    std::string values;
-    Row row{in.ordinal, in.group, in.time_column, 0, static_cast<uint32_t>(samples), 0, 0};
+    Row row;
+    row.ordinal = in.ordinal;
+    row.group = in.group;
+    row.column = in.time_column;
+    row.samples = static_cast<uint32_t>(samples);
     BASALT_TRY(AppendPreamble(in, samples, body, row.shape));
-    uint64_t hash = 0;
-    bool remember = false;
     if (in.values.empty()) {
       BASALT_TRY(CheckHistogramTimes(in));
       row.shape |= kShapeHistogram;
-      BASALT_TRY(EncodeHistograms(in.histograms, values));
+      BASALT_TRY(EncodeHistograms(in.histograms, body));
     } else {
-      BASALT_TRY(EncodeRow(in.values, values, in.options));
-      if (values.size() >= kMinRepeatedBytes) {
-        hash = HashBytes64(values);
-        if (const auto repeated = FindRepeated(hash, values, samples)) {
-          row.shape |= kShapeDuplicate;
-          values.clear();
-          AppendVarint(rows.size() - *repeated, values);
-        } else {
-          remember = true;
-        }
-      }
+      scratch.clear();
+      BASALT_TRY(EncodeValues(in, scratch, row));
+      body += scratch;
     }
-    if (Estimate() + body.size() + values.size() + kDirectoryBytesARow > kMaxSuperblockBytes) {
-      return ResourceExhausted("superblock: no room for a row of " +
-                               std::to_string(body.size() + values.size()) + " bytes");
+    if (Estimate() + body.size() + kDirectoryBytesARow > kMaxSuperblockBytes) {
+      return ResourceExhausted("superblock: no room for a row of " + std::to_string(body.size()) +
+                               " bytes");
     }
-    if (remember) rows_by_values.emplace(hash, static_cast<uint32_t>(rows.size()));
     bodies += body;
-    row.values_begin = bodies.size();
-    bodies += values;
     row.end = bodies.size();
-    rows.push_back(row);
+    rows.push_back(std::move(row));
+    if (!in.values.empty()) Hold(rows.back(), rows.size() - 1);
     return OkStatus();
   }
 

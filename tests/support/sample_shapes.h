@@ -56,7 +56,7 @@ inline std::vector<double> MakeValues(Shape shape, size_t count, uint64_t seed) 
     return std::bit_cast<double>(kSpecialBits[below(kSpecialBits.size())]);
   };
   const double grain = std::pow(10.0, static_cast<double>(below(5) + 2));
-  const uint64_t scale = uint64_t{1} << below(20);
+  const uint64_t scale = uint64_t{2} << below(19);
   double sum = static_cast<double>(below(100'000));
   std::vector<double> values(count);
   for (size_t i = 0; i < count; ++i) {

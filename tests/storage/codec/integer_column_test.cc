@@ -95,7 +95,8 @@ TEST(IntegerColumn, RejectsMethodsThatNoEncoderWrites) {
     const auto method = ParseMethod(static_cast<uint8_t>(byte));
     EXPECT_TRUE(!method || MethodByte(*method) == byte) << byte;
   }
-  EXPECT_FALSE(ParseMethod(5));  // the predictor kept for neighbouring rows
+  EXPECT_FALSE(ParseMethod(6));
+  EXPECT_FALSE(ParseMethod(0x20 | 5));  // a divided neighbour
   EXPECT_FALSE(ParseMethod(7));
   EXPECT_FALSE(ParseMethod(2 << 3 | 1));  // the entropy coder to come
   EXPECT_FALSE(ParseMethod(0x40 | 1));    // entry points where none are needed
