@@ -232,10 +232,12 @@ Status PartitionIndex::Load(const IndexSource& source, const IndexCounts& commit
   impl.groups.reserve(committed.groups);
   impl.series.reserve(committed.series);
 
+  // The lambdas below run under the locks taken here, which the analysis cannot see.
   uint32_t seen = 0;
   BASALT_TRY(ReadBlocks(source, IndexFamily::kDictionary,
                         DictionaryPrefix(impl.partition, kStringTable), kStringsPerBlock,
-                        committed.strings, "dictionary", [&](VarintReader& in) {
+                        committed.strings, "dictionary",
+                        [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
                           std::string_view text;
                           if (!in.ReadString(text)) return false;
                           if (seen++ < index_internal::kReservedStrings) return text.empty();
@@ -244,7 +246,8 @@ Status PartitionIndex::Load(const IndexSource& source, const IndexCounts& commit
                         }));
   BASALT_TRY(ReadBlocks(source, IndexFamily::kDictionary,
                         DictionaryPrefix(impl.partition, kPairTable), kPairsPerBlock,
-                        committed.pairs, "label pair", [&](VarintReader& in) {
+                        committed.pairs, "label pair",
+                        [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
                           LabelPair pair;
                           uint32_t tenant = 0;
                           if (!ReadNumber(in, uint64_t{1} << 32, tenant) ||
@@ -259,7 +262,8 @@ Status PartitionIndex::Load(const IndexSource& source, const IndexCounts& commit
   std::vector<PairId> list;
   BASALT_TRY(
       ReadBlocks(source, IndexFamily::kDictionary, DictionaryPrefix(impl.partition, kGroupTable),
-                 kGroupsPerBlock, committed.groups, "group", [&](VarintReader& in) {
+                 kGroupsPerBlock, committed.groups, "group",
+                 [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
                    uint32_t tenant = 0;
                    if (!ReadNumber(in, uint64_t{1} << 32, tenant) ||
                        !ReadPairList(in, committed.pairs, list)) {
@@ -274,31 +278,32 @@ Status PartitionIndex::Load(const IndexSource& source, const IndexCounts& commit
                    impl.group_sizes.push_back(0);
                    return true;
                  }));
-  BASALT_TRY(
-      ReadBlocks(source, IndexFamily::kRegistry, PartitionPrefix(impl.partition), kSeriesPerBlock,
-                 committed.series, "registry", [&](VarintReader& in) {
-                   std::string_view id_bytes;
-                   uint32_t group = 0;
-                   uint32_t name = 0;
-                   if (!in.ReadBytes(16, id_bytes) || !ReadNumber(in, committed.groups, group) ||
-                       !ReadNumber(in, uint64_t{committed.pairs} + 1, name) ||
-                       !ReadPairList(in, committed.pairs, list)) {
-                     return false;
-                   }
-                   const std::span<const std::byte, 16> id(
-                       reinterpret_cast<const std::byte*>(id_bytes.data()), 16);
-                   // Postings are not stored: they follow from the entries (docs/0001-postings.md).
-                   impl.Post(static_cast<uint32_t>(tables.AddSeries(
-                       {LoadHash128(id)}, GroupId{group}, name == 0 ? kNoPair : name - 1, list)));
-                   return true;
-                 }));
+  BASALT_TRY(ReadBlocks(
+      source, IndexFamily::kRegistry, PartitionPrefix(impl.partition), kSeriesPerBlock,
+      committed.series, "registry", [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
+        std::string_view id_bytes;
+        uint32_t group = 0;
+        uint32_t name = 0;
+        if (!in.ReadBytes(16, id_bytes) || !ReadNumber(in, committed.groups, group) ||
+            !ReadNumber(in, uint64_t{committed.pairs} + 1, name) ||
+            !ReadPairList(in, committed.pairs, list)) {
+          return false;
+        }
+        const std::span<const std::byte, 16> id(reinterpret_cast<const std::byte*>(id_bytes.data()),
+                                                16);
+        // Postings are not stored: they follow from the entries (docs/0001-postings.md).
+        impl.Post(static_cast<uint32_t>(tables.AddSeries({LoadHash128(id)}, GroupId{group},
+                                                         name == 0 ? kNoPair : name - 1, list)));
+        return true;
+      }));
 
   const WriterLock activity_lock(impl.activity_mu);
   const std::string prefix = PartitionPrefix(impl.partition);
   Roaring known;
   known.addRange(0, committed.series);
   BASALT_TRY(source.ForEach(
-      IndexFamily::kActivity, prefix, [&](std::string_view key, std::string_view value) -> Status {
+      IndexFamily::kActivity, prefix,
+      [&](std::string_view key, std::string_view value) BASALT_NO_THREAD_SAFETY_ANALYSIS -> Status {
         if (key.size() != prefix.size() + 2) {
           return DataLoss("index: activity key of a wrong length");
         }

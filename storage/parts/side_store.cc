@@ -187,9 +187,10 @@ void ExemplarStore::Saved() {
 
 Result<std::unique_ptr<MetadataStore>> MetadataStore::Open(const Database& database) {
   std::unique_ptr<MetadataStore> made(new MetadataStore());
-  const MutexLock lock(made->mu_);
+  const MutexLock lock(made->mu_);  // the lambda runs under it, which the analysis cannot see
   BASALT_TRY(database.ForEach(
-      Family::kMetadata, "", [&](std::string_view key, std::string_view value) -> Status {
+      Family::kMetadata, "",
+      [&](std::string_view key, std::string_view value) BASALT_NO_THREAD_SAFETY_ANALYSIS -> Status {
         uint64_t tenant = 0;
         if (key.size() < 4 || !ReadBigEndian(key.substr(0, 4), 4, tenant)) {
           return DataLoss("metadata: key does not parse");
