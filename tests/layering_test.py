@@ -32,7 +32,7 @@ MAY_INCLUDE = {
 
 # Third parties, by the folders that may see them (prefix of the include: folders).
 THIRD_PARTIES = {
-    "rocksdb/": ["storage", "tests/support", "bench"],
+    "rocksdb/": ["storage", "tests/storage", "tests/support", "bench"],
     "boost/": ["engine/http", "tests/engine/http"],
     "grpcpp/": ["engine/rpc", "tests/engine/rpc"],
     "google/protobuf": ["engine/rpc", "tests/engine/rpc"],
@@ -44,7 +44,7 @@ THIRD_PARTIES = {
     "nlohmann/": ["tests"],
     "CLI/": ["tools"],
     "roaring": ["storage/index", "storage/parts", "bench"],
-    "re2/": ["storage/index", "query", "engine/slo", "tests/support"],
+    "re2/": ["storage/index", "query", "engine/slo", "tests/storage/index", "tests/support"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
