@@ -9,6 +9,7 @@
 #include "engine/http/api/params.h"
 #include "engine/http/api/query_body.h"
 #include "query/engine.h"
+#include "query/promql/parser.h"
 #include "query/promql/text.h"
 
 namespace basalt::http::api {
@@ -19,9 +20,13 @@ std::optional<Answer> ReadOptions(const Call& call, query::QueryOptions& options
   if (const std::string_view text = call.form.Get("timeout"); !text.empty()) {
     const Result<Duration> timeout = ParseDurationParam(text);
     if (!timeout.ok()) return InvalidParameter("timeout", timeout.status());
-    // A timeout that is over before it begins is still a timeout; zero would mean the engine's own.
-    options.timeout =
-        std::max(Duration(1), std::min(*timeout, call.context.engine->options().timeout));
+    // One that is over before it begins times out, but not before the query was parsed.
+    if (*timeout <= Duration::zero()) {
+      const Result<promql::ExprPtr> expr = promql::ParseExpr(call.form.Get("query"));
+      if (!expr.ok()) return InvalidParameter("query", expr.status());
+      return Fail(ErrorType::kTimeout, "query timed out in query execution");
+    }
+    options.timeout = std::min(*timeout, call.context.engine->options().timeout);
   }
   if (const std::string_view text = call.form.Get("lookback_delta"); !text.empty()) {
     const Result<Duration> lookback = ParseDurationParam(text);

@@ -157,9 +157,16 @@ INSTANTIATE_TEST_SUITE_P(
         ErrorCase{
             "/api/v1/query_range?query=up[5m]&start=1&end=2&step=1", 400, "bad_data",
             R"(invalid parameter "query": invalid expression type "range vector" for range query, must be Scalar or instant Vector)"},
+        ErrorCase{"/api/v1/query?query=up&timeout=0", 503, "timeout",
+                  "query timed out in query execution"},
         ErrorCase{
-            "/api/v1/query?query=up%20%2B%20on()%20up&time=1700000000", 422, "execution",
-            R"(found duplicate series for the match group {} on the right hand-side of the operation: [{__name__="up", job="b"}, {__name__="up", job="a"}];many-to-many matching not allowed: matching labels must be unique on one side)"}));
+            "/api/v1/"
+            "query?query=vector(1)%2Bon()(label_replace(vector(1),%22a%22,%221%22,%22%22,%22%22)or%"
+            "20"
+            "label_replace(vector(1),%22a%22,%222%22,%22%22,%22%22))",
+            422, "execution",
+            R"(found duplicate series for the match group {} on the right hand-side of the operation: [{a="1"}, {a="2"}];)"
+            R"(many-to-many matching not allowed: matching labels must be unique on one side)"}));
 
 TEST_F(QueryApiTest, AllowsExactlyElevenThousandSteps) {
   Register();
