@@ -362,23 +362,37 @@ void Aggregation::MergeHistograms(size_t cell, const Aggregation& other, size_t 
     return;  // mixed with floats: no result
   HistogramState state = theirs->second;
   HistogramState& own = ours->second;
-  if (plan_.op == AggregateOp::kAvg && (own.incremental || state.incremental)) {
-    const double n = count_[cell] + other.count_[from];
-    const auto weigh = [n](HistogramState& s, double count) {
-      const double factor = (s.incremental ? count : 1) / n;
-      Multiply(s.value, factor);
-      if (s.correction.has_value()) Multiply(*s.correction, factor);
-      s.incremental = true;
-    };
-    weigh(own, count_[cell]);
-    weigh(state, other.count_[from]);
+  // Adds what `state` holds to `to`. False if the two do not mix.
+  const auto add = [&](HistogramState& to) {
+    HistogramOutcome o = exec::KahanAdd(to.value, state.value, to.correction);
+    if (!Ok(cell, o.incompatible, o.bounds_reconciled, state.metric, annotations)) return false;
+    if (!state.correction.has_value()) return true;
+    o = exec::KahanAdd(to.value, *state.correction, to.correction);
+    return Ok(cell, o.incompatible, o.bounds_reconciled, state.metric, annotations);
+  };
+  if (plan_.op != AggregateOp::kAvg) {
+    add(own);
+    return;
   }
-  HistogramOutcome o = exec::KahanAdd(own.value, state.value, own.correction);
-  if (!Ok(cell, o.incompatible, o.bounds_reconciled, state.metric, annotations)) return;
-  if (state.correction.has_value()) {
-    o = exec::KahanAdd(own.value, *state.correction, own.correction);
-    Ok(cell, o.incompatible, o.bounds_reconciled, state.metric, annotations);
+  if (!own.incremental && !state.incremental) {
+    HistogramState next = own;
+    if (!add(next)) return;
+    if (!HasOverflow(next.value)) {
+      own = std::move(next);
+      return;
+    }
   }
+  // As soon as one of the sums does not fit a double, means are merged by their weights.
+  const double n = count_[cell] + other.count_[from];
+  const auto weigh = [n](HistogramState& s, double count) {
+    const double factor = (s.incremental ? count : 1) / n;
+    Multiply(s.value, factor);
+    if (s.correction.has_value()) Multiply(*s.correction, factor);
+    s.incremental = true;
+  };
+  weigh(own, count_[cell]);
+  weigh(state, other.count_[from]);
+  add(own);
 }
 
 Cell Aggregation::FinishCell(size_t cell, Annotations& annotations) {

@@ -80,4 +80,20 @@ void DropMetadataLabels(Labels& labels) {
   labels.Remove("__unit__");
 }
 
+std::string BracedText(const Labels& labels) {
+  std::string out = "{";
+  for (const Label& label : labels) {
+    if (out.size() > 1) out += ", ";
+    if (IsLegacyLabelName(label.name)) {
+      out += label.name;
+    } else {
+      AppendQuoted(label.name, out);
+    }
+    out += '=';
+    AppendQuoted(label.value, out);
+  }
+  out += '}';
+  return out;
+}
+
 }  // namespace basalt::query::exec

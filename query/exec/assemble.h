@@ -43,4 +43,8 @@ class RowCollector {
 // Drops the labels that describe a metric: __name__, __type__ and __unit__.
 void DropMetadataLabels(Labels& labels);
 
+// {__name__="up", job="a"}: how Prometheus' errors spell a series (Labels::ToString puts the name
+// in front).
+std::string BracedText(const Labels& labels);
+
 }  // namespace basalt::query::exec

@@ -109,11 +109,11 @@ class Join {
 
   std::string DuplicateMessage(const Row& a, const Row& b) const {
     const Labels labels = a.labels.ToLabels();
-    std::string first = labels.ToString();
-    std::string second = b.labels.ToLabels().ToString();
+    std::string first = BracedText(labels);
+    std::string second = BracedText(b.labels.ToLabels());
     if (second < first) std::swap(first, second);
     return "found duplicate series for the match group " +
-           MatchedLabels(matching_, labels).ToString() + " on the " +
+           BracedText(MatchedLabels(matching_, labels)) + " on the " +
            (swapped_ ? "left" : "right") + " hand-side of the operation: [" + first + ", " +
            second +
            "];many-to-many matching not allowed: matching labels must be unique on one side";

@@ -11,6 +11,7 @@
 #include "query/exec/functions/vector.h"
 #include "query/exec/histogram_ops.h"
 #include "query/exec/range_eval.h"
+#include "query/promql/printer.h"
 
 namespace basalt::query::exec {
 namespace {
@@ -231,9 +232,8 @@ Result<Matrix> Evaluator::Aggregate(const plan::AggregateNode& node, plan::PosRa
   if (node.op == AggregateOp::kCountValues) {
     const std::string& label = node.parameter->As<plan::StringNode>()->value;
     if (label.empty() || !IsValidUtf8(label)) {
-      std::string quoted;
-      AppendQuoted(label, quoted);
-      return FailedPrecondition("invalid label name " + quoted);
+      const auto literal = promql::Expr::Make(promql::StringLiteral{label}, node.parameter_pos);
+      return FailedPrecondition("invalid label name " + promql::ToString(*literal));
     }
     BASALT_TRY_ASSIGN(const Matrix matrix, Evaluate(*node.expr, grid));
     return CountValues(in, matrix, label);

@@ -52,6 +52,11 @@ class SeriesEvaluator {
                   Annotations& annotations)
       : context_(context), plan_(plan), input_(input), annotations_(annotations) {
     const plan::SelectorPlan& s = plan.selector;
+    if (s.histogram_stats) {
+      const int64_t first_ms = s.at_ms.has_value() ? *s.at_ms : input.grid.start_ms;
+      stats_ = {first_ms - s.offset_ms, input.grid.step_ms,
+                plan.range_ms > 0 ? plan.range_ms : input.lookback_ms, s.at_ms.has_value()};
+    }
     if (plan.range_ms > 0) {
       range_spec_ = {plan.function,         s.mode,          plan.range_ms,
                      s.offset_ms,           s.at_ms,         input.lookback_ms,
@@ -68,17 +73,23 @@ class SeriesEvaluator {
                                                std::memory_order_relaxed);
     if (range_.has_value()) {
       const bool starts = input_.use_start_timestamps && UsesStartTimestamps(plan_.function);
-      return range_->Evaluate(filter_.Filter(columns, starts), labels, !KeepsName(plan_.function),
-                              partition, out);
+      return range_->Evaluate(filter_.Filter(columns, starts, stats_), labels,
+                              !KeepsName(plan_.function), partition, out);
     }
     const size_t rows = out.size();
     if (plan_.selector.mode == plan::RangeMode::kSmoothed && !plan_.has_function()) {
-      EvaluateSmoothed(instant_, filter_.Filter(columns, false), labels, partition,
+      EvaluateSmoothed(instant_, filter_.Filter(columns, false, stats_), labels, partition,
                        plan_.selector.pos, annotations_, out);
     } else {
+      InstantSpec spec = instant_;
+      Samples stats;
+      if (stats_.has_value() && !columns.histograms.empty()) {
+        stats = filter_.Filter(columns, false, stats_);
+        spec.replaced = &stats;
+      }
       if (plan_.function == FunctionId::kStartTimestamp && !input_.use_start_timestamps)
         return OkStatus();
-      EvaluateInstant(instant_, columns, labels, plan_.has_function(), partition, out);
+      EvaluateInstant(spec, columns, labels, plan_.has_function(), partition, out);
     }
     if (out.size() > rows) {
       context_.counters().samples.fetch_add(out.rows().back().count, std::memory_order_relaxed);
@@ -92,6 +103,7 @@ class SeriesEvaluator {
   const FragmentInput& input_;
   Annotations& annotations_;
   SampleFilter filter_;
+  std::optional<SampleFilter::StatsReach> stats_;
   RangeSpec range_spec_;
   std::optional<RangeEvaluator> range_;
   InstantSpec instant_;

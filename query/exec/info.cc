@@ -164,8 +164,8 @@ class Enricher {
   static Status Duplicate(const Row& existing, const Row& added, double seconds) {
     const std::string time = std::to_string(static_cast<int64_t>(seconds * 1000));
     return FailedPrecondition("found duplicate series for info metric: existing " +
-                              existing.labels.ToLabels().ToString() + " @ " + time + ", new " +
-                              added.labels.ToLabels().ToString() + " @ " + time);
+                              BracedText(existing.labels.ToLabels()) + " @ " + time + ", new " +
+                              BracedText(added.labels.ToLabels()) + " @ " + time);
   }
 
   // Adds labels to `labels`. False if the series is to be left out.
@@ -232,8 +232,6 @@ Result<Matrix> Evaluator::Info(const plan::CallNode& node, const plan::Grid& gri
   Matrix info(grid);
   if (!values[0].empty() || !values[1].empty()) {
     plan::FragmentPlan fragment;
-    // The time of each info sample decides between two that describe the same series.
-    fragment.function = plan::FunctionId::kTimestamp;
     const When when = FindWhen(*node.args[0]).value_or(When{});
     fragment.selector.at_ms = when.at_ms;
     fragment.selector.offset_ms = when.offset_ms;
@@ -247,10 +245,20 @@ Result<Matrix> Evaluator::Info(const plan::CallNode& node, const plan::Grid& gri
     }
     fragment.selector.matchers.insert(fragment.selector.matchers.end(), data.begin(), data.end());
     fragment.selector.matchers.insert(fragment.selector.matchers.end(), names.begin(), names.end());
-    BASALT_TRY_ASSIGN(
-        info, RunFragments(context_, fragment, {},
-                           {.grid = grid, .lookback_ms = context_.lookback_ms(), .arguments = {}},
-                           annotations_));
+    const plan::FragmentInput input{
+        .grid = grid, .lookback_ms = context_.lookback_ms(), .arguments = {}};
+    BASALT_TRY_ASSIGN(const Matrix info_values,
+                      RunFragments(context_, fragment, {}, input, annotations_));
+    for (const Row& row : info_values.rows()) {
+      for (const CellKind kind : info_values.kinds(row)) {
+        if (kind != CellKind::kHistogram) continue;
+        return FailedPrecondition("this should be an info metric, with float samples: " +
+                                  BracedText(row.labels.ToLabels()));
+      }
+    }
+    // The time of each info sample decides between two that describe the same series.
+    fragment.function = plan::FunctionId::kTimestamp;
+    BASALT_TRY_ASSIGN(info, RunFragments(context_, fragment, {}, input, annotations_));
   }
   return Enricher(base, info, std::move(ignored), std::move(data)).Run();
 }

@@ -33,9 +33,15 @@ std::optional<Cell> Describe(const InstantSpec& spec, const storage::SeriesColum
       return Cell::Float(Seconds(start));
     }
     default:
-      return h ? Cell::Histogram(ToFloatHistogram(c.histograms[i].histogram))
-               : Cell::Float(c.values[i]);
+      break;
   }
+  if (!h) return Cell::Float(c.values[i]);
+  if (spec.replaced == nullptr) return Cell::Histogram(ReadHistogram(c.histograms[i].histogram));
+  const auto& list = spec.replaced->histograms;
+  const auto it = std::partition_point(
+      list.begin(), list.end(),
+      [&](const HistogramSample& sample) { return sample.time_ms < c.histograms[i].time_ms; });
+  return Cell::Histogram(it->histogram);
 }
 
 }  // namespace

@@ -19,6 +19,8 @@ struct InstantSpec {
   // What of the sample is given: itself (kCount), its time (kTimestamp), its start time
   // (kStartTimestamp).
   plan::FunctionId function = plan::FunctionId::kCount;
+  // Histograms to give instead of the stored ones, found by their times; null: the stored ones.
+  const Samples* replaced = nullptr;
 };
 
 // Appends the row of one series to `out`, if it has any value. Stale markers end a series at once.

@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "query/exec/histogram_ops.h"
+
 namespace basalt::query::exec {
 namespace {
 
@@ -35,7 +37,44 @@ storage::TimeRange TimesNeeded(const plan::Grid& grid, int64_t range_ms, int64_t
   return {from + 1, to};
 }
 
-Samples SampleFilter::Filter(const storage::SeriesColumns& c, bool with_start_times) {
+FloatHistogram ReadHistogram(const NativeHistogram& histogram) {
+  FloatHistogram out = ToFloatHistogram(histogram);
+  // A hint of "reset" or "no reset" speaks of the sample that was sent before, which may not be the
+  // one that is stored before. Like upstream's storage, trust only what makes it a gauge.
+  if (out.reset_hint != ResetHint::kGauge) out.reset_hint = ResetHint::kUnknown;
+  return out;
+}
+
+void SampleFilter::KeepStats(const StatsReach& reach) {
+  HistogramPtr previous;
+  int64_t previous_ms = 0;
+  for (HistogramSample& sample : histograms_) {
+    const FloatHistogram& full = *sample.histogram;
+    FloatHistogram stats;
+    stats.reset_hint = full.reset_hint;
+    stats.schema = full.schema;
+    stats.count = full.count;
+    stats.sum = full.sum;
+    // The window that the sample comes up in first; where windows leave gaps, it knows of no sample
+    // before its window.
+    bool known = previous != nullptr;
+    if (known && !reach.one_window && reach.step_ms > reach.reach_ms) {
+      const int64_t past = std::max<int64_t>(0, sample.time_ms - reach.first_ms);
+      const int64_t end_ms =
+          reach.first_ms + (past + reach.step_ms - 1) / reach.step_ms * reach.step_ms;
+      known = previous_ms >= end_ms - reach.reach_ms;
+    }
+    if (stats.reset_hint == ResetHint::kUnknown && known) {
+      stats.reset_hint = DetectReset(full, *previous) ? ResetHint::kYes : ResetHint::kNo;
+    }
+    previous = std::move(sample.histogram);
+    previous_ms = sample.time_ms;
+    sample.histogram = std::make_shared<const FloatHistogram>(std::move(stats));
+  }
+}
+
+Samples SampleFilter::Filter(const storage::SeriesColumns& c, bool with_start_times,
+                             const std::optional<StatsReach>& stats) {
   Samples out{c.time_ms, c.values, with_start_times ? c.start_ms : std::span<const int64_t>(), {}};
   const auto first_stale = std::find_if(c.values.begin(), c.values.end(), IsStale);
   if (first_stale != c.values.end()) {
@@ -53,10 +92,10 @@ Samples SampleFilter::Filter(const storage::SeriesColumns& c, bool with_start_ti
   histograms_.clear();
   for (const storage::HistogramPoint& point : c.histograms) {
     if (IsStale(point.histogram.sum)) continue;
-    histograms_.push_back(
-        {point.time_ms, with_start_times ? point.start_ms : storage::kNoStartMs,
-         std::make_shared<const FloatHistogram>(ToFloatHistogram(point.histogram))});
+    histograms_.push_back({point.time_ms, with_start_times ? point.start_ms : storage::kNoStartMs,
+                           std::make_shared<const FloatHistogram>(ReadHistogram(point.histogram))});
   }
+  if (stats.has_value()) KeepStats(*stats);
   out.histograms = histograms_;
   return out;
 }

@@ -30,14 +30,28 @@ storage::TimeRange TimesNeeded(const plan::Grid& grid, int64_t range_ms, int64_t
                                int64_t lookback_ms);
 
 bool IsStale(double value);
+// A stored histogram as PromQL sees it.
+FloatHistogram ReadHistogram(const NativeHistogram& histogram);
 
 // Turns what storage gives into what kernels take: no stale markers, histograms as floats. Buffers
 // are reused, so the result is good until the next call. One thread.
 class SampleFilter {
  public:
-  Samples Filter(const storage::SeriesColumns& columns, bool with_start_times);
+  // `reach_ms`: how far back a step looks (range or lookback), and `first_ms` the first step's end;
+  // these decide which histograms a stats-only reader meets one after another
+  // (SelectorPlan::histogram_stats).
+  struct StatsReach {
+    int64_t first_ms = 0;
+    int64_t step_ms = 1;
+    int64_t reach_ms = 0;
+    bool one_window = false;
+  };
+  Samples Filter(const storage::SeriesColumns& columns, bool with_start_times,
+                 const std::optional<StatsReach>& stats = std::nullopt);
 
  private:
+  void KeepStats(const StatsReach& reach);
+
   std::vector<int64_t> time_ms_;
   std::vector<double> values_;
   std::vector<int64_t> start_ms_;

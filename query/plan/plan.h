@@ -50,6 +50,9 @@ struct SelectorPlan {
   int64_t offset_ms = 0;
   std::optional<int64_t> at_ms;  // with @: the time of evaluation, whatever the step
   RangeMode mode = RangeMode::kPlain;
+  // Only count, sum and reset hints of native histograms matter to what is above (histogram_count
+  // and its like): they come without buckets, and with hints that tell each from the one before.
+  bool histogram_stats = false;
   PosRange pos;
 };
 

@@ -98,6 +98,14 @@ class Planner {
   explicit Planner(const PlanOptions& options) : options_(options) {}
 
   Result<Planned> Plan(const Expr& expr) {
+    path_.push_back(&expr);
+    Result<Planned> out = Dispatch(expr);
+    path_.pop_back();
+    return out;
+  }
+
+ private:
+  Result<Planned> Dispatch(const Expr& expr) {
     return promql::Visit(
         expr, promql::Overloaded{
                   [&](const promql::NumberLiteral& n) { return Constant(n.value, expr); },
@@ -114,7 +122,6 @@ class Planner {
               });
   }
 
- private:
   [[nodiscard]] std::optional<int64_t> At(const AtModifier& at) const {
     switch (at.kind) {
       case AtModifier::Kind::kNone:
@@ -142,6 +149,7 @@ class Planner {
             .offset_ms = Milliseconds(s.offset.value),
             .at_ms = At(s.at),
             .mode = s.mode,
+            .histogram_stats = WantsStatsOnly(),
             .pos = pos};
   }
 
@@ -188,7 +196,8 @@ class Planner {
     const bool invariant = inner.invariant;
     const bool wrap = inner.wrap;
     auto* fragment = std::get_if<FragmentNode>(&inner.node->op);
-    if (options_.push_down && fragment != nullptr && !fragment->absent && HasMergeableState(a.op) &&
+    if (options_.push_down && fragment != nullptr && !fragment->absent &&
+        !fragment->fragment.aggregation.has_value() && HasMergeableState(a.op) &&
         inner.node->type == ValueType::kVector) {
       fragment->fragment.aggregation =
           PartialAggregation{a.op, std::move(grouping), inner_expr.pos()};
@@ -324,7 +333,39 @@ class Planner {
     return inner;
   }
 
+  // Looking up from the selector that is being planned: is it a histogram's count or sum that is
+  // wanted, with nothing in between that needs buckets? Subqueries do, to find resets between the
+  // samples that they leave out.
+  [[nodiscard]] bool WantsStatsOnly() const {
+    bool wanted = false;
+    for (auto it = path_.rbegin(); it != path_.rend(); ++it) {
+      if ((*it)->Is<promql::Subquery>()) return false;
+      if (const auto* binary = (*it)->As<promql::Binary>()) {
+        if (binary->op == promql::BinaryOp::kTrimUpper ||
+            binary->op == promql::BinaryOp::kTrimLower)
+          return false;
+      }
+      const auto* call = (*it)->As<promql::Call>();
+      if (call == nullptr) continue;
+      switch (call->function->id) {
+        case FunctionId::kHistogramCount:
+        case FunctionId::kHistogramSum:
+        case FunctionId::kHistogramAvg:
+          wanted = true;
+          break;
+        case FunctionId::kHistogramQuantile:
+        case FunctionId::kHistogramQuantiles:
+        case FunctionId::kHistogramFraction:
+          return false;
+        default:
+          break;
+      }
+    }
+    return wanted;
+  }
+
   const PlanOptions& options_;
+  std::vector<const Expr*> path_;  // from the root to what is being planned
 };
 
 }  // namespace
