@@ -179,13 +179,13 @@ class Basalt(Api):
 
 
 class Prometheus(Api):
-    def __init__(self, binary, directory, config, name):
+    def __init__(self, binary, directory, config, name, port):
         self.directory = os.path.join(directory, name)
         os.makedirs(self.directory)
         self.config_path = os.path.join(self.directory, "prometheus.yml")
         with open(self.config_path, "w", encoding="utf-8") as f:
             f.write(config)
-        self.port = free_port()
+        self.port = port
         super().__init__("http://127.0.0.1:%d" % self.port)
         self.process = Process(name, [binary, "--config.file=" + self.config_path,
                                       "--storage.tsdb.path=" + os.path.join(self.directory, "tsdb"),
