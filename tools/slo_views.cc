@@ -1,0 +1,69 @@
+#include "tools/slo_views.h"
+
+namespace basalt::cli {
+namespace {
+
+// SLOs are decided by the sweep, not by an interval; sloth's own groups run every 30 s or so, which
+// is what pages that show rules expect to see.
+constexpr Duration kShownInterval{30'000};
+
+http::api::RuleView ToRule(const slo::SloAlertRule& rule) {
+  http::api::RuleView view;
+  view.alerting = true;
+  view.name = rule.name;
+  view.query = rule.query;
+  view.labels = rule.labels;
+  view.annotations = rule.annotations;
+  view.state =
+      rule.firing.empty() ? http::api::AlertState::kInactive : http::api::AlertState::kFiring;
+  view.health = rule.healthy ? "ok" : "err";
+  view.last_error = rule.last_error;
+  view.last_evaluation = rule.last_evaluation;
+  view.evaluation_time = rule.evaluation_time;
+  for (const slo::SloAlertInstance& instance : rule.firing) {
+    http::api::AlertView alert;
+    alert.labels = instance.labels;
+    alert.annotations = instance.annotations;
+    alert.state = http::api::AlertState::kFiring;
+    alert.active_at = instance.active_at;
+    alert.value = instance.value;
+    view.alerts.push_back(std::move(alert));
+  }
+  return view;
+}
+
+}  // namespace
+
+std::vector<http::api::RuleGroupView> SloViews::RuleGroups(TenantId tenant) const {
+  std::vector<http::api::RuleGroupView> groups;
+  slo::Evaluator* evaluator = evaluator_.load(std::memory_order_acquire);
+  if (evaluator == nullptr) return groups;
+  for (const slo::SloAlertRule& rule : evaluator->AlertRules(tenant)) {
+    // Rules of one SLO come next to each other.
+    if (groups.empty() || groups.back().name != rule.group || groups.back().file != rule.file) {
+      http::api::RuleGroupView group;
+      group.name = rule.group;
+      group.file = rule.file;
+      group.interval = kShownInterval;
+      group.last_evaluation = rule.last_evaluation;
+      group.evaluation_time = rule.evaluation_time;
+      groups.push_back(std::move(group));
+    }
+    groups.back().rules.push_back(ToRule(rule));
+  }
+  return groups;
+}
+
+std::vector<slo::SloView> SloViews::Slos(TenantId tenant, size_t max_groups) const {
+  slo::Evaluator* evaluator = evaluator_.load(std::memory_order_acquire);
+  return evaluator == nullptr ? std::vector<slo::SloView>() : evaluator->Slos(tenant, max_groups);
+}
+
+std::optional<slo::SloView> SloViews::Slo(TenantId tenant, std::string_view id,
+                                          size_t max_groups) const {
+  slo::Evaluator* evaluator = evaluator_.load(std::memory_order_acquire);
+  if (evaluator == nullptr) return std::nullopt;
+  return evaluator->Slo(tenant, id, max_groups);
+}
+
+}  // namespace basalt::cli
