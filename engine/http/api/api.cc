@@ -14,6 +14,7 @@ void RegisterApi(const ApiContext& context, Router& router) {
   RegisterMetadata(shared, router);
   RegisterExpressions(shared, router);
   RegisterRules(shared, router);
+  RegisterSlo(shared, router);
   RegisterStatus(shared, router);
   RegisterAdmin(shared, router);
   RegisterWrites(shared, router);

@@ -17,6 +17,7 @@
 #include "engine/base/metrics.h"
 #include "engine/base/status.h"
 #include "engine/http/api/alerts_view.h"
+#include "engine/http/api/slo_source.h"
 #include "engine/http/api/write_handler.h"
 #include "engine/http/router.h"
 #include "query/engine.h"
@@ -51,6 +52,7 @@ struct ApiContext {
   const query::Engine* engine = nullptr;
   const Clock* clock = &SystemClock();
   const AlertsView* alerts = nullptr;     // (optional) no rules, no alerts
+  const SloSource* slos = nullptr;        // (optional) an empty list at /api/v1/slo
   std::vector<WriteRoute> writes;         // (optional)
   metrics::Registry* registry = nullptr;  // (optional) /metrics answers 404 without it
   std::function<Status()>

@@ -53,6 +53,7 @@ void RegisterExemplars(const SharedContext& context, Router& router);
 void RegisterMetadata(const SharedContext& context, Router& router);
 void RegisterExpressions(const SharedContext& context, Router& router);
 void RegisterRules(const SharedContext& context, Router& router);
+void RegisterSlo(const SharedContext& context, Router& router);
 void RegisterStatus(const SharedContext& context, Router& router);
 void RegisterAdmin(const SharedContext& context, Router& router);
 void RegisterWrites(const SharedContext& context, Router& router);
