@@ -15,10 +15,15 @@
 #include "engine/base/log.h"
 #include "engine/http/api/api.h"
 #include "engine/http/server.h"
+#include "engine/notify/outbox.h"
 #include "engine/rpc/server.h"
+#include "engine/slo/evaluator.h"
+#include "engine/slo/sloth_loader.h"
 #include "query/engine.h"
 #include "storage/store.h"
 #include "tools/late_bound.h"
+#include "tools/self_slo.h"
+#include "tools/slo_views.h"
 
 namespace basalt::cli {
 namespace {
@@ -77,6 +82,24 @@ query::EngineOptions MakeEngineOptions(const admin::Config& config, Executors& e
   return options;
 }
 
+// What people put into --slo, and the SLO that Basalt keeps on itself.
+Result<std::vector<slo::Definition>> LoadDefinitions(const admin::Config& config) {
+  std::vector<slo::Problem> warnings;
+  BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions,
+                    slo::LoadSloFiles(config.alerting.slo_paths, &warnings));
+  for (const slo::Problem& warning : warnings)
+    BASALT_LOG(kWarn, "SLO file", {"problem", slo::ToString(warning)});
+  if (!config.self.slo || config.self.interval == Duration(0)) return definitions;
+  const bool taken =
+      std::any_of(definitions.begin(), definitions.end(),
+                  [](const slo::Definition& definition) { return definition.service == "basalt"; });
+  if (taken) return definitions;  // somebody keeps their own on us
+  slo::CheckedSlos own = slo::CheckSloth(kSelfSlo, "built in");
+  BASALT_CHECK(own.ok(), own.problems.empty() ? "" : slo::ToString(own.problems[0]));
+  std::move(own.definitions.begin(), own.definitions.end(), std::back_inserter(definitions));
+  return definitions;
+}
+
 class ServerProcess {
  public:
   ServerProcess(const ServeOptions& options, admin::Config config)
@@ -95,6 +118,7 @@ class ServerProcess {
 
  private:
   Status StartHttp();
+  Status StartSlos();
   void Welcome() const;
 
   const ServeOptions options_;
@@ -105,6 +129,7 @@ class ServerProcess {
   query::Engine engine_;
   LateReader reader_;
   LateWriteHandler writes_;
+  SloViews slo_views_;
   std::atomic<bool> ready_ = false;
   std::mutex reload_mu_;
 
@@ -115,12 +140,17 @@ class ServerProcess {
   std::unique_ptr<ingest::WriteService> write_service_;
   std::unique_ptr<rpc::Server> rpc_;
   std::unique_ptr<admin::SelfScrape> self_scrape_;
+  std::unique_ptr<notify::Outbox> outbox_;
+  std::unique_ptr<slo::StoreSamples> slo_samples_;
+  std::unique_ptr<slo::Evaluator> slos_;
 };
 
 Status ServerProcess::StartHttp() {
   http::api::ApiContext context;
   context.reader = &reader_;
   context.engine = &engine_;
+  context.alerts = &slo_views_;
+  context.slos = &slo_views_;
   context.writes = {{.path = "/api/v1/write",
                      .handler = &writes_,
                      .max_body_bytes = config_.ingest.max_body_bytes}};
@@ -157,7 +187,31 @@ Status ServerProcess::StartHttp() {
   return OkStatus();
 }
 
+Status ServerProcess::StartSlos() {
+  BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions, LoadDefinitions(config_));
+  notify::OutboxOptions outbox;
+  outbox.directory = config_.storage.directory;
+  outbox.alertmanagers = config_.alerting.alertmanagers;
+  std::vector<std::string> warnings;
+  BASALT_TRY_ASSIGN(outbox_, notify::Outbox::Open(std::move(outbox), &warnings));
+  for (const std::string& warning : warnings) BASALT_LOG(kWarn, "alert log", {"problem", warning});
+  slo_samples_ = std::make_unique<slo::StoreSamples>(*store_);
+  slo::EvaluatorOptions options;
+  options.external_url =
+      config_.alerting.external_url.empty() ? base_url() : config_.alerting.external_url;
+  slos_ = std::make_unique<slo::Evaluator>(*slo_samples_, *outbox_, options);
+  const size_t count = definitions.size();
+  BASALT_TRY(slos_->SetDefinitions(std::move(definitions)));
+  slos_->Start();
+  slo_views_.Bind(slos_.get());
+  RegisterSloMetrics(registry_, *slos_, *outbox_);
+  BASALT_LOG(kInfo, "SLOs are evaluated", {"count", count});
+  return OkStatus();
+}
+
 Status ServerProcess::Start() {
+  // A wrong SLO file is noticed before anything is opened.
+  BASALT_TRY(LoadDefinitions(config_).status());
   // The port first: a taken one is noticed before a long replay, and health checks are answered
   // during it.
   BASALT_TRY(StartHttp());
@@ -178,6 +232,7 @@ Status ServerProcess::Start() {
     self_scrape_ = std::make_unique<admin::SelfScrape>(registry_, *store_, SystemClock(),
                                                        http_->address(), config_.self.interval);
   }
+  BASALT_TRY(StartSlos());
   reader_.Bind(&store_->reader());
   writes_.Bind(write_service_.get());
   store_for_http_ = store_.get();
@@ -220,6 +275,12 @@ Status ServerProcess::Reload() {
   for (const std::string& key : admin::KeysThatNeedRestart(config_, wanted)) {
     BASALT_LOG(kWarn, "a changed setting needs a restart", {"key", key});
   }
+  if (slos_ != nullptr) {
+    // All or nothing: a file that is wrong leaves what runs as it is.
+    BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions, LoadDefinitions(wanted));
+    BASALT_TRY(slos_->SetDefinitions(std::move(definitions)));
+    config_.alerting.slo_paths = wanted.alerting.slo_paths;
+  }
   log::Configure(wanted.log.level, wanted.log.format);
   config_.log = wanted.log;
   BASALT_LOG(kInfo, "configuration reloaded");
@@ -243,6 +304,9 @@ void ServerProcess::Stop() {
   executors_.query_requests.Stop();
   executors_.query_work.Stop();
   executors_.admin.Stop();
+  slo_views_.Bind(nullptr);
+  slos_.reset();
+  outbox_.reset();
   if (store_ != nullptr) {
     if (const Status status = store_->Close(); !status.ok()) {
       BASALT_LOG(kError, "the store did not close cleanly; the log will be replayed",

@@ -79,17 +79,6 @@ Result<std::vector<std::string>> Strings(const YAML::Node& node) {
   return out;
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> StringMap(const YAML::Node& node) {
-  if (!node.IsMap()) return InvalidArgument("needs a map of names to values");
-  std::vector<std::pair<std::string, std::string>> out;
-  for (const auto& item : node) {
-    BASALT_TRY_ASSIGN(std::string name, Scalar(item.first));
-    BASALT_TRY_ASSIGN(std::string value, Scalar(item.second));
-    out.emplace_back(std::move(name), std::move(value));
-  }
-  return out;
-}
-
 std::string ShowDuration(Duration d) { return promql::FormatDuration(d); }
 
 std::string ShowList(const std::vector<std::string>& items) {
@@ -254,16 +243,6 @@ void AddAlertingSettings(std::vector<Setting>& out) {
       [](Config& c) -> auto& { return c.alerting.slo_paths; }, true));
   out.push_back(List("alerting.alertmanagers", "Base URLs; every one is sent every alert.",
                      [](Config& c) -> auto& { return c.alerting.alertmanagers; }));
-  out.push_back(Make(
-      "alerting.external_labels", "Added to every alert that lacks them.", false,
-      [](Config& c) -> auto& { return c.alerting.external_labels; }, StringMap,
-      [](const auto& labels) {
-        std::string text = "{";
-        for (size_t i = 0; i < labels.size(); ++i) {
-          text += (i == 0 ? "" : ", ") + labels[i].first + ": " + labels[i].second;
-        }
-        return text + "}";
-      }));
   out.push_back(Text("alerting.external_url", "How people reach this server, for links in alerts.",
                      [](Config& c) -> auto& { return c.alerting.external_url; }));
 }

@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "engine/base/log.h"
@@ -54,8 +53,7 @@ struct QueryConfig {
 struct AlertingConfig {
   std::vector<std::string> slo_paths;
   std::vector<std::string> alertmanagers;  // base URLs
-  std::vector<std::pair<std::string, std::string>> external_labels;
-  std::string external_url;  // links in alerts; empty: http://<http.listen>
+  std::string external_url;                // links in alerts; empty: http://<http.listen>
 };
 
 struct SelfConfig {

@@ -23,7 +23,7 @@ slo:
   paths: [a.yml, slos]
 alerting:
   alertmanagers: ["http://localhost:9093"]
-  external_labels: {region: eu}
+  external_url: https://basalt.example
 log: {level: warn, format: json}
 )",
                         "basalt.yml", config)
@@ -37,7 +37,7 @@ log: {level: warn, format: json}
   EXPECT_EQ(config.storage.head_memory_bytes, size_t{1} << 30);
   EXPECT_EQ(config.ingest.unsorted_labels, ingest::UnsortedLabels::kSort);
   EXPECT_EQ(config.alerting.slo_paths, (std::vector<std::string>{"a.yml", "slos"}));
-  EXPECT_EQ(config.alerting.external_labels[0].second, "eu");
+  EXPECT_EQ(config.alerting.external_url, "https://basalt.example");
   EXPECT_EQ(config.log.format, log::Format::kJson);
   EXPECT_TRUE(ValidateConfig(config).ok());
 }
