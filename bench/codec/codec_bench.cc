@@ -1,6 +1,7 @@
 // Kernels of storage/codec over the shapes of tests/support/sample_shapes.h. Items are samples.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "storage/codec/superblock.h"
 #include "storage/codec/superblock_builder.h"
 #include "storage/codec/time_column.h"
+#include "tests/support/recorded_metrics.h"
 #include "tests/support/sample_shapes.h"
 
 namespace basalt::storage {
@@ -149,6 +151,83 @@ void BM_DecodeSuperblock(benchmark::State& state) {
   Count(state, 800 * samples, bytes.size());
 }
 BENCHMARK(BM_DecodeSuperblock)->Arg(120)->Arg(512);
+
+// Recorded metrics in a seal's order and in rows of state.range(0) samples, every state.range(1)-th
+// scrape.
+std::vector<std::vector<double>> RecordedRows(size_t samples, size_t stride) {
+  std::vector<std::vector<double>> rows;
+  const auto all = testing::LoadRecordedSeries();
+  for (size_t begin = 0; begin + samples * stride <= testing::kRecordedScrapes;
+       begin += samples * stride) {
+    for (const auto& series : all) {
+      std::vector<double> row;
+      for (size_t i = 0; i < samples; ++i) row.push_back(series.values[begin + i * stride]);
+      if (std::none_of(row.begin(), row.end(), [](double v) { return v != v; }))
+        rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+
+std::vector<std::string> BuildRecorded(const std::vector<std::vector<double>>& rows) {
+  const auto times = MakeTimes(rows[0].size(), 1000, 0, 0, 1);
+  std::vector<std::string> blocks;
+  SuperblockBuilder builder;
+  for (uint32_t i = 0; i < rows.size(); ++i) {
+    const uint32_t column = builder.AddSharedColumn(0, times).value();
+    BASALT_CHECK(
+        builder.AddRow({.ordinal = SeriesOrdinal{i}, .time_column = column, .values = rows[i]})
+            .ok());
+    if (builder.EstimatedBytes() >= kSuperblockTargetBytes) blocks.push_back(builder.Finish());
+  }
+  blocks.push_back(builder.Finish());
+  return blocks;
+}
+
+void CountRecorded(benchmark::State& state, const std::vector<std::vector<double>>& rows,
+                   const std::vector<std::string>& blocks) {
+  size_t bytes = 0;
+  for (const auto& block : blocks) bytes += block.size();
+  Count(state, rows.size() * rows[0].size(), bytes);
+}
+
+void BM_EncodeRecorded(benchmark::State& state) {
+  const auto rows =
+      RecordedRows(static_cast<size_t>(state.range(0)), static_cast<size_t>(state.range(1)));
+  if (rows.empty()) return state.SkipWithError("../shared/data is not here");
+  std::vector<std::string> blocks;
+  for (auto _ : state) blocks = BuildRecorded(rows);
+  CountRecorded(state, rows, blocks);
+}
+BENCHMARK(BM_EncodeRecorded)
+    ->Args({60, 15})
+    ->Args({120, 1})
+    ->Args({512, 1})
+    ->Unit(benchmark::kMillisecond);
+
+void BM_DecodeRecorded(benchmark::State& state) {
+  const auto rows =
+      RecordedRows(static_cast<size_t>(state.range(0)), static_cast<size_t>(state.range(1)));
+  if (rows.empty()) return state.SkipWithError("../shared/data is not here");
+  const auto blocks = BuildRecorded(rows);
+  std::vector<double> values(rows[0].size());
+  RowDecoder decoder;
+  for (auto _ : state) {
+    for (const auto& bytes : blocks) {
+      const auto block = Superblock::Open(bytes);
+      decoder.Reset(*block);
+      for (uint32_t row = 0; row < block->row_count(); ++row) {
+        benchmark::DoNotOptimize(decoder.Values(row, values));
+      }
+    }
+  }
+  CountRecorded(state, rows, blocks);
+}
+BENCHMARK(BM_DecodeRecorded)
+    ->Args({60, 15})
+    ->Args({120, 1})
+    ->Args({512, 1})
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace basalt::storage

@@ -59,9 +59,9 @@ bool IsConstantRow(std::string_view in) {
 }
 
 bool NeedsReference(std::string_view in) {
-  if (in.empty()) return false;
-  const auto method = ParseMethod(static_cast<uint8_t>(in[0]));
-  return method && method->predictor == Predictor::kNeighbour;
+  // Bits 0-2 of the method; whether the rest of it is possible is seen when the row is decoded.
+  return !in.empty() &&
+         (static_cast<unsigned char>(in[0]) & 7) == static_cast<unsigned>(Predictor::kNeighbour);
 }
 
 Status DecodeRowAgainst(std::string_view in, size_t samples, std::span<const int64_t> reference,

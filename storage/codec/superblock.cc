@@ -278,35 +278,44 @@ Result<RowDecoder::EncodedValues> RowDecoder::Find(uint32_t row) const {
   return EncodedValues{original.values, source, original.info.samples};
 }
 
+Status RowDecoder::DecodeOne(const EncodedValues& values, std::span<const int64_t> reference,
+                             std::span<double> out) {
+  const auto integers = std::span(integers_[1 - held_]).first(values.samples);
+  held_row_ = kNoRow;
+  if (const Status decoded =
+          DecodeRowAgainst(values.bytes, values.samples, reference, 0, out, integers);
+      !decoded.ok()) {
+    return decoded.WithContext("superblock: row " + std::to_string(values.row));
+  }
+  held_ = 1 - held_;
+  held_row_ = values.row;
+  held_samples_ = values.samples;
+  return OkStatus();
+}
+
 Status RowDecoder::DecodeChain(const EncodedValues& values, std::span<double> out) {
+  if (!NeedsReference(values.bytes)) return DecodeOne(values, {}, out);
   // Back to a row that stands alone or is held, then forth again.
   std::array<EncodedValues, kMaxNeighbourChain + 1> chain;
   chain[0] = values;
   size_t links = 1;
-  while (NeedsReference(chain[links - 1].bytes)) {
+  bool held = false;
+  while (!held && NeedsReference(chain[links - 1].bytes)) {
     const uint32_t row = chain[links - 1].row;
     if (row == 0) return RowLoss(row, "it leans on no row");
     const auto before = Find(row - 1);
     if (!before.ok()) return RowLoss(row, "it leans on a row that is not there");
     if (before->samples != values.samples)
       return RowLoss(row, "it leans on a row of another length");
-    if (before->row == held_row_ && held_samples_ == values.samples) break;
+    held = before->row == held_row_ && held_samples_ == values.samples;
+    if (held) break;
     if (links == chain.size()) return RowLoss(row, "too many rows lean on one another");
     chain[links++] = *before;
   }
-  if (!NeedsReference(chain[links - 1].bytes)) held_row_ = kNoRow;
+  if (!held) BASALT_TRY(DecodeOne(chain[--links], {}, {}));
   while (links-- > 0) {
-    const auto reference =
-        std::span(integers_[held_]).first(held_row_ == kNoRow ? 0 : values.samples);
-    const auto integers = std::span(integers_[1 - held_]).first(values.samples);
-    const Status decoded = DecodeRowAgainst(chain[links].bytes, values.samples, reference, 0,
-                                            links == 0 ? out : std::span<double>(), integers);
-    held_row_ = kNoRow;
-    if (!decoded.ok())
-      return decoded.WithContext("superblock: row " + std::to_string(chain[links].row));
-    held_ = 1 - held_;
-    held_row_ = chain[links].row;
-    held_samples_ = values.samples;
+    const auto reference = std::span(integers_[held_]).first(values.samples);
+    BASALT_TRY(DecodeOne(chain[links], reference, links == 0 ? out : std::span<double>()));
   }
   return OkStatus();
 }

@@ -152,6 +152,9 @@ class RowDecoder {
     uint32_t samples = 0;
   };
   [[nodiscard]] Result<EncodedValues> Find(uint32_t row) const;
+  // Decodes one row into the buffer that is not held, and holds it; an empty `out` is not written.
+  Status DecodeOne(const EncodedValues& values, std::span<const int64_t> reference,
+                   std::span<double> out);
   Status DecodeChain(const EncodedValues& values, std::span<double> out);
 
   std::optional<Superblock> block_;

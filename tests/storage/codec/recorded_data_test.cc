@@ -1,86 +1,25 @@
 // Measures bytes a sample over recorded metrics (../shared/data, one scrape a second), in the
-// layout that a seal writes: rows in (metric, job, labels) order, time columns shared by a job.
+// layout that a seal writes: rows in (metric, job, labels, le) order, a shared time column for each
+// job.
 #include <gtest/gtest.h>
-#include <zstd.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
-#include <sstream>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "storage/codec/row_summary.h"
 #include "storage/codec/superblock.h"
 #include "storage/codec/superblock_builder.h"
+#include "tests/support/recorded_metrics.h"
 
 namespace basalt::storage {
 namespace {
 
-constexpr const char* kFolder = "../shared/data/";
-constexpr size_t kScrapes = 900;
-
-std::string ReadZstd(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string packed((std::istreambuf_iterator<char>(file)),
-                           std::istreambuf_iterator<char>());
-  const auto size = ZSTD_getFrameContentSize(packed.data(), packed.size());
-  std::string out;
-  ZSTD_DStream* stream = ZSTD_createDStream();
-  ZSTD_inBuffer in{packed.data(), packed.size(), 0};
-  out.reserve(size < (uint64_t{1} << 32) ? size : 0);
-  std::string chunk(1 << 20, '\0');
-  size_t left = 1;
-  while (in.pos < in.size || left != 0) {
-    ZSTD_outBuffer piece{chunk.data(), chunk.size(), 0};
-    left = ZSTD_decompressStream(stream, &piece, &in);
-    if (ZSTD_isError(left) != 0 || (piece.pos == 0 && in.pos == in.size)) break;
-    out.append(chunk.data(), piece.pos);
-  }
-  ZSTD_freeDStream(stream);
-  return out;
-}
-
-struct Series {
-  std::string job, type, metric, labels;
-  double le = 0;
-  std::vector<double> values;  // NaN: absent from that scrape
-};
-
-std::vector<Series> Load() {
-  std::vector<Series> all;
-  std::istringstream lines(ReadZstd(std::string(kFolder) + "series.tsv.zst"));
-  const std::string matrix = ReadZstd(std::string(kFolder) + "values.f64.zst");
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream fields(line);
-    Series s;
-    std::string family;
-    std::getline(fields, s.job, '\t');
-    std::getline(fields, s.type, '\t');
-    std::getline(fields, family, '\t');
-    std::getline(fields, s.metric, '\t');
-    std::getline(fields, s.labels);
-    if (const size_t at = s.labels.find("\"le\""); at != std::string::npos) {
-      const size_t begin = s.labels.find('"', s.labels.find(':', at)) + 1;
-      s.le = std::strtod(s.labels.c_str() + begin, nullptr);
-      s.labels.erase(at, s.labels.find('"', begin) + 1 - at);
-    }
-    s.values.resize(kScrapes);
-    const size_t offset = all.size() * kScrapes * sizeof(double);
-    if (offset + kScrapes * sizeof(double) > matrix.size()) break;
-    std::memcpy(s.values.data(), matrix.data() + offset, kScrapes * sizeof(double));
-    all.push_back(std::move(s));
-  }
-  std::sort(all.begin(), all.end(), [](const Series& a, const Series& b) {
-    return std::tie(a.metric, a.job, a.labels, a.le) < std::tie(b.metric, b.job, b.labels, b.le);
-  });
-  return all;
-}
+using ::basalt::testing::kRecordedScrapes;
+using ::basalt::testing::LoadRecordedSeries;
+using ::basalt::testing::RecordedSeries;
 
 struct Sizes {
   size_t samples = 0;
@@ -90,9 +29,10 @@ struct Sizes {
 };
 
 // Seals blocks of `block` samples, each `stride`-th scrape; checks every row on the way back.
-Sizes Measure(const std::vector<Series>& all, size_t block, size_t stride) {
+Sizes Measure(const std::vector<RecordedSeries>& all, size_t block, size_t stride) {
   Sizes sizes;
-  for (size_t begin = 0; begin + block * stride <= kScrapes; begin += block * stride) {
+  std::map<std::string, uint32_t> jobs;  // each has its time column, as targets do
+  for (size_t begin = 0; begin + block * stride <= kRecordedScrapes; begin += block * stride) {
     std::vector<int64_t> times(block);
     for (size_t i = 0; i < block; ++i)
       times[i] = 1'800'000'000'000 + static_cast<int64_t>((begin + i * stride) * 1000);
@@ -124,7 +64,11 @@ Sizes Measure(const std::vector<Series>& all, size_t block, size_t stride) {
       }
       if (values.empty()) continue;
       const uint32_t column =
-          builder.AddSharedColumn(static_cast<uint32_t>(all[s].job.size()), times).value();
+          builder
+              .AddSharedColumn(
+                  jobs.try_emplace(all[s].job, static_cast<uint32_t>(jobs.size())).first->second,
+                  times)
+              .value();
       const RowTimes placed = builder.PlaceTimes(present, column).value();
       RowInput row{.ordinal = SeriesOrdinal{static_cast<uint32_t>(s)},
                    .time_column = placed.time_column};
@@ -152,9 +96,8 @@ Sizes Measure(const std::vector<Series>& all, size_t block, size_t stride) {
 }
 
 TEST(RecordedData, TakesFewBytesASample) {
-  if (!std::ifstream(std::string(kFolder) + "values.f64.zst"))
-    GTEST_SKIP() << kFolder << " is not here";
-  const auto all = Load();
+  const auto all = LoadRecordedSeries();
+  if (all.empty()) GTEST_SKIP() << "../shared/data is not here";
   ASSERT_GT(all.size(), 4000U);
   struct Case {
     size_t block, stride;
