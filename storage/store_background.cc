@@ -186,8 +186,20 @@ Status StoreImpl::Seal(const SealWish& wish) {
 
 Status StoreImpl::RewriteDue(bool all) {
   const MutexLock lock(rewrite_mu_);
-  // Lands with storage/parts/rewrite.cc.
-  (void)all;
+  const int64_t today = ToMs(core_.options.clock->Now()) / kMsPerDay;
+  RewritePolicy policy;
+  policy.closed_before = static_cast<uint16_t>(std::clamp<int64_t>(today, 0, kMaxDay));
+  policy.all = all;
+  for (const RewriteTask& task : PlanRewrites(*core_.runs->Snapshot(), policy)) {
+    if (stop_rewrites_) return Cancelled("rewrite: the store is closing");
+    const std::shared_ptr<const DeleteSnapshot> masks = core_.deletes->Snapshot(task.partition);
+    const Result<RewriteResult> done =
+        Rewrite(*core_.runs, task, core_.at(task.partition).index, *masks, stop_rewrites_);
+    // Retention may have dropped a run meanwhile; then there is nothing left to do here.
+    if (!done.ok() && done.status().code() == StatusCode::kAborted) continue;
+    if (!done.ok()) return done.status().WithContext("rewrite");
+    ++core_.counters.rewrites;
+  }
   return OkStatus();
 }
 

@@ -141,6 +141,8 @@ class NoLogger final : public rdb::Logger {
  public:
   using Logger::Logv;
   void Logv(const char*, va_list) override {}
+  // Asked when the database limits its log's size.
+  size_t GetLogFileSize() const override { return 0; }
 };
 
 class FaultyFileSystem final : public rdb::FileSystemWrapper {
@@ -248,7 +250,12 @@ class FaultyFileSystem final : public rdb::FileSystemWrapper {
   }
   IOStatus RenameFile(const std::string& s, const std::string& t, const IOOptions&,
                       IODebugContext*) override {
-    return ToRocks(disk_.Rename(Clean(s), Clean(t)));
+    // RocksDB renames CURRENT before it syncs the directory that has the new MANIFEST's name: it
+    // relies on what every journalling file system does, keeping names of a directory in order.
+    const std::string to = Clean(t);
+    const Status ordered = disk_.SyncDirectory(to.substr(0, to.rfind('/')));
+    if (!ordered.ok()) return ToRocks(ordered);
+    return ToRocks(disk_.Rename(Clean(s), to));
   }
   IOStatus LinkFile(const std::string& s, const std::string& t, const IOOptions&,
                     IODebugContext*) override {
