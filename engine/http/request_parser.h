@@ -3,7 +3,7 @@
 //
 // Strict where leniency lets two parties read one message differently: no bare LF, no space before
 // a colon, no two lengths, no length beside a transfer coding. The grammar is Beast's, which is
-// fuzzed upstream and by us (tests/fuzz/http_session_fuzzer.cc).
+// fuzzed upstream and by us (tests/engine/http/fuzz_http_session.cc).
 #pragma once
 
 #include <cstddef>
