@@ -1,7 +1,10 @@
 #include "engine/http/exchange.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
+
+#include "engine/base/log.h"
 
 namespace basalt::http {
 namespace {
@@ -64,7 +67,12 @@ void BodyPump::StartGzip(std::string& first_piece, bool last) {
 bool BodyPump::Pull() {
   return context_.executor->Post([self = shared_from_this()] {
     std::string piece;
-    const BodySource::More more = self->MakePiece(piece);
+    BodySource::More more = BodySource::More::kAbort;
+    try {
+      more = self->MakePiece(piece);
+    } catch (const std::exception& e) {
+      BASALT_LOG(kError, "an answer was cut", {"error", e.what()});
+    }
     if (more != BodySource::More::kMore) self->source_ = nullptr;
     ToSession(self->context_, [number = self->context_.number, piece = std::move(piece),
                                more](ExchangeEvents& session) mutable {

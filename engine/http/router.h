@@ -21,7 +21,8 @@ enum class RouteClass : uint8_t { kIngest, kQuery, kAdmin };
 inline constexpr size_t kRouteClasses = 3;
 std::string_view RouteClassName(RouteClass route_class);  // "ingest"
 
-// Called on the executor of its class; may return before it has answered. Must not throw.
+// Called on the executor of its class; may return before it has answered.
+// One that throws (std::bad_alloc, that is) answers 500.
 using Handler = std::function<void(Request, ResponseWriter)>;
 
 // Go's limit on form bodies, which is what Prometheus' API has.

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <utility>
+
+#include "engine/base/log.h"
 
 namespace basalt::http {
 namespace {
@@ -79,7 +82,7 @@ void Session::Close() {
   if (state_ == State::kClosed) return;
   if (state_ == State::kHandling) cancel_.request_stop();
   state_ = State::kClosed;
-  if (pump_ != nullptr) std::exchange(pump_, nullptr)->Drop();
+  DropPump();
   transport_.Close();
   body_.Release();
 }
@@ -387,9 +390,16 @@ void Session::Dispatch() {
   auto call =
       std::make_shared<Call>(Call{context_, route_, std::move(request_),
                                   ResponseWriter(std::make_shared<Exchange>(std::move(exchange)))});
-  if (executor.Post(
-          [call] { call->route->handler(std::move(call->request), std::move(call->writer)); }))
-    return;
+  const bool posted = executor.Post([call] {
+    try {
+      call->route->handler(std::move(call->request), std::move(call->writer));
+    } catch (const std::exception& e) {
+      // Out of memory, most likely: this request fails and others go on. What was thrown past had
+      // the writer, which answers 500 when it is destroyed.
+      BASALT_LOG(kError, "a request failed", {"error", e.what()});
+    }
+  });
+  if (posted) return;
   context_->metrics->CountRefusal(Refusal::kQueueFull);
   Answer(QueueFull(route_->route_class), /*close=*/false);
 }

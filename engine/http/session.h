@@ -112,6 +112,7 @@ class Session final : public TransportEvents,
   void FinishResponse();
   void StartLinger();
   void PullPiece();
+  void DropPump();
   void EndRequest();
   void Close();
 

@@ -147,7 +147,7 @@ void Session::WriteNext() {
     }
     if (pump_ == nullptr) return FinishResponse();
     if (last_piece_taken_) {
-      std::exchange(pump_, nullptr)->Drop();
+      DropPump();
       if (chunked_) out_head_ = chunk_open_ ? "\r\n0\r\n\r\n" : "0\r\n\r\n";
     } else if (next_piece_.has_value()) {
       out_body_ = std::move(*next_piece_);
@@ -186,6 +186,15 @@ void Session::PullPiece() {
   transport_.WakeAt(std::min(deadline_, context_->clock->Monotonic() + nanoseconds(kPullAgain)));
 }
 
+// A piece that is being made keeps the pump until it is made; nobody else may touch the source
+// then.
+void Session::DropPump() {
+  if (pump_ != nullptr && !pulling_) pump_->Drop();
+  pump_ = nullptr;
+  pulling_ = false;
+  next_piece_.reset();
+}
+
 void Session::OnPiece(uint64_t number, std::string piece, BodySource::More more) {
   if (state_ != State::kWriting || number != number_ || pump_ == nullptr) return;
   pulling_ = false;
@@ -212,6 +221,9 @@ void Session::EndRequest() {
   refusal_.reset();
   cancel_ = std::stop_source(std::nostopstate);
   body_bytes_ = 0;
+  head_only_ = false;
+  close_after_ = false;
+  origin_.clear();
   out_body_ = std::string();  // a large answer's memory is not kept for the next one
   chunk_open_ = false;
   state_ = State::kIdle;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -379,6 +380,36 @@ TEST_F(SessionTest, AnswersFiveHundredForAHandlerThatForgets) {
   h_.Open();
   EXPECT_THAT(h_.Ask("GET /drop HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 500 "));
   EXPECT_EQ(BodyOf(h_.Ask(kGet)), "hello\n");
+}
+
+TEST_F(SessionTest, AnswersFiveHundredForAHandlerThatThrows) {
+  Handle(Method::kGet, "/throw", [](Request, ResponseWriter) { throw std::bad_alloc(); });
+  h_.Open();
+  EXPECT_THAT(h_.Ask("GET /throw HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 500 "));
+  EXPECT_EQ(BodyOf(h_.Ask(kGet)), "hello\n");
+}
+
+TEST_F(SessionTest, ForgetsWhatTheRequestBeforeWas) {
+  h_.Open();
+  h_.Ask("HEAD /hello HTTP/1.1\r\nHost: x\r\nOrigin: http://ui\r\n\r\n");
+  const std::string answer = h_.Ask("rubbish\r\n\r\n");
+  EXPECT_THAT(answer, Not(HasSubstr("Access-Control")));
+  EXPECT_THAT(BodyOf(answer), Not(IsEmpty()));
+}
+
+TEST_F(SessionTest, LeavesASourceAloneWhileAPieceOfItIsMade) {
+  h_.Open();
+  pieces_ = 100;
+  h_.hold_handlers = true;
+  h_.Say("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(h_.executor().RunOne());
+  h_.Run();
+  ASSERT_EQ(h_.executor().tasks.size(), 1U) << "the next piece was asked for";
+  h_.session().Abort();
+  EXPECT_EQ(h_.executor().tasks.size(), 1U) << "no task that would free the source beside it";
+  ASSERT_TRUE(h_.executor().RunOne());
+  h_.Run();
+  EXPECT_TRUE(source_.destroyed);
 }
 
 TEST_F(SessionTest, AnswersUnavailableWhenTheExecutorIsFull) {
