@@ -133,21 +133,21 @@ bool Grammar::Unexpected() {
   return Fail(token.range(), std::move(message));
 }
 
-bool Grammar::CheckHeight(int height, PosRange pos) {
-  if (height <= kMaxDepth) return true;
-  return Fail(pos, "expression is nested too deeply, at most " + std::to_string(kMaxDepth) +
+bool Grammar::CheckDepth(int levels, int most, PosRange pos) {
+  if (levels <= most) return true;
+  return Fail(pos, "expression is nested too deeply, at most " + std::to_string(most) +
                        " levels are allowed");
 }
 
 std::optional<Grammar::Sealed> Grammar::Seal(std::optional<Operand> operand) {
-  if (!operand || !CheckHeight(operand->height, operand->pos)) return std::nullopt;
+  if (!operand || !CheckDepth(operand->height, kMaxDepth, operand->pos)) return std::nullopt;
   return Sealed{std::make_shared<const Expr>(std::move(operand->node), operand->pos),
                 operand->height};
 }
 
 std::optional<Grammar::Operand> Grammar::ParseExpression(int least_precedence) {
   const DepthScope depth(*this);
-  if (!CheckHeight(depth_, Peek().range())) return std::nullopt;
+  if (!CheckDepth(depth_, kMaxNesting, Peek().range())) return std::nullopt;
   std::optional<Operand> lhs = ParseUnary();
   while (lhs) {
     const BinaryOperator* const op = FindBinaryOperator(Peek().type);

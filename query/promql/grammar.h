@@ -118,7 +118,8 @@ class Grammar {
   // Records the first error; later ones are not reported. Always false.
   bool Fail(PosRange pos, std::string message);
   bool Unexpected();
-  bool CheckHeight(int height, PosRange pos);
+  // Fails if `levels` is above `most`.
+  bool CheckDepth(int levels, int most, PosRange pos);
   std::optional<Sealed> Seal(std::optional<Operand> operand);
 
   Lexer lexer_;

@@ -122,7 +122,7 @@ std::optional<Grammar::Duration> Grammar::ParseOffsetDuration() {
 
 std::optional<Grammar::Duration> Grammar::ParseDurationExpr(int least_precedence) {
   const DepthScope depth(*this);
-  if (!CheckHeight(depth_, Peek().range())) return std::nullopt;
+  if (!CheckDepth(depth_, kMaxNesting, Peek().range())) return std::nullopt;
   std::optional<Duration> lhs = ParseDurationOperand();
   return lhs ? ContinueDurationExpr(*std::move(lhs), least_precedence) : std::nullopt;
 }
@@ -145,7 +145,7 @@ std::optional<Grammar::Duration> Grammar::ContinueDurationExpr(Duration lhs, int
     }
     const PosRange pos{lhs.expr->pos.start, rhs->expr->pos.end};
     const int height = 1 + std::max(lhs.height, rhs->height);
-    if (!CheckHeight(height, pos)) return std::nullopt;
+    if (!CheckDepth(height, kMaxDepth, pos)) return std::nullopt;
     lhs = {Node(op->op, pos, std::move(lhs.expr), std::move(rhs->expr)), height};
   }
 }

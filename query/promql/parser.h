@@ -20,11 +20,13 @@
 
 namespace basalt::promql {
 
-// Deepest nesting of a tree. Machine-made rules reach some dozens of levels; a chain `a + a + ...`
-// is as deep as it is long. 2048 levels of the parser's and the evaluator's recursion fit in a
-// thread's 8 MiB stack (parser_test shows it under asan too). A query beyond it: "expression is
-// nested too deeply, at most 2048 levels are allowed".
-inline constexpr int kMaxDepth = 2048;
+// Height of a tree. A chain `a + a + ...` is as high as it is long; walks over a tree need a frame
+// or two a level. Beyond it: "expression is nested too deeply, at most 1024 levels are allowed".
+inline constexpr int kMaxDepth = 1024;
+// Parentheses, calls, signs and right operands of ^ inside each other, of which machine-made rules
+// reach some dozens. A level takes half a dozen frames of the parser, 16 KiB under asan, and has to
+// fit in a thread's 8 MiB stack.
+inline constexpr int kMaxNesting = 400;
 
 // Positions are 32 bits, and nobody writes a query of this size.
 inline constexpr size_t kMaxQueryBytes = 16U << 20U;

@@ -292,7 +292,7 @@ TEST(Parser, AcceptsAnyNumberOfChainedTermsUpToTheDepth) {
   const Result<ExprPtr> deeper = ParseExpr(query + "+a");
   ASSERT_FALSE(deeper.ok());
   EXPECT_EQ(deeper.status().message(),
-            "1:1: parse error: expression is nested too deeply, at most 2048 levels are allowed");
+            "1:1: parse error: expression is nested too deeply, at most 1024 levels are allowed");
 }
 
 std::string Repeat(std::string_view text, int times) {
@@ -301,11 +301,18 @@ std::string Repeat(std::string_view text, int times) {
   return out;
 }
 
+TEST(Parser, AcceptsNestingUpToItsBound) {
+  const auto nested = [](int levels) { return Repeat("(", levels) + "a" + Repeat(")", levels); };
+  EXPECT_TRUE(ParseExpr(nested(kMaxNesting - 1)).ok());
+  EXPECT_EQ(ParseExpr(nested(kMaxNesting)).status().message(),
+            "1:401: parse error: expression is nested too deeply, at most 400 levels are allowed");
+}
+
 // Parses, prints and drops what nests as deeply as is allowed, and ten times as deeply, on a thread
 // with the stack that threads have by default.
 TEST(Parser, BoundsItsDepthSoThatNoQueryOverflowsTheStack) {
   std::thread([] {
-    for (const int depth : {kMaxDepth - 1, kMaxDepth, 10 * kMaxDepth}) {
+    for (const int depth : {kMaxNesting - 1, kMaxNesting, kMaxDepth, 10 * kMaxDepth}) {
       const std::string queries[] = {
           Repeat("(", depth) + "a" + Repeat(")", depth),
           Repeat("-", depth) + "a",

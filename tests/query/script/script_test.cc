@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "query/promql/parser.h"
 #include "tests/query/script/script_runner.h"
 
 namespace basalt::query::script {
@@ -101,6 +102,15 @@ TEST(UpstreamScripts, Pass) {
   for (const std::string& where : kKnownFailures)
     if (!failed.contains(where))
       std::printf("%s passes now: take it out of kKnownFailures\n", where.c_str());
+}
+
+// What the parser lets through, the engine walks without running out of stack.
+TEST(Engine, EvaluatesTheHighestTreeThatParses) {
+  std::string query = "vector(1)";
+  for (int i = 2; i < promql::kMaxDepth; ++i) query += "+1";
+  const Result<Report> report = RunOn("eval instant at 0s " + query + "\n  {} 1023\n", 1);
+  ASSERT_TRUE(report.ok()) << report.status().ToString();
+  EXPECT_TRUE(report->failures.empty()) << Show(*report).substr(0, 300);
 }
 
 // The runner must be able to fail: each of these is wrong in one thing.
