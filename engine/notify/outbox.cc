@@ -253,7 +253,7 @@ void Outbox::Accepted(Receiver& receiver, std::span<const Due> batch) {
 void Outbox::Rejected(Receiver& receiver, const Due& due) {
   const MutexLock lock(mu_);
   ++receiver.stats.rejected;
-  receiver.stats.last_error = "400 for " + due.alert.identity.ToString();
+  receiver.stats.last_rejection = "400 for " + due.alert.identity.ToString();
   const auto it = entries_.find(due.fingerprint);
   if (it == entries_.end()) return;
   // Tried again when it would be repeated anyway, not before.

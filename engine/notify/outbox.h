@@ -71,7 +71,8 @@ struct ReceiverStats {
   uint64_t rejected = 0;  // alerts that the receiver refused for good (400)
   uint64_t waiting = 0;   // alerts whose latest state it has not taken
   bool breaker_open = false;
-  std::string last_error;
+  std::string last_error;      // empty while it answers
+  std::string last_rejection;  // which alert it refused last
 };
 struct OutboxStats {
   std::vector<ReceiverStats> receivers;

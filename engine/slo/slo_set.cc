@@ -154,13 +154,13 @@ Status SloSet::Load(std::vector<Transition>& transitions) {
     SettledRound round;
     while (groups_[g]->rounds.PopAny(round)) SettleRound(g, round, nullptr);
     for (size_t s = 0; s < kSeverityCount; ++s) {
-      const AlertState& state = groups_[g]->alerts[s];
+      AlertState& state = groups_[g]->alerts[s];
       const std::optional<int64_t> starts_ms = before(*groups_[g], s);
-      if (state.firing == starts_ms.has_value() &&
-          (!state.firing || state.starts_ms == *starts_ms)) {
+      if (state.firing == starts_ms.has_value()) {
+        // What was published stays, although late samples may tell another start by now.
+        if (state.firing) state.starts_ms = *starts_ms;
         continue;
       }
-      // One episode ended and another began while nobody looked: the receiver merges them by start.
       transitions.push_back({g, static_cast<Severity>(s), state});
     }
   }
@@ -239,8 +239,8 @@ Status SloSet::Sweep(std::vector<Transition>& transitions) {
   }
   const nanoseconds until = now() + kHistoryBudget;
   PrimeWaiting(until);
+  CorrectDirty(until);  // before deciding; what touches open rounds waits until they have settled
   SettleGroups(transitions);
-  CorrectDirty(until);
   history_.reset();
   return OkStatus();
 }
