@@ -1,7 +1,6 @@
 #include <map>
 #include <utility>
 
-#include "query/exec/histogram_ops.h"
 #include "tests/query/script/classic_to_native.h"
 #include "tests/query/script/script_runner.h"
 #include "tests/support/memory_reader.h"
@@ -24,16 +23,6 @@ NativeHistogram ToNative(const FloatHistogram& h) {
   native.negative_counts = h.negative_buckets;
   native.custom_values = h.custom_values;
   return native;
-}
-
-// A store compares each histogram of a counter with the one before it and notes whether there was a
-// reset. A hint that was given stands; the first histogram of a row has none to be compared with.
-FloatHistogram WithHint(const FloatHistogram& h, const FloatHistogram* previous) {
-  FloatHistogram hinted = h;
-  if (h.reset_hint != ResetHint::kUnknown || previous == nullptr) return hinted;
-  if (previous->reset_hint == ResetHint::kGauge) return hinted;
-  hinted.reset_hint = exec::DetectReset(h, *previous) ? ResetHint::kYes : ResetHint::kNo;
-  return hinted;
 }
 
 class EngineTarget final : public Target {
@@ -92,15 +81,13 @@ class EngineTarget final : public Target {
     testing::MemoryReader reader(partitions_);
     for (const auto& [labels, samples] : series_) {
       testing::MemorySeriesBuilder builder = reader.Series(labels);
-      const FloatHistogram* previous = nullptr;
       for (const auto& [time_ms, stored] : samples) {
         if (stored.value.histogram) {
-          builder.HistogramAt(time_ms, ToNative(WithHint(*stored.value.histogram, previous)),
+          builder.HistogramAt(time_ms, ToNative(*stored.value.histogram),
                               stored.start_ms.value_or(storage::kNoStartMs));
         } else {
           builder.At(time_ms, stored.value.value, stored.start_ms);
         }
-        previous = stored.value.histogram.get();
       }
     }
     BASALT_TRY_ASSIGN(snapshot_, reader.TakeSnapshot());

@@ -73,9 +73,12 @@ INSTANTIATE_TEST_SUITE_P(Table, OwnScript, testing::ValuesIn(ScriptsIn(kOwnScrip
 // What the engine does not do yet, by script and line. An entry that passes is to be taken out: the
 // test says so.
 const std::set<std::string> kKnownFailures = {
-    "aggregators.test:77",  // an aggregate of an aggregate, by a label that the inner one drops
-    "info.test:114",        // an info series that is a histogram
-    "operators.test:639",   // how the message writes label sets
+    // Upstream's store compares a counter's histograms as they come in and hands out "not reset"
+    // with them; here a
+    // hint other than "gauge" is not kept, and none is made when a selector is read as it is.
+    "native_histograms.test:1019",
+    "native_histograms.test:1024",
+    "range_queries.test:25",
 };
 
 TEST(UpstreamScripts, Pass) {
