@@ -20,7 +20,7 @@ void RunGuarded(const Task& task) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(std::string name, size_t threads, size_t max_queued)
+ThreadPool::ThreadPool(const std::string& name, size_t threads, size_t max_queued)
     : max_queued_(max_queued) {
   threads_.reserve(threads);
   for (size_t i = 0; i < threads; ++i) {

@@ -33,7 +33,7 @@ class ThreadPool final : public Executor {
  public:
   // `name` shows in debuggers (15 characters). `max_queued` bounds waiting tasks; beyond it Post()
   // refuses.
-  ThreadPool(std::string name, size_t threads, size_t max_queued);
+  ThreadPool(const std::string& name, size_t threads, size_t max_queued);
   ~ThreadPool() override;
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
