@@ -218,6 +218,12 @@ class ServerTest(unittest.TestCase):
         return server
 
     def basalt(self, *flags, **options):
+        """With no series of its own, unless the flags name a configuration."""
+        if "--config" not in flags:
+            quiet = os.path.join(self.directory, "quiet.yml")
+            with open(quiet, "w", encoding="utf-8") as f:
+                f.write("self: {interval: 0s, slo: false}\n")
+            flags = (*flags, "--config", quiet)
         return self.keep(Basalt(self.directory, *flags, **options)).start()
 
 

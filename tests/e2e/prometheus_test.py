@@ -88,10 +88,7 @@ class WithPrometheus:
         node_port = free_port()
         self.keep(Process("node_exporter", [node_exporter, "--web.listen-address=127.0.0.1:%d" % node_port],
                           self.directory))
-        # Its own scrape would put other samples under the same names.
-        with open(self.directory + "/basalt.yml", "w", encoding="utf-8") as f:
-            f.write("self: {interval: 0s, slo: false}\n")
-        self.server = self.basalt("--config", self.directory + "/basalt.yml")
+        self.server = self.basalt()
         port = free_port()
         self.prometheus = self.keep(Prometheus(binary, self.directory, CONFIG.format(
             node=node_port, basalt=self.server.port, self=port), "prometheus", port))
