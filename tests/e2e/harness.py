@@ -155,6 +155,8 @@ class Basalt(Api):
         super().__init__("http://127.0.0.1:%d" % self.port)
 
     def start(self, wait=True, seconds=60):
+        if self.process is not None:
+            self.process.close()
         command = [basalt_binary(), "serve", "--http", "127.0.0.1:%d" % self.port, "--grpc", "127.0.0.1:0",
                    "--data", self.data] + self.flags
         self.process = Process(self.name, command, self.directory)

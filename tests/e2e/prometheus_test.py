@@ -122,7 +122,7 @@ class WithPrometheus:
                     different.append("%s: %s: %s here, %s there" % (expression, key, ours[key][:2], points[:2]))
                     break
         self.assertEqual(different, [])
-        self.assertGreater(compared, 500, "almost nothing was compared")
+        self.assertGreater(compared, 150, "almost nothing was compared")
 
     def test_nothing_fails_or_is_retried_and_answers_are_equal(self):
         self.push(SECONDS)
@@ -152,13 +152,16 @@ class WithPrometheus:
         self.push(6)
         at = math.floor(time.time()) - 3 + 0.0007
         wait_until(lambda: self.caught_up(at), "Basalt has what Prometheus has", 60)
-        # Prometheus buffers what was not acknowledged; so every sample must be in both.
-        expression = "count_over_time({job=~\".+\", __name__!~\"scrape_.*\"}[20s])"
+        # Prometheus buffers what was not acknowledged; so every sample must be in both. A name at a time: counting drops
+        # the name.
+        names = self.prometheus.get("/api/v1/label/__name__/values", **{"match[]": '{job=~".+"}'})
+        self.assertGreater(len(names), 100)
 
-        def same():
-            ours, theirs = as_map(self.server.query(expression, at)), as_map(self.prometheus.query(expression, at))
-            return ours.keys() == theirs.keys() and all(ours[k] == theirs[k] for k in theirs) and len(theirs)
-        wait_until(same, "every sample is in both", 30)
+        def differing():
+            return [name for name in names
+                    for expression in ['count_over_time({__name__="%s"}[20s])' % name]
+                    if as_map(self.server.query(expression, at)) != as_map(self.prometheus.query(expression, at))]
+        wait_until(lambda: not differing(), "every sample is in both", 60)
 
 
 class DebianPrometheus(WithPrometheus, ServerTest):

@@ -11,10 +11,6 @@ STEP_MS = 1000
 
 
 class Restart(ServerTest):
-    def restart(self, server):
-        server.process.close()
-        return server.start()
-
     def test_sigterm_ends_within_ten_seconds_with_code_0_and_loses_nothing(self):
         server = self.basalt()
         now = int(time.time() * 1000) - 3_600_000
@@ -23,7 +19,7 @@ class Restart(ServerTest):
             self.assertEqual(status, 204, text)
         before = server.range("a", now / 1000, now / 1000 + 49, 1)
         self.assertEqual(server.process.terminate(10), 0)
-        self.restart(server)
+        server.start()
         self.assertEqual(server.range("a", now / 1000, now / 1000 + 49, 1), before)
         self.assertEqual(len(before["result"]), 20)
 
@@ -41,13 +37,13 @@ class Restart(ServerTest):
         expected = [struct.pack("<d", v) for v in values]
         self.assertEqual(read(), expected)
         server.process.kill()
-        self.restart(server)
+        server.start()
         self.assertEqual(read(), expected)
         status, _, text = http("POST", server.url + "/-/settle", b"", timeout=60)
         self.assertEqual(status // 100, 2, text)
         self.assertEqual(read(), expected)
         server.process.kill()
-        self.restart(server)
+        server.start()
         self.assertEqual(read(), expected)
 
     def test_kill_9_during_writes_and_settles_loses_nothing_acknowledged(self):
@@ -88,7 +84,7 @@ class Restart(ServerTest):
             stop.set()
             for thread in threads:
                 thread.join()
-            self.restart(server)
+            server.start()
         found = set()
         for worker in range(4):
             for series in server.query('w{worker="%d"}[3h]' % worker, time.time())["result"]:
