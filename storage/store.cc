@@ -14,6 +14,8 @@ constexpr size_t kQueuedTasks = 1u << 16;
 // Replay decodes ahead of apply by at most this much.
 constexpr size_t kReplayBytesAhead = 64u << 20;
 constexpr uint64_t kReplayProgressRecords = 1u << 14;
+// Queries under way may finish while the store closes.
+constexpr std::chrono::seconds kSnapshotPatience(5);
 
 Status CheckOptions(const StoreOptions& options) {
   if (options.directory.empty()) return InvalidArgument("store: directory is empty");
@@ -241,7 +243,9 @@ Status StoreImpl::Close() {
   for (const auto& partition : core_.partitions) partition->strand.Drain();
   Status status;
   if (core_.log != nullptr) status = core_.log->Close();
-  if (core_.database != nullptr) {
+  if (const size_t left = core_.snapshots.WaitForNone(kSnapshotPatience); left > 0) {
+    status = FailedPrecondition("close: " + std::to_string(left) + " snapshots are in use");
+  } else if (core_.database != nullptr) {
     if (Status closed = core_.database->Close(); status.ok()) status = std::move(closed);
   }
   core_.directory_lock.reset();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -57,6 +58,35 @@ struct SectionResult {
   uint64_t exemplars = 0;
 };
 
+// How many snapshots there are: they use the store until they are gone. Thread-safe.
+class SnapshotCount {
+ public:
+  void Add() BASALT_EXCLUDES(mu_) {
+    const MutexLock lock(mu_);
+    ++count_;
+  }
+  void Remove() BASALT_EXCLUDES(mu_) {
+    const MutexLock lock(mu_);
+    if (--count_ == 0) none_.NotifyAll();
+  }
+  // Waits until there is none, at most `timeout`; returns how many are left.
+  size_t WaitForNone(std::chrono::nanoseconds timeout) BASALT_EXCLUDES(mu_) {
+    const auto until = std::chrono::steady_clock::now() + timeout;
+    MutexLock lock(mu_);
+    while (count_ > 0) {
+      const auto left = until - std::chrono::steady_clock::now();
+      if (left <= std::chrono::nanoseconds(0)) break;
+      none_.WaitFor(lock, left);
+    }
+    return count_;
+  }
+
+ private:
+  Mutex mu_;
+  CondVar none_;
+  size_t count_ BASALT_GUARDED_BY(mu_) = 0;
+};
+
 // The state of an open store. Members are made in the order in which opening needs them and die in
 // reverse.
 struct StoreCore final : SeriesFinder {
@@ -87,6 +117,7 @@ struct StoreCore final : SeriesFinder {
   WriterTable writers;
   AppliedTracker applied;
   StoreCounters counters;
+  SnapshotCount snapshots;
   std::unique_ptr<SegmentLog> log;
 
   // Held shared while a snapshot collects its pieces; alone while a delete is applied, and while

@@ -21,7 +21,10 @@ namespace basalt::storage {
 class StoreImpl final : public Store {
  public:
   explicit StoreImpl(const StoreOptions& options) : core_(options), reader_(core_) {}
-  ~StoreImpl() override { (void)Close(); }
+  ~StoreImpl() override {
+    (void)Close();
+    BASALT_CHECK(core_.snapshots.WaitForNone({}) == 0, "a snapshot outlives its store");
+  }
 
   Status Start();
 

@@ -19,6 +19,7 @@ struct PartitionView {
 class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this<StoreSnapshot> {
  public:
   explicit StoreSnapshot(StoreCore& core) : core_(core) {
+    core.snapshots.Add();
     // Deletes first: a mask may only be forgotten once no run needs it, so older masks over newer
     // runs are right.
     const ReaderLock lock(core.handover);
@@ -32,6 +33,8 @@ class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this
   ~StoreSnapshot() override {
     for (size_t i = 0; i < views_.size(); ++i)
       core_.partitions[i]->head->CloseView(views_[i].head_view);
+    runs_.reset();
+    core_.snapshots.Remove();
   }
   StoreSnapshot(const StoreSnapshot&) = delete;
   StoreSnapshot& operator=(const StoreSnapshot&) = delete;
