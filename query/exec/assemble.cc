@@ -29,11 +29,15 @@ Result<Matrix> MergeDuplicates(Matrix matrix) {
     const Row& first = matrix.rows()[set[0]];
     uint32_t from = first.first;
     uint32_t to = first.end();
+    // Whether the name goes is decided by the value that comes first in time.
+    bool drop_name = first.drop_name;
     for (const size_t i : set) {
-      from = std::min(from, matrix.rows()[i].first);
-      to = std::max(to, matrix.rows()[i].end());
+      const Row& row = matrix.rows()[i];
+      if (row.first < from) drop_name = row.drop_name;
+      from = std::min(from, row.first);
+      to = std::max(to, row.end());
     }
-    out.Begin(first.labels, first.drop_name, first.partition);
+    out.Begin(first.labels, drop_name, first.partition);
     for (size_t step = from; step < to; ++step) {
       bool found = false;
       for (const size_t i : set) {

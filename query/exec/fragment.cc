@@ -28,8 +28,12 @@ Status CheckVersion(const FragmentPlan& plan, const plan::MergePlan& merge) {
 }
 
 storage::TimeRange Times(const FragmentPlan& plan, const FragmentInput& input) {
-  return TimesNeeded(input.grid, plan.range_ms, plan.selector.offset_ms, plan.selector.at_ms,
-                     plan.selector.mode, input.lookback_ms);
+  storage::TimeRange times =
+      TimesNeeded(input.grid, plan.range_ms, plan.selector.offset_ms, plan.selector.at_ms,
+                  plan.selector.mode, input.lookback_ms);
+  // The first sample wants to be compared with the one before it, if that is not far.
+  if (plan.selector.histogram_stats) times.min_ms -= input.lookback_ms;
+  return times;
 }
 
 Result<std::shared_ptr<const storage::Selection>> Select(QueryContext& context,

@@ -55,17 +55,21 @@ void SampleFilter::KeepStats(const StatsReach& reach) {
     stats.schema = full.schema;
     stats.count = full.count;
     stats.sum = full.sum;
-    // The window that the sample comes up in first; where windows leave gaps, it knows of no sample
-    // before its window.
-    bool known = previous != nullptr;
-    if (known && !reach.one_window && reach.step_ms > reach.reach_ms) {
-      const int64_t past = std::max<int64_t>(0, sample.time_ms - reach.first_ms);
-      const int64_t end_ms =
-          reach.first_ms + (past + reach.step_ms - 1) / reach.step_ms * reach.step_ms;
-      known = previous_ms >= end_ms - reach.reach_ms;
-    }
-    if (stats.reset_hint == ResetHint::kUnknown && known) {
-      stats.reset_hint = DetectReset(full, *previous) ? ResetHint::kYes : ResetHint::kNo;
+    // Nothing fell: that holds whoever reads. A reset is only known to a reader that comes from the
+    // sample before, and where windows leave gaps it comes from the window's own first sample.
+    if (stats.reset_hint == ResetHint::kUnknown && previous != nullptr) {
+      bool met = previous_ms > reach.first_ms - reach.reach_ms;
+      if (met && !reach.one_window && reach.step_ms > reach.reach_ms) {
+        const int64_t past = std::max<int64_t>(0, sample.time_ms - reach.first_ms);
+        const int64_t end_ms =
+            reach.first_ms + (past + reach.step_ms - 1) / reach.step_ms * reach.step_ms;
+        met = previous_ms >= end_ms - reach.reach_ms;
+      }
+      if (!DetectReset(full, *previous)) {
+        stats.reset_hint = ResetHint::kNo;
+      } else if (met) {
+        stats.reset_hint = ResetHint::kYes;
+      }
     }
     previous = std::move(sample.histogram);
     previous_ms = sample.time_ms;
