@@ -117,7 +117,7 @@ AlertNumbers Evaluator::NumbersOf(GroupIndex g, Severity severity) {
   AlertNumbers numbers;
   numbers.condition = definition.conditions[group.held_condition[static_cast<size_t>(severity)]];
   numbers.scale = definition.sli.scale;
-  const auto read = [&](Duration length) {
+  const auto read = [&](Duration length) BASALT_REQUIRES(mu_) {
     return set_->Read(g, FindWindow(length.count())).counts;
   };
   numbers.in_short = read(numbers.condition.short_window);

@@ -87,9 +87,10 @@ SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups) {
 
   std::vector<GroupIndex> groups;
   for (const auto& [values, g] : set_->groups_of(slo)) groups.push_back(g);
-  std::stable_sort(groups.begin(), groups.end(), [&](GroupIndex a, GroupIndex b) {
-    return IsFiring(set_->group(a)) && !IsFiring(set_->group(b));
-  });
+  std::stable_sort(groups.begin(), groups.end(),
+                   [&](GroupIndex a, GroupIndex b) BASALT_REQUIRES(mu_) {
+                     return IsFiring(set_->group(a)) && !IsFiring(set_->group(b));
+                   });
   if (groups.size() > max_groups) {
     view.groups_omitted = groups.size() - max_groups;
     groups.resize(max_groups);

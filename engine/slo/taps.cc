@@ -236,7 +236,7 @@ void Taps::Prime(PartitionId partition, std::span<const PrimedLeaf> primed,
     }
     numbers.insert(given.leaf);
   }
-  std::erase_if(p.waiting, [&](const WaitingSample& waiting) {
+  std::erase_if(p.waiting, [&](const WaitingSample& waiting) BASALT_REQUIRES(p.mu) {
     if (!numbers.contains(waiting.leaf)) return false;
     p.Count(waiting.leaf, waiting.kind, waiting.sample, waiting.position, events);
     return true;
