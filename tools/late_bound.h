@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "engine/http/api/write_handler.h"
 #include "engine/ingest/write_service.h"
@@ -60,6 +61,14 @@ class LateWriteHandler final : public http::api::WriteHandler {
     if (answer.status == 204) response.body.clear();
     if (answer.retry_after_seconds > 0) {
       response.headers.emplace_back("Retry-After", std::to_string(answer.retry_after_seconds));
+    }
+    if (answer.tells_written) {
+      for (const auto& [name, count] : {std::pair{"Samples", answer.samples_written},
+                                        std::pair{"Histograms", answer.histograms_written},
+                                        std::pair{"Exemplars", answer.exemplars_written}}) {
+        response.headers.emplace_back("X-Prometheus-Remote-Write-" + std::string(name) + "-Written",
+                                      std::to_string(count));
+      }
     }
     if (answer.token.seq != 0) {
       response.headers.emplace_back("X-Basalt-Token", std::to_string(answer.token.lane) + ":" +

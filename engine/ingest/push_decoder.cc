@@ -19,10 +19,6 @@ constexpr auto kBytes = pbf_wire_type::length_delimited;
 constexpr auto kVarint = pbf_wire_type::varint;
 constexpr auto kFixed64 = pbf_wire_type::fixed64;
 
-// Fingerprints of streams are of canonical label bytes, those of remote write of its own encoding:
-// different seeds keep one from being taken for the other.
-constexpr uint64_t kStreamSeed = 0x62617361'6c740001;
-
 std::string_view View(const data_view& view) { return {view.data(), view.size()}; }
 
 uint64_t LoadLittle64(const char* p) {
@@ -150,7 +146,7 @@ Status PushDecoder::Message::DefineSeries(pbf_reader message) {
     return OkStatus();
   }
   AppendCanonical(decoder_.labels_, reference.labels);
-  reference.fingerprint = HashBytes128(reference.labels, kStreamSeed);
+  reference.fingerprint = CanonicalFingerprint(reference.labels);
   reference.defined = true;
   return OkStatus();
 }

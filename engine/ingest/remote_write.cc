@@ -5,14 +5,17 @@
 
 #include "engine/base/hash.h"
 #include "engine/ingest/series_labels.h"
+#include "engine/ingest/wire.h"
 
 namespace basalt::ingest {
 namespace {
 
-using protozero::data_view;
 using protozero::pbf_reader;
-using protozero::pbf_wire_type;
 using protozero::tag_and_type;
+using wire::kBytes;
+using wire::kFixed64;
+using wire::kVarint;
+using wire::View;
 
 // Field numbers of prompb.
 namespace request {
@@ -25,12 +28,6 @@ constexpr uint32_t kSamples = 2;
 constexpr uint32_t kExemplars = 3;
 constexpr uint32_t kHistograms = 4;
 }  // namespace series
-
-constexpr auto kBytes = pbf_wire_type::length_delimited;
-constexpr auto kVarint = pbf_wire_type::varint;
-constexpr auto kFixed64 = pbf_wire_type::fixed64;
-
-std::string_view View(const data_view& view) { return {view.data(), view.size()}; }
 
 LabelView ReadLabel(pbf_reader message) {
   LabelView label;
@@ -47,114 +44,6 @@ LabelView ReadLabel(pbf_reader message) {
     }
   }
   return label;
-}
-
-// A repeated field comes packed or one by one; parsers must take both.
-template <typename T, typename GetRange, typename GetOne>
-void ReadRepeated(pbf_reader& message, std::vector<T>& out, GetRange get_range, GetOne get_one) {
-  if (message.wire_type() == kBytes) {
-    for (const auto value : get_range(message)) out.push_back(static_cast<T>(value));
-  } else {
-    out.push_back(static_cast<T>(get_one(message)));
-  }
-  if (out.size() > kMaxHistogramBuckets) throw protozero::end_of_buffer_exception();
-}
-
-HistogramSpan ReadSpan(pbf_reader message) {
-  HistogramSpan span;
-  while (message.next()) {
-    switch (message.tag_and_type()) {
-      case tag_and_type(1, kVarint):
-        span.offset = message.get_sint32();
-        break;
-      case tag_and_type(2, kVarint):
-        span.length = message.get_uint32();
-        break;
-      default:
-        message.skip();
-    }
-  }
-  return span;
-}
-
-void ReadDeltas(pbf_reader& message, std::vector<int64_t>& out) {
-  ReadRepeated(
-      message, out, [](pbf_reader& m) { return m.get_packed_sint64(); },
-      [](pbf_reader& m) { return m.get_sint64(); });
-}
-
-void ReadDoubles(pbf_reader& message, std::vector<double>& out) {
-  ReadRepeated(
-      message, out, [](pbf_reader& m) { return m.get_packed_double(); },
-      [](pbf_reader& m) { return m.get_double(); });
-}
-
-// `time_ms` is the histogram's timestamp.
-NativeHistogram ReadHistogram(pbf_reader message, int64_t& time_ms) {
-  NativeHistogram h;
-  while (message.next()) {
-    switch (message.tag_and_type()) {
-      case tag_and_type(1, kVarint):
-        h.count = message.get_uint64();
-        break;
-      case tag_and_type(2, kFixed64):
-        h.count_float = message.get_double();
-        h.is_float = true;
-        break;
-      case tag_and_type(3, kFixed64):
-        h.sum = message.get_double();
-        break;
-      case tag_and_type(4, kVarint):
-        h.schema = message.get_sint32();
-        break;
-      case tag_and_type(5, kFixed64):
-        h.zero_threshold = message.get_double();
-        break;
-      case tag_and_type(6, kVarint):
-        h.zero_count = message.get_uint64();
-        break;
-      case tag_and_type(7, kFixed64):
-        h.zero_count_float = message.get_double();
-        break;
-      case tag_and_type(8, kBytes):
-        h.negative_spans.push_back(ReadSpan(message.get_message()));
-        break;
-      case tag_and_type(9, kBytes):
-      case tag_and_type(9, kVarint):
-        ReadDeltas(message, h.negative_deltas);
-        break;
-      case tag_and_type(10, kBytes):
-      case tag_and_type(10, kFixed64):
-        ReadDoubles(message, h.negative_counts);
-        break;
-      case tag_and_type(11, kBytes):
-        h.positive_spans.push_back(ReadSpan(message.get_message()));
-        break;
-      case tag_and_type(12, kBytes):
-      case tag_and_type(12, kVarint):
-        ReadDeltas(message, h.positive_deltas);
-        break;
-      case tag_and_type(13, kBytes):
-      case tag_and_type(13, kFixed64):
-        ReadDoubles(message, h.positive_counts);
-        break;
-      case tag_and_type(14, kVarint): {
-        const int32_t hint = message.get_enum();
-        h.reset_hint = hint >= 0 && hint <= 3 ? static_cast<ResetHint>(hint) : ResetHint::kUnknown;
-        break;
-      }
-      case tag_and_type(15, kVarint):
-        time_ms = message.get_int64();
-        break;
-      case tag_and_type(16, kBytes):
-      case tag_and_type(16, kFixed64):
-        ReadDoubles(message, h.custom_values);
-        break;
-      default:
-        message.skip();
-    }
-  }
-  return h;
 }
 
 }  // namespace
@@ -200,15 +89,14 @@ struct RemoteWriteDecoder::Context {
   }
 
   void AddHistogram(pbf_reader message) {
-    int64_t ms = 0;
-    NativeHistogram histogram = ReadHistogram(message, ms);
-    if (!TimeFits(ms, "histograms")) return;
-    if (const Status status = ValidateHistogram(histogram); !status.ok()) {
+    wire::TimedHistogram timed = wire::ReadHistogram(message);
+    if (!TimeFits(timed.time_ms, "histograms")) return;
+    if (const Status status = ValidateHistogram(timed.histogram); !status.ok()) {
       report.Reject(Reason::kHistogram, 1,
                     Where() + ".histograms: " + std::string(status.message()));
       return;
     }
-    builder.AddHistogram(ms, std::move(histogram));
+    builder.AddHistogram(timed.time_ms, std::move(timed.histogram));
     ++report.histograms;
   }
 
@@ -244,12 +132,9 @@ struct RemoteWriteDecoder::Context {
     storage::MetadataEntry entry;
     while (message.next()) {
       switch (message.tag_and_type()) {
-        case tag_and_type(1, kVarint): {
-          const int32_t type = message.get_enum();
-          entry.type = type >= 0 && type <= 7 ? static_cast<storage::MetricType>(type)
-                                              : storage::MetricType::kUnknown;
+        case tag_and_type(1, kVarint):
+          entry.type = wire::ReadMetricType(message.get_enum());
           break;
-        }
         case tag_and_type(2, kBytes):
           entry.metric = message.get_string();
           break;

@@ -1,6 +1,7 @@
 #include "engine/ingest/series_labels.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace basalt::ingest {
 namespace {
@@ -88,6 +89,11 @@ Status NormalizeExemplarLabels(const Limits& limits, std::vector<LabelView>& lab
                            std::to_string(limits.max_exemplar_label_bytes));
   }
   return OkStatus();
+}
+
+Hash128 CanonicalFingerprint(std::string_view canonical) {
+  constexpr uint64_t kSeed = 0x62617361'6c740001;
+  return HashBytes128(canonical, kSeed);
 }
 
 Status CheckMetadata(const Limits& limits, const storage::MetadataEntry& entry) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/base/labels.h"
@@ -19,6 +20,11 @@ Status NormalizeSeriesLabels(const Limits& limits, std::vector<LabelView>& label
 
 // The same for an exemplar's labels, which may be empty and have no metric name.
 Status NormalizeExemplarLabels(const Limits& limits, std::vector<LabelView>& labels);
+
+// The fingerprint (storage/resolver.h) of canonical label bytes, for protocols that send labels as
+// references. Remote write 1.0's is of its own encoding; another seed keeps one from being taken
+// for the other.
+Hash128 CanonicalFingerprint(std::string_view canonical);
 
 // A family name that is there, texts that are UTF-8 and inside their limits. kInvalidArgument
 // naming the field.

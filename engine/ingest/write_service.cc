@@ -2,6 +2,7 @@
 
 #include "engine/base/compress.h"
 #include "engine/ingest/remote_write.h"
+#include "engine/ingest/remote_write2.h"
 
 namespace basalt::ingest {
 namespace {
@@ -12,16 +13,25 @@ constexpr size_t kIdleScratch = 16;
 // A body buffer above this is not kept: one giant request must not pin its memory for ever.
 constexpr size_t kKeptBodyBytes = 8u << 20;
 
-// "application/x-protobuf;proto=prometheus.WriteRequest" and its shorter forms.
-Status CheckContentType(std::string_view type) {
-  if (type.empty() || type == "application/x-protobuf") return OkStatus();
+enum class Protocol : uint8_t { kRemoteWrite1, kRemoteWrite2 };
+
+// "application/x-protobuf;proto=..." and its shorter forms, as the remote write 2.0 specification
+// negotiates.
+Result<Protocol> ParseContentType(std::string_view type) {
   std::string compact;
   for (const char c : type) {
     if (c != ' ') compact += c;
   }
-  if (compact == "application/x-protobuf;proto=prometheus.WriteRequest") return OkStatus();
-  return Unimplemented("Content-Type: \"" + std::string(type) +
-                       "\" is not spoken here; send application/x-protobuf (remote write 1.0)");
+  if (compact.empty() || compact == "application/x-protobuf" ||
+      compact == "application/x-protobuf;proto=prometheus.WriteRequest") {
+    return Protocol::kRemoteWrite1;
+  }
+  if (compact == "application/x-protobuf;proto=io.prometheus.write.v2.Request")
+    return Protocol::kRemoteWrite2;
+  return Unimplemented(
+      "Content-Type: \"" + std::string(type) +
+      "\" is not spoken here; send application/x-protobuf with proto=prometheus.WriteRequest or "
+      "proto=io.prometheus.write.v2.Request");
 }
 
 int HttpStatus(StatusCode code) {
@@ -55,8 +65,9 @@ WriteAnswer AnswerForError(const Status& status) {
 
 struct WriteService::Scratch {
   Scratch(const Limits& limits, storage::Resolver& resolver)
-      : decoder(limits), builder(resolver, kDefaultTenant) {}
-  RemoteWriteDecoder decoder;
+      : one(limits), two(limits), builder(resolver, kDefaultTenant) {}
+  RemoteWriteDecoder one;
+  RemoteWrite2Decoder two;
   storage::BatchBuilder builder;
   Report report;
   std::string body;
@@ -87,8 +98,8 @@ void WriteService::GiveBack(std::unique_ptr<Scratch> scratch) {
 }
 
 void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
-  if (const Status status = CheckContentType(request.content_type); !status.ok())
-    return done(AnswerForError(status));
+  const auto protocol = ParseContentType(request.content_type);
+  if (!protocol.ok()) return done(AnswerForError(protocol.status()));
   const auto coding =
       ParseContentCoding(request.content_encoding.empty() ? "snappy" : request.content_encoding);
   if (!coding.ok())
@@ -102,43 +113,50 @@ void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
     // Sending it again would not make it smaller.
     WriteAnswer answer;
     answer.status = 413;
-    answer.message = std::string(status.message()) +
-                     "; lower max_samples_per_send or raise ingest.max_body_bytes";
+    answer.message =
+        std::string(status.message()) + "; lower max_samples_per_send or raise ingest.max_body";
     GiveBack(std::move(scratch));
     return done(answer);
   }
-  if (status.ok())
-    status =
-        scratch->decoder.Decode(scratch->body, clock_.Now(), scratch->builder, scratch->report);
+  const bool is_two = *protocol == Protocol::kRemoteWrite2;
+  if (status.ok()) {
+    status = is_two ? scratch->two.Decode(scratch->body, clock_.Now(), scratch->builder,
+                                          scratch->report, request.tenant)
+                    : scratch->one.Decode(scratch->body, clock_.Now(), scratch->builder,
+                                          scratch->report);
+  }
   if (!status.ok()) {
     GiveBack(std::move(scratch));
     registry_
         .AddCounter("basalt_ingest_requests_malformed_total",
                     "Write requests that could not be decoded.")
         .Add();
-    return done(AnswerForError(status));
+    WriteAnswer answer = AnswerForError(status);
+    answer.tells_written = is_two;
+    return done(answer);
   }
-
-  Count("remote_write_1", scratch->report);
-  std::string message = scratch->report.Message();
+  Count(is_two ? "remote_write_2" : "remote_write_1", scratch->report);
+  WriteAnswer answer;
+  answer.message = scratch->report.Message();
+  if (!answer.message.empty()) answer.status = 400;
+  answer.tells_written = is_two;
+  answer.samples_written = scratch->report.samples;
+  answer.histograms_written = scratch->report.histograms;
+  answer.exemplars_written = scratch->report.exemplars;
   std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
   GiveBack(std::move(scratch));
-
-  const auto answer_with = [message = std::move(message)](const storage::AppendResult& stored) {
-    WriteAnswer answer;
-    answer.stored = stored;
-    answer.token = stored.token;
-    if (!message.empty()) {
-      answer.status = 400;
-      answer.message = message;
+  if (batches.empty()) return done(answer);
+  store_.Append(std::move(batches), [answer = std::move(answer), done = std::move(done)](
+                                        const Result<storage::AppendResult>& result) mutable {
+    if (result.ok()) {
+      answer.stored = *result;
+      answer.token = result->token;
+      return done(answer);
     }
-    return answer;
-  };
-  if (batches.empty()) return done(answer_with({}));
-  store_.Append(std::move(batches),
-                [answer_with, done = std::move(done)](const Result<storage::AppendResult>& result) {
-                  done(result.ok() ? answer_with(*result) : AnswerForError(result.status()));
-                });
+    WriteAnswer failed = AnswerForError(result.status());
+    failed.tells_written = answer.tells_written;
+    done(failed);
+  });
 }
 
 void WriteService::Count(std::string_view protocol, const Report& report) {

@@ -21,8 +21,9 @@ namespace basalt::ingest {
 // The parts of an HTTP request that matter here. Borrowed for the call.
 struct WriteRequest {
   TenantId tenant = kDefaultTenant;
-  std::string_view content_type;      // "" and application/x-protobuf are remote write 1.0
-  std::string_view content_encoding;  // "" is taken as snappy, which remote write 1.0 prescribes
+  std::string_view
+      content_type;  // "" and application/x-protobuf without a proto are remote write 1.0
+  std::string_view content_encoding;  // "" is taken as snappy, which remote write prescribes
   std::string_view body;
 };
 
@@ -35,6 +36,11 @@ struct WriteAnswer {
   int retry_after_seconds = 0;  // 0: no header
   LogPosition token;            // where the write stands in the log
   storage::AppendResult stored;
+  // Remote write 2.0 wants to be told, whatever the status, how much was written.
+  bool tells_written = false;
+  uint64_t samples_written = 0;
+  uint64_t histograms_written = 0;
+  uint64_t exemplars_written = 0;
 };
 using WriteDone = std::function<void(const WriteAnswer&)>;
 

@@ -1,0 +1,286 @@
+#include "engine/ingest/remote_write2.h"
+
+#include <algorithm>
+#include <protozero/pbf_reader.hpp>
+
+#include "engine/ingest/series_labels.h"
+#include "engine/ingest/wire.h"
+
+namespace basalt::ingest {
+
+using protozero::pbf_reader;
+using protozero::tag_and_type;
+using wire::kBytes;
+using wire::kFixed64;
+using wire::kVarint;
+
+namespace {
+
+// Field numbers of the request and of a series.
+constexpr uint32_t kSymbols = 4;
+constexpr uint32_t kTimeseries = 5;
+constexpr uint32_t kLabels = 1;
+constexpr uint32_t kSamples = 2;
+constexpr uint32_t kHistograms = 3;
+constexpr uint32_t kExemplars = 4;
+constexpr uint32_t kMetadata = 5;
+
+}  // namespace
+
+// One TimeSeries on its way into the builder.
+class RemoteWrite2Decoder::Series {
+ public:
+  Series(RemoteWrite2Decoder& decoder, size_t index, int64_t latest_ms, TenantId tenant,
+         storage::BatchBuilder& builder, Report& report)
+      : decoder_(decoder),
+        index_(index),
+        latest_ms_(latest_ms),
+        tenant_(tenant),
+        builder_(builder),
+        report_(report) {}
+
+  void Decode(pbf_reader message) {
+    if (!Select(message)) return;
+    bool has_samples = false;
+    for (pbf_reader fields = message; fields.next();) {
+      switch (fields.tag_and_type()) {
+        case tag_and_type(kSamples, kBytes):
+          AddSample(fields.get_message());
+          has_samples = true;
+          break;
+        case tag_and_type(kHistograms, kBytes):
+          AddHistogram(fields.get_message());
+          has_samples = true;
+          break;
+        case tag_and_type(kExemplars, kBytes):
+          AddExemplar(fields.get_message());
+          break;
+        case tag_and_type(kMetadata, kBytes):
+          AddMetadata(fields.get_message());
+          break;
+        default:
+          fields.skip();
+      }
+    }
+    if (!has_samples)
+      report_.Reject(Reason::kLabels, 0, Where() + ": holds neither samples nor histograms");
+  }
+
+ private:
+  [[nodiscard]] std::string Where() const { return "timeseries[" + std::to_string(index_) + "]"; }
+
+  // Pairs of symbols.
+  Status ReadLabels(pbf_reader& fields, std::vector<LabelView>& labels) const {
+    bool is_value = false;
+    for (const uint32_t symbol : fields.get_packed_uint32()) {
+      if (symbol >= decoder_.symbols_.size()) {
+        return InvalidArgument("symbol " + std::to_string(symbol) + " of " +
+                               std::to_string(decoder_.symbols_.size()));
+      }
+      if (is_value) {
+        labels.back().value = decoder_.symbols_[symbol];
+      } else {
+        labels.push_back({decoder_.symbols_[symbol], {}});
+      }
+      is_value = !is_value;
+    }
+    return is_value ? InvalidArgument("an odd number of symbols") : OkStatus();
+  }
+
+  bool Select(pbf_reader message) {
+    std::vector<LabelView>& labels = decoder_.labels_;
+    labels.clear();
+    Reason reason = Reason::kLabels;
+    Status status;
+    for (pbf_reader fields = message; fields.next(kLabels, kBytes) && status.ok();)
+      status = ReadLabels(fields, labels);
+    if (status.ok()) {
+      // The bytes as they were sent: what has been seen before has been checked before.
+      decoder_.canonical_.clear();
+      AppendCanonical(labels, decoder_.canonical_);
+      const Hash128 fingerprint = CanonicalFingerprint(decoder_.canonical_);
+      if (builder_.SelectKnown(fingerprint)) return true;
+      status = NormalizeSeriesLabels(decoder_.limits_, labels, reason);
+      if (status.ok()) {
+        builder_.SelectLabels(fingerprint, labels);
+        return true;
+      }
+    }
+    uint64_t items = 0;
+    while (message.next()) {
+      if (message.tag() == kSamples || message.tag() == kHistograms) ++items;
+      message.skip();
+    }
+    report_.Reject(reason, items, Where() + ".labels_refs: " + std::string(status.message()));
+    return false;
+  }
+
+  bool TimeFits(int64_t ms, const char* what) {
+    if (ms >= kMinSampleMs && ms <= latest_ms_) return true;
+    report_.Reject(Reason::kTimestamp, 1,
+                   Where() + "." + what + ".timestamp: " + std::to_string(ms) +
+                       (ms < kMinSampleMs ? " ms is before 1970"
+                                          : " ms is too far ahead of the server's clock"));
+    return false;
+  }
+
+  void AddSample(pbf_reader message) {
+    double value = 0;
+    int64_t ms = 0;
+    int64_t start_ms = storage::kNoStartMs;
+    while (message.next()) {
+      switch (message.tag_and_type()) {
+        case tag_and_type(1, kFixed64):
+          value = message.get_double();
+          break;
+        case tag_and_type(2, kVarint):
+          ms = message.get_int64();
+          break;
+        case tag_and_type(3, kVarint):
+          start_ms = message.get_int64();
+          break;
+        default:
+          message.skip();
+      }
+    }
+    if (!TimeFits(ms, "samples")) return;
+    builder_.AddSample(ms, value, start_ms);
+    ++report_.samples;
+  }
+
+  void AddHistogram(pbf_reader message) {
+    wire::TimedHistogram timed = wire::ReadHistogram(message);
+    if (!TimeFits(timed.time_ms, "histograms")) return;
+    if (const Status status = ValidateHistogram(timed.histogram); !status.ok()) {
+      report_.Reject(Reason::kHistogram, 1,
+                     Where() + ".histograms: " + std::string(status.message()));
+      return;
+    }
+    builder_.AddHistogram(timed.time_ms, std::move(timed.histogram), timed.start_ms);
+    ++report_.histograms;
+  }
+
+  void AddExemplar(pbf_reader message) {
+    std::vector<LabelView> labels;
+    double value = 0;
+    int64_t ms = 0;
+    Status status;
+    while (message.next()) {
+      switch (message.tag_and_type()) {
+        case tag_and_type(1, kBytes):
+          status = ReadLabels(message, labels);
+          break;
+        case tag_and_type(2, kFixed64):
+          value = message.get_double();
+          break;
+        case tag_and_type(3, kVarint):
+          ms = message.get_int64();
+          break;
+        default:
+          message.skip();
+      }
+    }
+    if (!TimeFits(ms, "exemplars")) return;
+    if (status.ok()) status = NormalizeExemplarLabels(decoder_.limits_, labels);
+    if (!status.ok()) {
+      return report_.Reject(Reason::kExemplar, 1,
+                            Where() + ".exemplars: " + std::string(status.message()));
+    }
+    builder_.AddExemplar(ms, value, labels);
+    ++report_.exemplars;
+  }
+
+  // Of the series' metric name; the sender repeats it with every series of the family.
+  void AddMetadata(pbf_reader message) {
+    storage::MetadataEntry entry;
+    uint32_t help = 0;
+    uint32_t unit = 0;
+    while (message.next()) {
+      switch (message.tag_and_type()) {
+        case tag_and_type(1, kVarint):
+          entry.type = wire::ReadMetricType(message.get_enum());
+          break;
+        case tag_and_type(3, kVarint):
+          help = message.get_uint32();
+          break;
+        case tag_and_type(4, kVarint):
+          unit = message.get_uint32();
+          break;
+        default:
+          message.skip();
+      }
+    }
+    if (entry.type == storage::MetricType::kUnknown && help == 0 && unit == 0)
+      return;  // nothing was said
+    for (const LabelView& label : decoder_.labels_) {
+      if (label.name == kMetricName) entry.metric = label.value;
+    }
+    Status status;
+    if (help >= decoder_.symbols_.size() || unit >= decoder_.symbols_.size()) {
+      status = InvalidArgument("symbol " + std::to_string(std::max(help, unit)) + " of " +
+                               std::to_string(decoder_.symbols_.size()));
+    } else {
+      entry.help = decoder_.symbols_[help];
+      entry.unit = decoder_.symbols_[unit];
+      status = CheckMetadata(decoder_.limits_, entry);
+    }
+    if (!status.ok()) {
+      return report_.Reject(Reason::kMetadata, 1,
+                            Where() + ".metadata: " + std::string(status.message()));
+    }
+    ++report_.metadata;
+    if (decoder_.IsNews(tenant_, entry)) builder_.AddMetadata(std::move(entry));
+  }
+
+  RemoteWrite2Decoder& decoder_;
+  const size_t index_;
+  const int64_t latest_ms_;
+  const TenantId tenant_;
+  storage::BatchBuilder& builder_;
+  Report& report_;
+};
+
+bool RemoteWrite2Decoder::IsNews(TenantId tenant, const storage::MetadataEntry& entry) {
+  std::string key = entry.metric;
+  for (const std::string* text : {&entry.help, &entry.unit}) {
+    key += '\0';
+    key += *text;
+  }
+  key += static_cast<char>(entry.type);
+  if (passed_on_.size() >= kMaxPassedOn) passed_on_.clear();
+  return passed_on_.insert(HashBytes128(key, static_cast<uint64_t>(tenant))).second;
+}
+
+Status RemoteWrite2Decoder::Decode(std::string_view message, Timestamp now,
+                                   storage::BatchBuilder& builder, Report& report,
+                                   TenantId tenant) {
+  if (now >= forget_at_) {
+    passed_on_.clear();
+    forget_at_ = now + kMetadataRepeat;
+  }
+  symbols_.clear();
+  size_t index = 0;
+  try {
+    const pbf_reader request(message.data(), message.size());
+    for (pbf_reader fields = request; fields.next();) {
+      if (fields.tag_and_type() == tag_and_type(kSymbols, kBytes)) {
+        symbols_.push_back(wire::View(fields.get_view()));
+      } else {
+        fields.skip();
+      }
+    }
+    if (!symbols_.empty() && !symbols_[0].empty()) {
+      return InvalidArgument("remote write 2.0 request: symbols[0] must be the empty string");
+    }
+    const int64_t latest_ms = ToMs(now + limits_.max_ahead);
+    for (pbf_reader fields = request; fields.next(kTimeseries, kBytes); ++index) {
+      Series(*this, index, latest_ms, tenant, builder, report).Decode(fields.get_message());
+    }
+  } catch (const protozero::exception& e) {
+    return InvalidArgument("remote write 2.0 request: timeseries[" + std::to_string(index) +
+                           "]: " + e.what());
+  }
+  return OkStatus();
+}
+
+}  // namespace basalt::ingest
