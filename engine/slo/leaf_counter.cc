@@ -64,6 +64,20 @@ bool IsFirst(const LeafState& state, int64_t time_ms) {
   return !state.seen || time_ms - state.last_ms > kMaxGapMs;
 }
 
+void InsertLate(LeafState& state, const LeafSample& sample) {
+  const int64_t t = sample.time_ms;
+  if (!state.seen || t >= state.last_ms || !IsCountable(sample.value)) return;
+  if (state.last_ms - t > kMaxGapMs) return;
+  const bool has_second = state.interval_ms > 0;
+  const int64_t second_ms = state.last_ms - state.interval_ms;
+  if (!has_second || t > second_ms) {
+    state.previous_interval_ms = has_second ? t - second_ms : 0;
+    state.interval_ms = state.last_ms - t;
+  } else if (state.previous_interval_ms == 0 || t > second_ms - state.previous_interval_ms) {
+    if (second_ms - t <= kMaxGapMs) state.previous_interval_ms = second_ms - t;
+  }
+}
+
 Booking Advance(LeafState& state, const LeafSample& sample, bool born) {
   if (IsStaleMarker(sample.value)) {
     state.ended = true;

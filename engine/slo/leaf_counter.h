@@ -57,6 +57,10 @@ bool IsCountable(double value);
 // there before (`Advance`'s born).
 bool IsFirst(const LeafState& state, int64_t time_ms);
 
+// A sample has turned up before state.last_ms. What was booked is corrected elsewhere; here the
+// distances of the last samples are, on which the limit of a gap depends.
+void InsertLate(LeafState& state, const LeafSample& sample);
+
 // Takes the next sample, newer than state.last_ms, countable or a stale marker. `born`: the series'
 // target is known to have been there a round before without this series, so that all of its count
 // is new. A marker or a mere baseline books 0.

@@ -115,6 +115,7 @@ void Taps::Partition::Count(LeafNumber number, SampleKind kind, const LeafSample
         IsCountable(sample.value)) {
       leaf.state.last_value = sample.value;  // what comes next is counted from here
     }
+    if (kind == SampleKind::kLate) InsertLate(leaf.state, sample);
     events.push_back({number, LeafEvent::Kind::kDirty, {t, t, 0}, position});
     return;
   }

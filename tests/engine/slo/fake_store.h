@@ -63,6 +63,7 @@ class FakeStore final : public SampleStore {
   [[nodiscard]] const storage::Reader& reader() const override;
   [[nodiscard]] const std::vector<std::unique_ptr<Series>>& series() const { return series_; }
   [[nodiscard]] bool fail_reads() const { return fail_reads_; }
+  [[nodiscard]] storage::ApplyObserver* observer() const { return observer_; }
   [[nodiscard]] uint32_t partitions() const { return partitions_; }
 
  private:

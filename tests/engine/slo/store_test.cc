@@ -1,0 +1,203 @@
+// The evaluator over the real store: log, head, seals, restarts, and two threads at once.
+#include "storage/store.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include "storage/resolver.h"
+#include "tests/engine/slo/scenario.h"
+
+namespace basalt::slo {
+namespace {
+
+constexpr int64_t kScrapeMs = 15'000;
+
+struct Written {
+  std::string series;
+  int64_t t_ms;
+  double value;
+};
+
+class SloOverStore : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = std::filesystem::path(::testing::TempDir()) /
+           ("slo_store_test_" + std::to_string(::getpid()) + "_" +
+            ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(dir_);
+  }
+  void TearDown() override {
+    evaluator_.reset();
+    samples_.reset();
+    store_.reset();
+    std::filesystem::remove_all(dir_);
+  }
+  void Open(const Clock& clock, const std::string& group_by = "") {
+    evaluator_.reset();
+    samples_.reset();
+    if (store_ != nullptr) {
+      ASSERT_TRUE(store_->Close().ok());
+    }
+    store_.reset();
+    storage::StoreOptions options;
+    options.directory = dir_;
+    options.partitions = 4;
+    options.sync = storage::SyncMode::kInterval;
+    options.block_cache_bytes = 8u << 20;
+    options.clock = &clock;
+    auto store = storage::Store::Open(options);
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+    store_ = std::move(store).value();
+    samples_ = std::make_unique<StoreSamples>(*store_);
+    EvaluatorOptions slo_options;
+    slo_options.clock = &clock;
+    slo_options.sweep_interval = std::chrono::milliseconds(1);
+    evaluator_ = std::make_unique<Evaluator>(*samples_, sink_, slo_options);
+    const Status status = evaluator_->SetDefinitions(ShopSlo(group_by));
+    ASSERT_TRUE(status.ok()) << status.ToString();
+  }
+  void Write(const std::vector<Written>& samples) {
+    storage::BatchBuilder builder(store_->resolver(), kDefaultTenant);
+    for (const Written& sample : samples) {
+      const Labels labels = Scenario::LabelsOf(sample.series);
+      std::string raw;
+      AppendCanonical(labels, raw);
+      if (!builder.SelectKnown(HashBytes128(raw))) {
+        std::vector<LabelView> views;
+        for (const Label& label : labels) views.push_back({label.name, label.value});
+        builder.SelectLabels(HashBytes128(raw), views);
+      }
+      builder.AddSample(sample.t_ms, sample.value);
+      oracle::Series& one = truth_.series[sample.series];
+      one.target = sample.series.substr(sample.series.find(' ') + 1);
+      one.bad = sample.series.starts_with("errors") ? 1 : 0;
+      one.total = sample.series.starts_with("requests") ? 1 : 0;
+      one.samples[sample.t_ms] = {sample.value, 0, false};
+    }
+    const auto result = store_->Append(builder.Finish());
+    ASSERT_TRUE(result.ok()) << result.status().ToString();
+  }
+  GroupView View() {
+    const auto slo = evaluator_->Slo(kDefaultTenant, "shop-requests");
+    return slo.has_value() && !slo->groups.empty() ? slo->groups[0] : GroupView();
+  }
+  void ExpectWindows(int64_t at_ms) {
+    truth_.Recount();
+    const GroupView view = View();
+    ASSERT_TRUE(view.as_of.has_value());
+    ASSERT_EQ(ToMs(*view.as_of), at_ms);
+    for (const WindowView& window : view.windows) {
+      const oracle::Sums sums = truth_.Window(at_ms, window.length.count());
+      EXPECT_NEAR(window.bad, static_cast<double>(sums.bad), 0.01) << window.length.count();
+      EXPECT_NEAR(window.total, static_cast<double>(sums.total), 0.01) << window.length.count();
+      EXPECT_TRUE(window.exact);
+    }
+  }
+
+  std::filesystem::path dir_;
+  RecordingSink sink_;
+  oracle::Oracle truth_{1, 1000};
+  std::unique_ptr<storage::Store> store_;
+  std::unique_ptr<StoreSamples> samples_;
+  std::unique_ptr<Evaluator> evaluator_;
+};
+
+TEST_F(SloOverStore, AgreesWithBruteForceThroughSealsRestartsAndDeletes) {
+  FakeClock clock(kStartMs);
+  Open(clock);
+  double requests = 0;
+  double errors = 0;
+  for (int i = 0; i < 300; ++i) {
+    const int64_t t = kStartMs + i * kScrapeMs;
+    clock.Set(t);
+    if (i == 60 || i == 200) {
+      ASSERT_TRUE(store_->Settle().ok());
+    }
+    if (i == 90 || i == 91 || i == 210) Open(clock);
+    if (i == 150) requests = errors = 0;  // the process restarts
+    requests += 100;
+    errors += i > 220 ? 40 : 0;
+    if (i % 29 == 28) continue;
+    Write({{"requests a", t, requests}, {"errors a", t, errors}});
+    if (i == 120) Write({{"errors b", t, 3}, {"requests b", t, 30}});
+    if (i % 41 == 40) {
+      Write({{"requests a", t - 7'000, requests - 50}});  // late
+    }
+    clock.Set(t + 200);
+    ASSERT_TRUE(evaluator_->Sweep().ok());
+    if (ToMs(*View().as_of) != t) {
+      clock.Set(t + 7'000);
+      ASSERT_TRUE(evaluator_->Sweep().ok());
+    }
+    ASSERT_TRUE(evaluator_->Sweep().ok());
+    truth_.Recount();
+    truth_.Round(t);
+    EXPECT_EQ(View().severities[0].state != SeverityState::kInactive, truth_.page.firing) << i;
+    if (truth_.page.firing) {
+      EXPECT_EQ(ToMs(*View().severities[0].starts_at), truth_.page.starts_ms);
+    }
+    if (i % 7 == 0 || i > 290) ExpectWindows(t);
+    if (HasFailure()) return;
+  }
+  EXPECT_TRUE(truth_.page.firing);
+
+  const int64_t last = kStartMs + 299 * kScrapeMs;
+  storage::DeleteRequest request;
+  request.any_of = {{{storage::MatchType::kEqual, "__name__", "errors_total"},
+                     {storage::MatchType::kEqual, "instance", "a"}}};
+  request.range = {last - 40 * kScrapeMs, last - 20 * kScrapeMs};
+  ASSERT_TRUE(store_->Delete(request).ok());
+  auto& samples = truth_.series["errors a"].samples;
+  samples.erase(samples.lower_bound(request.range.min_ms),
+                samples.upper_bound(request.range.max_ms));
+  ASSERT_TRUE(evaluator_->Sweep().ok());
+  ExpectWindows(last);
+}
+
+TEST_F(SloOverStore, NothingIsMissedOrCountedTwiceWhileLoadingAndSweepingRunBesideWrites) {
+  Open(SystemClock());
+  const int64_t begin = ToMs(SystemClock().Now()) - 2'000'000;
+  evaluator_->Start();
+  std::atomic<bool> done = false;
+  std::thread reader([&] {
+    while (!done) {
+      (void)View();
+      (void)evaluator_->AlertRules(kDefaultTenant);
+    }
+  });
+  constexpr int kSteps = 400;
+  constexpr int kTargets = 6;
+  for (int i = 0; i <= kSteps; ++i) {
+    std::vector<Written> batch;
+    for (int target = 0; target < kTargets; ++target) {
+      const std::string name(1, static_cast<char>('a' + target));
+      batch.push_back({"requests " + name, begin + i * 5'000, 100.0 * i});
+      batch.push_back({"errors " + name, begin + i * 5'000, 1.0 * i});
+    }
+    Write(batch);
+    // Loads again and again while samples arrive.
+    if (i % 80 == 40) {
+      ASSERT_TRUE(evaluator_->SetDefinitions(ShopSlo()).ok());
+    }
+  }
+  const int64_t last = begin + kSteps * 5'000;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (std::chrono::steady_clock::now() < until) {
+    const GroupView view = View();
+    if (view.as_of.has_value() && ToMs(*view.as_of) == last) break;
+    std::this_thread::yield();
+  }
+  done = true;
+  reader.join();
+  evaluator_->Stop();
+  ASSERT_TRUE(evaluator_->Sweep().ok());
+  ExpectWindows(last);
+}
+
+}  // namespace
+}  // namespace basalt::slo
