@@ -57,6 +57,8 @@ struct EvaluatorStats {
   SweepStats sweep;  // of the current load
 };
 
+inline constexpr std::chrono::milliseconds kViewBudget{100};
+
 // Groups of one SLO that a view shows if the caller does not say otherwise.
 inline constexpr size_t kDefaultGroupsShown = 100;
 
@@ -82,7 +84,9 @@ class Evaluator {
   // One sweep on the calling thread: what the thread does, for tests and simulations.
   Status Sweep() BASALT_EXCLUDES(mu_);
 
-  // Copies. `max_groups` bounds the groups of each SLO that are shown, firing ones first.
+  // Copies. `max_groups` bounds the groups of each SLO that are shown, firing ones first. Windows
+  // are exact as long as reading their edges back takes no longer than kViewBudget in all; the rest
+  // is estimated and says so (WindowView::exact), because sweeps wait meanwhile.
   [[nodiscard]] std::vector<SloView> Slos(TenantId tenant, size_t max_groups = kDefaultGroupsShown)
       BASALT_EXCLUDES(mu_);
   [[nodiscard]] std::optional<SloView> Slo(TenantId tenant, std::string_view id,
@@ -99,8 +103,9 @@ class Evaluator {
   notify::Alert AlertOf(GroupIndex g, Severity severity, const AlertState& state)
       BASALT_REQUIRES(mu_);
   AlertNumbers NumbersOf(GroupIndex g, Severity severity) BASALT_REQUIRES(mu_);
-  SloView ViewOf(SloIndex slo, size_t max_groups) BASALT_REQUIRES(mu_);
-  GroupView ViewOfGroup(GroupIndex g) BASALT_REQUIRES(mu_);
+  SloView ViewOf(SloIndex slo, size_t max_groups, std::chrono::nanoseconds until)
+      BASALT_REQUIRES(mu_);
+  GroupView ViewOfGroup(GroupIndex g, std::chrono::nanoseconds until) BASALT_REQUIRES(mu_);
   SeverityView ViewOfSeverity(GroupIndex g, Severity severity) BASALT_REQUIRES(mu_);
   void Run();
 

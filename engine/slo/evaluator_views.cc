@@ -50,9 +50,13 @@ std::vector<SloView> Evaluator::Slos(TenantId tenant, size_t max_groups) {
   const MutexLock lock(mu_);
   std::vector<SloView> views;
   if (set_ == nullptr) return views;
+  const std::chrono::nanoseconds until = options_.clock->Monotonic() + kViewBudget;
   for (SloIndex slo = 0; slo < set_->definitions().size(); ++slo) {
-    if (set_->definitions()[slo].tenant == tenant) views.push_back(ViewOf(slo, max_groups));
+    if (set_->definitions()[slo].tenant == tenant) {
+      views.push_back(ViewOf(slo, max_groups, until));
+    }
   }
+  set_->DropSnapshot();
   return views;
 }
 
@@ -61,12 +65,15 @@ std::optional<SloView> Evaluator::Slo(TenantId tenant, std::string_view id, size
   if (set_ == nullptr) return std::nullopt;
   for (SloIndex slo = 0; slo < set_->definitions().size(); ++slo) {
     const Definition& definition = set_->definitions()[slo];
-    if (definition.tenant == tenant && definition.id == id) return ViewOf(slo, max_groups);
+    if (definition.tenant != tenant || definition.id != id) continue;
+    SloView view = ViewOf(slo, max_groups, options_.clock->Monotonic() + kViewBudget);
+    set_->DropSnapshot();
+    return view;
   }
   return std::nullopt;
 }
 
-SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups) {
+SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups, std::chrono::nanoseconds until) {
   const Definition& definition = set_->definitions()[slo];
   SloView view;
   view.tenant = definition.tenant;
@@ -95,18 +102,19 @@ SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups) {
     view.groups_omitted = groups.size() - max_groups;
     groups.resize(max_groups);
   }
-  for (const GroupIndex g : groups) view.groups.push_back(ViewOfGroup(g));
+  for (const GroupIndex g : groups) view.groups.push_back(ViewOfGroup(g, until));
   return view;
 }
 
-GroupView Evaluator::ViewOfGroup(GroupIndex g) {
+GroupView Evaluator::ViewOfGroup(GroupIndex g, std::chrono::nanoseconds until) {
   const SloGroup& group = set_->group(g);
   const Definition& definition = set_->definitions()[group.slo];
   GroupView view;
   view.labels = GroupLabels(definition, group.values);
   if (group.has_data) view.as_of = FromMs(set_->slots().head_ms(g));
   for (size_t w = 0; w < kWindows; ++w) {
-    const WindowReading reading = set_->Read(g, w);
+    const bool in_time = options_.clock->Monotonic() < until;
+    const WindowReading reading = set_->Read(g, w, in_time);
     WindowView window;
     window.length = Duration(kSloWindows[w].length_ms);
     window.bad = Events(reading.counts.bad, definition.sli.scale);

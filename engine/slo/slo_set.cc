@@ -237,6 +237,10 @@ Status SloSet::Sweep(std::vector<Transition>& transitions) {
     return ResourceExhausted("slo: more than " + std::to_string(options_.max_queued) +
                              " samples waited for a sweep; everything is read again");
   }
+  if (dirty_.size() > kMaxDirty) {
+    return ResourceExhausted("slo: more than " + std::to_string(kMaxDirty) +
+                             " series had late samples at once; everything is read again");
+  }
   const nanoseconds until = now() + kHistoryBudget;
   PrimeWaiting(until);
   CorrectDirty(until);  // before deciding; what touches open rounds waits until they have settled
@@ -408,11 +412,10 @@ void SloSet::FireEarly(GroupIndex g, std::vector<Transition>& transitions) {
   });
 }
 
-WindowReading SloSet::Read(GroupIndex g, size_t window) {
-  const EdgeReader edges = EdgesOf(g);
-  const WindowReading reading = ReadWindow({slots_, g, slots_.head_ms(g), {}, edges}, window);
-  history_.reset();
-  return reading;
+WindowReading SloSet::Read(GroupIndex g, size_t window, bool exactly) {
+  EdgeReader edges = [](size_t, const WindowSum&, int64_t) { return std::optional<Counts>(); };
+  if (exactly) edges = EdgesOf(g);
+  return ReadWindow({slots_, g, slots_.head_ms(g), {}, edges}, window);
 }
 
 }  // namespace basalt::slo

@@ -45,6 +45,10 @@ inline constexpr size_t kMaxGroupsPerSlo = 100'000;
 // waits for the next one, so that a roll-out does not delay the pages of others.
 inline constexpr std::chrono::milliseconds kHistoryBudget{50};
 
+// Leaves with late samples that wait for their correction, at most. Beyond it reading everything
+// again is the cheaper way.
+inline constexpr size_t kMaxDirty = 100'000;
+
 // An unreported leaf may at most double its last count before a round that fired early could have
 // turned out otherwise (docs/0003-settling.md).
 inline constexpr int64_t kUnreportedFactor = 2;
@@ -102,7 +106,7 @@ class SloSet {
   // and left out; an error means that there is no snapshot at all.
   Status Load(std::vector<Transition>& transitions);
 
-  // kResourceExhausted: the taps overflowed; make a new set and load it.
+  // kResourceExhausted: more samples or corrections wait than fit; make a new set and load it.
   Status Sweep(std::vector<Transition>& transitions);
 
   [[nodiscard]] const std::vector<Definition>& definitions() const { return definitions_; }
@@ -115,8 +119,10 @@ class SloSet {
     return groups_by_slo_[slo];
   }
   [[nodiscard]] const SweepStats& stats() const { return stats_; }
-  // A window of the group as of its last settled round, edges read back where needed.
-  WindowReading Read(GroupIndex g, size_t window);
+  // A window of the group as of its last settled round. The edge is read back where needed, or,
+  // unless `exactly`, counted in proportion. Call DropSnapshot after a run of reads.
+  WindowReading Read(GroupIndex g, size_t window, bool exactly = true);
+  void DropSnapshot() { history_.reset(); }
 
  private:
   struct LeafEntry {
