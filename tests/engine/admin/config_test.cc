@@ -74,7 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "f.yml:2: storage.head_memory: \"1 MB\" is not a size; write 4096, 64KiB, 512MiB "
                 "or 2GiB"},
         BadCase{"bad_duration", "query:\n  timeout: 2 minutes\n",
-                "f.yml:2: query.timeout: not a valid duration string: \"2 minutes\""},
+                "f.yml:2: query.timeout: unknown unit \" minutes\" in duration \"2 minutes\""},
         BadCase{"list_wanted", "slo:\n  paths: a.yml\n", "f.yml:2: slo.paths: needs a list"},
         BadCase{"section_wanted", "http: yes\n", "f.yml:1: http. needs a map of settings"},
         BadCase{"broken", "http: [\n", "f.yml:2: end of sequence flow not found"}),
