@@ -33,6 +33,14 @@ void ReadStream(std::string_view bytes, uint16_t count, std::span<const int64_t>
   }
 }
 
+// A stream in one piece, valid until the next call on this thread.
+std::string_view Gather(const BlockArena& arena, const BlockArena::Chain& chain, size_t used) {
+  thread_local std::string bytes;
+  bytes.clear();
+  arena.CopyTo(chain, used, bytes);
+  return bytes;
+}
+
 size_t StringBytes(const std::vector<std::string>& strings) {
   size_t bytes = strings.capacity() * sizeof(std::string);
   for (const std::string& s : strings) bytes += s.capacity();
@@ -92,7 +100,7 @@ uint32_t OpenLayer::RowOf(int64_t time_ms, uint32_t expected) {
 }
 
 void OpenLayer::Append(uint32_t slot, const NewSample& sample, int64_t newest_ms,
-                       ByteArena& arena) {
+                       BlockArena& arena) {
   if (slot >= streams_.size()) streams_.resize(slot + 1);
   Stream& stream = streams_[slot];
   if (sample.start_ms != kNoStartMs && starts_.size() <= slot)
@@ -110,7 +118,7 @@ void OpenLayer::Append(uint32_t slot, const NewSample& sample, int64_t newest_ms
   ++samples_;
   ++stream.count;
   if (stream.ends_in_run && sample.histogram == nullptr && ExtendsRun(next, state)) {
-    std::byte& last = arena.data(stream.bytes)[stream.used - 1];
+    std::byte& last = arena.Last(stream.bytes, stream.used);
     if (last != kLongestRun) {
       last = static_cast<std::byte>(std::to_integer<uint8_t>(last) + 1);
       ++stream.row;
@@ -123,27 +131,15 @@ void OpenLayer::Append(uint32_t slot, const NewSample& sample, int64_t newest_ms
   }
   std::array<std::byte, kMaxTokenBytes> tokens;
   const size_t n = EncodeSample(next, state, tokens, stream.ends_in_run);
-  const size_t needed = stream.used + n;
-  if (stream.bytes == ByteArena::kNone) {
-    stream.size_class = ByteArena::ClassFor(needed);
-    stream.bytes = arena.Allocate(stream.size_class);
-  } else if (needed > ByteArena::ClassBytes(stream.size_class)) {
-    const uint8_t size_class = ByteArena::ClassFor(needed);
-    const ByteArena::Ref bigger = arena.Allocate(size_class);
-    std::memcpy(arena.data(bigger), arena.data(stream.bytes), stream.used);
-    arena.Free(stream.bytes, stream.size_class);
-    stream.bytes = bigger;
-    stream.size_class = size_class;
-  }
-  std::memcpy(arena.data(stream.bytes) + stream.used, tokens.data(), n);
-  stream.used = static_cast<uint16_t>(needed);
+  arena.Append(stream.bytes, stream.used, std::span(tokens).first(n));
+  stream.used = static_cast<uint16_t>(stream.used + n);
   stream.value = state.value;
   stream.row = state.row;
   stream.ends_in_histogram = sample.histogram != nullptr;
   if (slot < starts_.size()) starts_[slot] = state.start_ms;
 }
 
-bool OpenLayer::Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const ByteArena& arena,
+bool OpenLayer::Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const BlockArena& arena,
                      StreamSample& found) const {
   if (slot >= streams_.size() || streams_[slot].count == 0) return false;
   const Stream& stream = streams_[slot];
@@ -155,8 +151,7 @@ bool OpenLayer::Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const By
              .histogram = kNoHistogram};
     return true;
   }
-  StreamReader reader({reinterpret_cast<const char*>(arena.data(stream.bytes)), stream.used},
-                      times_);
+  StreamReader reader(Gather(arena, stream.bytes, stream.used), times_);
   for (uint16_t i = 0; i < stream.count; ++i) {
     found = reader.Next();
     if (found.time_ms >= time_ms) return found.time_ms == time_ms;
@@ -164,12 +159,12 @@ bool OpenLayer::Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const By
   return false;
 }
 
-void OpenLayer::Read(uint32_t slot, uint16_t limit, TimeRange range, const ByteArena& arena,
+void OpenLayer::Read(uint32_t slot, uint16_t limit, TimeRange range, const BlockArena& arena,
                      SampleColumns& out) const {
   if (slot >= streams_.size() || streams_[slot].count == 0) return out.Clear();
   const Stream& stream = streams_[slot];
-  ReadStream({reinterpret_cast<const char*>(arena.data(stream.bytes)), stream.used},
-             std::min(limit, stream.count), times_, histograms_, range, out);
+  ReadStream(Gather(arena, stream.bytes, stream.used), std::min(limit, stream.count), times_,
+             histograms_, range, out);
 }
 
 std::vector<uint16_t> OpenLayer::Counts() const {
@@ -178,7 +173,7 @@ std::vector<uint16_t> OpenLayer::Counts() const {
   return counts;
 }
 
-std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq, ByteArena& arena) {
+std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq, BlockArena& arena) {
   auto frozen = std::make_shared<FrozenLayer>();
   frozen->frozen_seq = frozen_seq;
   frozen->samples = samples_;
@@ -193,9 +188,9 @@ std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq, ByteAr
     frozen->streams.push_back({.offset = static_cast<uint32_t>(frozen->bytes.size()),
                                .bytes = stream.used,
                                .count = stream.count});
-    if (stream.bytes == ByteArena::kNone) continue;
-    frozen->bytes.append(reinterpret_cast<const char*>(arena.data(stream.bytes)), stream.used);
-    arena.Free(stream.bytes, stream.size_class);
+    arena.CopyTo(stream.bytes, stream.used, frozen->bytes);
+    BlockArena::Chain chain = stream.bytes;
+    arena.Free(chain, stream.used);
   }
   times_ = {};
   newest_time_ = INT64_MIN;

@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/head/byte_arena.h"
+#include "storage/head/block_arena.h"
 #include "storage/head/sample_columns.h"
 #include "storage/head/sample_stream.h"
 #include "storage/reader.h"
@@ -72,32 +72,31 @@ class OpenLayer {
 
   // Appends a sample that is newer than all of its series; `newest_ms` is the time of the one
   // before (meaningless for a slot without samples). Amortized allocation-free.
-  void Append(uint32_t slot, const NewSample& sample, int64_t newest_ms, ByteArena& arena);
+  void Append(uint32_t slot, const NewSample& sample, int64_t newest_ms, BlockArena& arena);
 
   // The sample of the slot at `time_ms`; false if there is none. Decodes the stream: for late
   // samples only, except that the newest one is at hand.
-  bool Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const ByteArena& arena,
+  bool Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const BlockArena& arena,
             StreamSample& found) const;
   [[nodiscard]] const std::string& histogram(uint32_t index) const { return histograms_[index]; }
 
   // Replaces `out` by the first `limit` samples of a slot that lie in the range.
-  void Read(uint32_t slot, uint16_t limit, TimeRange range, const ByteArena& arena,
+  void Read(uint32_t slot, uint16_t limit, TimeRange range, const BlockArena& arena,
             SampleColumns& out) const;
 
   // Sample counts by slot.
   [[nodiscard]] std::vector<uint16_t> Counts() const;
 
   // Moves everything out; the layer is then empty and keeps nothing in the arena.
-  std::shared_ptr<const FrozenLayer> Freeze(uint64_t frozen_seq, ByteArena& arena);
+  std::shared_ptr<const FrozenLayer> Freeze(uint64_t frozen_seq, BlockArena& arena);
 
  private:
   struct Stream {
     double value = 0;  // of the last float
-    ByteArena::Ref bytes = ByteArena::kNone;
+    BlockArena::Chain bytes;
     uint32_t row = kNoRow;
-    uint16_t used = 0;
+    uint16_t used = 0;  // bytes
     uint16_t count = 0;
-    uint8_t size_class = 0;
     bool ends_in_run = false;
     bool ends_in_histogram = false;
   };

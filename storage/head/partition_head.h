@@ -22,7 +22,7 @@
 #include "engine/base/mutex.h"
 #include "engine/base/status.h"
 #include "storage/apply_observer.h"
-#include "storage/head/byte_arena.h"
+#include "storage/head/block_arena.h"
 #include "storage/head/layer.h"
 #include "storage/head/sample_columns.h"
 #include "storage/index/index.h"
@@ -188,7 +188,7 @@ class PartitionHead {
   LogPosition applied_ BASALT_GUARDED_BY(mu_);
   uint64_t version_ BASALT_GUARDED_BY(mu_) =
       1;  // of the state; every change of any group raises it
-  ByteArena arena_ BASALT_GUARDED_BY(mu_);
+  BlockArena arena_ BASALT_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<Group>> groups_
       BASALT_GUARDED_BY(mu_);                         // by GroupId; null while not in memory
   std::vector<Place> places_ BASALT_GUARDED_BY(mu_);  // by ordinal

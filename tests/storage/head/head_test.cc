@@ -9,7 +9,7 @@
 #include <set>
 #include <string>
 
-#include "storage/head/byte_arena.h"
+#include "storage/head/block_arena.h"
 #include "storage/head/layer.h"
 #include "storage/head/partition_head.h"
 #include "storage/head/sample_columns.h"
@@ -86,11 +86,11 @@ RC_GTEST_PROP(SampleStream, ReadsBackWhatWasWritten, ()) {
 }
 
 TEST(SampleStream, ARunOf128EqualSamplesIsOneByte) {
-  ByteArena arena;
+  BlockArena arena;
   OpenLayer layer;
   for (int i = 0; i < 128; ++i) layer.Append(0, {.time_ms = i, .value = 0}, i - 1, arena);
   EXPECT_EQ(arena.used_bytes(),
-            16U);  // one buffer of the smallest class, of which one byte is used
+            16U);  // one small block, of which one byte is used
   const auto frozen = layer.Freeze(1, arena);
   EXPECT_EQ(frozen->bytes.size(), 1U);
   EXPECT_EQ(arena.used_bytes(), 0U);
@@ -98,33 +98,41 @@ TEST(SampleStream, ARunOf128EqualSamplesIsOneByte) {
 
 // ---- arena ----
 
-RC_GTEST_PROP(ByteArena, BuffersDoNotOverlapAndComeBack, ()) {
-  ByteArena arena;
-  std::map<ByteArena::Ref, std::pair<uint8_t, std::byte>> held;
-  size_t used = 0;
+RC_GTEST_PROP(BlockArena, ChainsKeepTheirBytesAndComeBack, ()) {
+  BlockArena arena;
+  struct Stream {
+    BlockArena::Chain chain;
+    std::string bytes;
+  };
+  std::vector<Stream> streams(*rc::gen::inRange<size_t>(1, 30));
   for (int i = 0, n = *rc::gen::inRange(1, 400); i < n; ++i) {
-    if (!held.empty() && *rc::gen::inRange(0, 3) == 0) {
-      const auto it =
-          std::next(held.begin(), *rc::gen::inRange<int>(0, static_cast<int>(held.size())));
-      const auto [size_class, mark] = it->second;
-      const std::byte* bytes = arena.data(it->first);
-      RC_ASSERT(std::all_of(bytes, bytes + ByteArena::ClassBytes(size_class),
-                            [m = mark](std::byte b) { return b == m; }));
-      arena.Free(it->first, size_class);
-      used -= ByteArena::ClassBytes(size_class);
-      held.erase(it);
+    Stream& stream = streams[*rc::gen::inRange<size_t>(0, streams.size())];
+    if (*rc::gen::inRange(0, 20) == 0) {
+      arena.Free(stream.chain, stream.bytes.size());
+      stream.bytes.clear();
       continue;
     }
-    const size_t bytes = *rc::gen::inRange<size_t>(1, *rc::gen::element<size_t>(100, 5000, 98305));
-    const uint8_t size_class = ByteArena::ClassFor(bytes);
-    RC_ASSERT(ByteArena::ClassBytes(size_class) >= bytes);
-    const ByteArena::Ref ref = arena.Allocate(size_class);
-    const auto mark = static_cast<std::byte>(i);
-    std::memset(arena.data(ref), i & 0xFF, ByteArena::ClassBytes(size_class));
-    RC_ASSERT(held.emplace(ref, std::pair(size_class, mark)).second);
-    used += ByteArena::ClassBytes(size_class);
-    RC_ASSERT(arena.used_bytes() == used);
+    const auto more = *rc::gen::container<std::string>(*rc::gen::inRange<size_t>(1, 40),
+                                                       rc::gen::arbitrary<char>());
+    arena.Append(stream.chain, stream.bytes.size(), std::as_bytes(std::span(more)));
+    stream.bytes += more;
+    RC_ASSERT(arena.Last(stream.chain, stream.bytes.size()) == static_cast<std::byte>(more.back()));
   }
+  size_t used = 0;
+  for (const Stream& stream : streams) {
+    std::string found;
+    arena.CopyTo(stream.chain, stream.bytes.size(), found);
+    RC_ASSERT(found == stream.bytes);
+    const size_t n = stream.bytes.size();
+    if (n > 0) used += 16;
+    if (n > BlockArena::kFirstData) {
+      used +=
+          32 * ((n - BlockArena::kFirstData + BlockArena::kNextData - 1) / BlockArena::kNextData);
+    }
+  }
+  RC_ASSERT(arena.used_bytes() == used);
+  for (Stream& stream : streams) arena.Free(stream.chain, stream.bytes.size());
+  RC_ASSERT(arena.used_bytes() == 0U);
 }
 
 // ---- merge ----
