@@ -15,7 +15,7 @@ namespace basalt::http {
 enum class Refusal : uint8_t {
   kMalformed,      // 400, 417, 431, 501
   kTooLarge,       // 413
-  kBodyMemory,     // 429
+  kBodyMemory,     // 503
   kQueueFull,      // 503
   kConnections,    // 503
   kHeaderTimeout,  // 408

@@ -6,8 +6,8 @@
 // make grow has a bound below, and every wait a deadline. Boost is inside and in no header.
 //
 // What is answered without a handler: 400 (malformed; the connection closes), 404 ("404 page not
-// found"), 405 with Allow, 408 (too slow), 413, 417, 429 with Retry-After (bodies in flight), 431,
-// 501 (transfer coding), 503 with Retry-After (executor's queue full, too many connections,
+// found"), 405 with Allow, 408 (too slow), 413, 417, 431,
+// 501 (transfer coding), 503 with Retry-After (bodies in flight, executor's queue full, too many connections,
 // stopping), OPTIONS 204.
 #pragma once
 

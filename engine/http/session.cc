@@ -22,7 +22,7 @@ Response TooLarge(size_t limit) {
 
 Response NoBodyMemory() {
   Response response =
-      TextResponse(429, "request bodies in flight hold all the memory they may; try again");
+      TextResponse(503, "request bodies in flight hold all the memory they may; try again");
   response.headers.emplace_back("Retry-After", "1");
   return response;
 }

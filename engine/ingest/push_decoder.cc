@@ -5,21 +5,19 @@
 #include <protozero/pbf_reader.hpp>
 
 #include "engine/base/hash.h"
+#include "engine/ingest/acceptor.h"
 #include "engine/ingest/series_labels.h"
+#include "engine/ingest/wire.h"
 
 namespace basalt::ingest {
 namespace {
 
-using protozero::data_view;
 using protozero::pbf_reader;
-using protozero::pbf_wire_type;
 using protozero::tag_and_type;
-
-constexpr auto kBytes = pbf_wire_type::length_delimited;
-constexpr auto kVarint = pbf_wire_type::varint;
-constexpr auto kFixed64 = pbf_wire_type::fixed64;
-
-std::string_view View(const data_view& view) { return {view.data(), view.size()}; }
+using wire::kBytes;
+using wire::kFixed64;
+using wire::kVarint;
+using wire::View;
 
 uint64_t LoadLittle64(const char* p) {
   static_assert(std::endian::native == std::endian::little);
@@ -32,23 +30,6 @@ uint64_t LoadLittle64(const char* p) {
 using SignedRange = protozero::iterator_range<pbf_reader::const_sint64_iterator>;
 using Signed32Range = protozero::iterator_range<pbf_reader::const_sint32_iterator>;
 using UnsignedRange = protozero::iterator_range<pbf_reader::const_uint64_iterator>;
-
-HistogramSpan ReadSpan(pbf_reader message) {
-  HistogramSpan span;
-  while (message.next()) {
-    switch (message.tag_and_type()) {
-      case tag_and_type(1, kVarint):
-        span.offset = message.get_sint32();
-        break;
-      case tag_and_type(2, kVarint):
-        span.length = message.get_uint32();
-        break;
-      default:
-        message.skip();
-    }
-  }
-  return span;
-}
 
 template <typename T, typename Range>
 void AppendBounded(const Range& range, std::vector<T>& out) {
@@ -63,8 +44,11 @@ void AppendBounded(const Range& range, std::vector<T>& out) {
 // One message on its way into the builder.
 class PushDecoder::Message {
  public:
-  Message(PushDecoder& decoder, int64_t latest_ms, storage::BatchBuilder& builder, Report& report)
-      : decoder_(decoder), latest_ms_(latest_ms), builder_(builder), report_(report) {}
+  Message(PushDecoder& decoder, Timestamp now, storage::BatchBuilder& builder, Report& report)
+      : decoder_(decoder),
+        accept_(decoder.limits_, now, builder, report),
+        builder_(builder),
+        report_(report) {}
 
   // Symbols and definitions come first, wherever the encoder put them.
   Status Define(pbf_reader fields, PushHeader& header);
@@ -80,10 +64,10 @@ class PushDecoder::Message {
   Status Symbol(uint32_t index, const char* what, std::string_view& text) const;
   // Selects the series; false, counted in the report, for a reference that was never defined.
   bool Select(uint32_t ref, const char* what);
-  bool TimeFits(int64_t ms, const char* what);
+  static Place At(uint32_t ref) { return {.list = "series", .word = "ref ", .index = ref}; }
 
   PushDecoder& decoder_;
-  const int64_t latest_ms_;
+  Acceptor accept_;
   storage::BatchBuilder& builder_;
   Report& report_;
 };
@@ -173,15 +157,6 @@ bool PushDecoder::Message::Select(uint32_t ref, const char* what) {
   return true;
 }
 
-bool PushDecoder::Message::TimeFits(int64_t ms, const char* what) {
-  if (ms >= kMinSampleMs && ms <= latest_ms_) return true;
-  report_.Reject(
-      Reason::kTimestamp, 1,
-      std::string(what) + ".time_ms: " + std::to_string(ms) +
-          (ms < kMinSampleMs ? " is before 1970" : " is too far ahead of the server's clock"));
-  return false;
-}
-
 Status PushDecoder::Message::AddSamples(pbf_reader message) {
   uint32_t ref = 0;
   int64_t ms = 0;
@@ -247,9 +222,9 @@ Status PushDecoder::Message::AddSamples(pbf_reader message) {
         start_ms = ms - static_cast<int64_t>(before);
       }
     }
-    if (!TimeFits(ms, "samples") || !Select(ref, "samples")) continue;
-    builder_.AddSample(ms, std::bit_cast<double>(LoadLittle64(values.data() + i * 8)), start_ms);
-    ++report_.samples;
+    if (!Select(ref, "samples")) continue;
+    accept_.AddSample(At(ref), ms, std::bit_cast<double>(LoadLittle64(values.data() + i * 8)),
+                      start_ms);
   }
   return OkStatus();
 }
@@ -295,7 +270,7 @@ Status PushDecoder::Message::AddHistogram(pbf_reader message) {
         h.zero_count_float = message.get_double();
         break;
       case tag_and_type(12, kBytes):
-        h.positive_spans.push_back(ReadSpan(message.get_message()));
+        h.positive_spans.push_back(wire::ReadSpan(message.get_message()));
         break;
       case tag_and_type(13, kBytes):
         AppendBounded(message.get_packed_sint64(), h.positive_deltas);
@@ -304,7 +279,7 @@ Status PushDecoder::Message::AddHistogram(pbf_reader message) {
         AppendBounded(message.get_packed_double(), h.positive_counts);
         break;
       case tag_and_type(15, kBytes):
-        h.negative_spans.push_back(ReadSpan(message.get_message()));
+        h.negative_spans.push_back(wire::ReadSpan(message.get_message()));
         break;
       case tag_and_type(16, kBytes):
         AppendBounded(message.get_packed_sint64(), h.negative_deltas);
@@ -316,23 +291,14 @@ Status PushDecoder::Message::AddHistogram(pbf_reader message) {
         AppendBounded(message.get_packed_double(), h.custom_values);
         break;
       case tag_and_type(19, kVarint): {
-        const int32_t hint = message.get_enum();
-        h.reset_hint = hint >= 0 && hint <= 3 ? static_cast<ResetHint>(hint) : ResetHint::kUnknown;
+        h.reset_hint = wire::ReadResetHint(message.get_enum());
         break;
       }
       default:
         message.skip();
     }
   }
-  if (!TimeFits(ms, "histograms")) return OkStatus();
-  if (const Status status = ValidateHistogram(h); !status.ok()) {
-    report_.Reject(Reason::kHistogram, 1,
-                   "histograms[ref " + std::to_string(ref) + "]: " + std::string(status.message()));
-    return OkStatus();
-  }
-  if (!Select(ref, "histograms")) return OkStatus();
-  builder_.AddHistogram(ms, std::move(h), start_ms);
-  ++report_.histograms;
+  if (Select(ref, "histograms")) accept_.AddHistogram(At(ref), ms, std::move(h), start_ms);
   return OkStatus();
 }
 
@@ -359,15 +325,7 @@ Status PushDecoder::Message::AddExemplar(pbf_reader message) {
         message.skip();
     }
   }
-  if (!TimeFits(ms, "exemplars")) return OkStatus();
-  if (const Status status = NormalizeExemplarLabels(decoder_.limits_, labels); !status.ok()) {
-    report_.Reject(Reason::kExemplar, 1,
-                   "exemplars[ref " + std::to_string(ref) + "]: " + std::string(status.message()));
-    return OkStatus();
-  }
-  if (!Select(ref, "exemplars")) return OkStatus();
-  builder_.AddExemplar(ms, value, labels);
-  ++report_.exemplars;
+  if (Select(ref, "exemplars")) accept_.AddExemplar(At(ref), ms, value, labels);
   return OkStatus();
 }
 
@@ -382,9 +340,7 @@ Status PushDecoder::Message::AddMetadata(pbf_reader message) {
         metric = message.get_uint32();
         break;
       case tag_and_type(2, kVarint): {
-        const int32_t type = message.get_enum();
-        entry.type = type >= 0 && type <= 7 ? static_cast<storage::MetricType>(type)
-                                            : storage::MetricType::kUnknown;
+        entry.type = wire::ReadMetricType(message.get_enum());
         break;
       }
       case tag_and_type(3, kVarint):
@@ -408,12 +364,8 @@ Status PushDecoder::Message::AddMetadata(pbf_reader message) {
     BASALT_TRY(Symbol(help, "metadata.help", text));
     entry.help = text;
   }
-  if (const Status status = CheckMetadata(decoder_.limits_, entry); !status.ok()) {
-    report_.Reject(Reason::kMetadata, 1, "metadata: " + std::string(status.message()));
-    return OkStatus();
-  }
-  builder_.AddMetadata(std::move(entry));
-  ++report_.metadata;
+  if (accept_.CheckMetadataEntry({.list = "metadata", .word = "symbol ", .index = metric}, entry))
+    builder_.AddMetadata(std::move(entry));
   return OkStatus();
 }
 
@@ -469,7 +421,7 @@ Result<PushHeader> PushDecoder::Decode(std::string_view message, Timestamp now,
   PushHeader header;
   try {
     const pbf_reader fields(message.data(), message.size());
-    Message one(*this, ToMs(now + limits_.max_ahead), builder, report);
+    Message one(*this, now, builder, report);
     BASALT_TRY(
         one.Define(fields, header).WithContext("push message " + std::to_string(header.seq)));
     BASALT_TRY(one.Add(fields).WithContext("push message " + std::to_string(header.seq)));

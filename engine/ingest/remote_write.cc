@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/base/hash.h"
+#include "engine/ingest/acceptor.h"
 #include "engine/ingest/series_labels.h"
 #include "engine/ingest/wire.h"
 
@@ -48,25 +49,12 @@ LabelView ReadLabel(pbf_reader message) {
 
 }  // namespace
 
-// Where in the request we are, for messages; and what to add to.
+// One request on its way into the builder.
 struct RemoteWriteDecoder::Context {
+  Acceptor accept;
   storage::BatchBuilder& builder;
   Report& report;
-  int64_t latest_ms;
-  size_t series_index = 0;
-
-  [[nodiscard]] std::string Where() const {
-    return "timeseries[" + std::to_string(series_index) + "]";
-  }
-
-  bool TimeFits(int64_t ms, const char* what) {
-    if (ms >= kMinSampleMs && ms <= latest_ms) return true;
-    report.Reject(Reason::kTimestamp, 1,
-                  Where() + "." + what + ".timestamp: " + std::to_string(ms) +
-                      (ms < kMinSampleMs ? " ms is before 1970"
-                                         : " ms is too far ahead of the server's clock"));
-    return false;
-  }
+  Place place;  // the series that is being decoded
 
   void AddSample(pbf_reader message) {
     double value = 0;
@@ -83,24 +71,15 @@ struct RemoteWriteDecoder::Context {
           message.skip();
       }
     }
-    if (!TimeFits(ms, "samples")) return;
-    builder.AddSample(ms, value);
-    ++report.samples;
+    accept.AddSample(place, ms, value);
   }
 
   void AddHistogram(pbf_reader message) {
     wire::TimedHistogram timed = wire::ReadHistogram(message);
-    if (!TimeFits(timed.time_ms, "histograms")) return;
-    if (const Status status = ValidateHistogram(timed.histogram); !status.ok()) {
-      report.Reject(Reason::kHistogram, 1,
-                    Where() + ".histograms: " + std::string(status.message()));
-      return;
-    }
-    builder.AddHistogram(timed.time_ms, std::move(timed.histogram));
-    ++report.histograms;
+    accept.AddHistogram(place, timed.time_ms, std::move(timed.histogram));
   }
 
-  void AddExemplar(const Limits& limits, pbf_reader message) {
+  void AddExemplar(pbf_reader message) {
     std::vector<LabelView> labels;
     double value = 0;
     int64_t ms = 0;
@@ -119,16 +98,10 @@ struct RemoteWriteDecoder::Context {
           message.skip();
       }
     }
-    if (!TimeFits(ms, "exemplars")) return;
-    if (const Status status = NormalizeExemplarLabels(limits, labels); !status.ok()) {
-      report.Reject(Reason::kExemplar, 1, Where() + ".exemplars: " + std::string(status.message()));
-      return;
-    }
-    builder.AddExemplar(ms, value, labels);
-    ++report.exemplars;
+    accept.AddExemplar(place, ms, value, labels);
   }
 
-  void AddMetadata(const Limits& limits, size_t index, pbf_reader message) {
+  void AddMetadata(uint64_t index, pbf_reader message) {
     storage::MetadataEntry entry;
     while (message.next()) {
       switch (message.tag_and_type()) {
@@ -148,13 +121,8 @@ struct RemoteWriteDecoder::Context {
           message.skip();
       }
     }
-    if (const Status status = CheckMetadata(limits, entry); !status.ok()) {
-      report.Reject(Reason::kMetadata, 1,
-                    "metadata[" + std::to_string(index) + "]." + std::string(status.message()));
-      return;
-    }
-    builder.AddMetadata(std::move(entry));
-    ++report.metadata;
+    if (accept.CheckMetadataEntry({.list = "metadata", .index = index}, entry))
+      builder.AddMetadata(std::move(entry));
   }
 
   // The whole series is refused: everything in it counts.
@@ -164,7 +132,7 @@ struct RemoteWriteDecoder::Context {
       if (message.tag() == series::kSamples || message.tag() == series::kHistograms) ++items;
       message.skip();
     }
-    report.Reject(reason, items, Where() + ".labels: " + std::string(status.message()));
+    report.Reject(reason, items, place.Text() + ".labels: " + std::string(status.message()));
   }
 };
 
@@ -205,8 +173,8 @@ std::string_view LabelBytes(std::string_view message, std::string& scratch) {
 
 Status RemoteWriteDecoder::Decode(std::string_view message, Timestamp now,
                                   storage::BatchBuilder& builder, Report& report) {
-  Context context{builder, report, ToMs(now + limits_.max_ahead)};
-  size_t metadata_index = 0;
+  Context context{Acceptor(limits_, now, builder, report), builder, report, {}};
+  uint64_t metadata_index = 0;
   try {
     pbf_reader body(message.data(), message.size());
     while (body.next()) {
@@ -224,7 +192,7 @@ Status RemoteWriteDecoder::Decode(std::string_view message, Timestamp now,
             if (const Status status = NormalizeSeriesLabels(limits_, labels_, reason);
                 !status.ok()) {
               context.RejectSeries(reason, status, fields);
-              ++context.series_index;
+              ++context.place.index;
               break;
             }
             builder.SelectLabels(fingerprint, labels_);
@@ -235,7 +203,7 @@ Status RemoteWriteDecoder::Decode(std::string_view message, Timestamp now,
                 context.AddSample(fields.get_message());
                 break;
               case tag_and_type(series::kExemplars, kBytes):
-                context.AddExemplar(limits_, fields.get_message());
+                context.AddExemplar(fields.get_message());
                 break;
               case tag_and_type(series::kHistograms, kBytes):
                 context.AddHistogram(fields.get_message());
@@ -244,18 +212,18 @@ Status RemoteWriteDecoder::Decode(std::string_view message, Timestamp now,
                 fields.skip();
             }
           }
-          ++context.series_index;
+          ++context.place.index;
           break;
         }
         case tag_and_type(request::kMetadata, kBytes):
-          context.AddMetadata(limits_, metadata_index++, body.get_message());
+          context.AddMetadata(metadata_index++, body.get_message());
           break;
         default:
           body.skip();
       }
     }
   } catch (const protozero::exception& e) {
-    return InvalidArgument("remote write 1.0 request: " + context.Where() + ": " + e.what());
+    return InvalidArgument("remote write 1.0 request: " + context.place.Text() + ": " + e.what());
   }
   return OkStatus();
 }

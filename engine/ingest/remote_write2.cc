@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <protozero/pbf_reader.hpp>
 
+#include "engine/ingest/acceptor.h"
 #include "engine/ingest/series_labels.h"
 #include "engine/ingest/wire.h"
 
@@ -30,11 +31,11 @@ constexpr uint32_t kMetadata = 5;
 // One TimeSeries on its way into the builder.
 class RemoteWrite2Decoder::Series {
  public:
-  Series(RemoteWrite2Decoder& decoder, size_t index, int64_t latest_ms, TenantId tenant,
+  Series(RemoteWrite2Decoder& decoder, const Place& place, Acceptor& accept, TenantId tenant,
          storage::BatchBuilder& builder, Report& report)
       : decoder_(decoder),
-        index_(index),
-        latest_ms_(latest_ms),
+        place_(place),
+        accept_(accept),
         tenant_(tenant),
         builder_(builder),
         report_(report) {}
@@ -63,12 +64,10 @@ class RemoteWrite2Decoder::Series {
       }
     }
     if (!has_samples)
-      report_.Reject(Reason::kLabels, 0, Where() + ": holds neither samples nor histograms");
+      report_.Reject(Reason::kLabels, 0, place_.Text() + ": holds neither samples nor histograms");
   }
 
  private:
-  [[nodiscard]] std::string Where() const { return "timeseries[" + std::to_string(index_) + "]"; }
-
   // Pairs of symbols.
   Status ReadLabels(pbf_reader& fields, std::vector<LabelView>& labels) const {
     bool is_value = false;
@@ -111,16 +110,7 @@ class RemoteWrite2Decoder::Series {
       if (message.tag() == kSamples || message.tag() == kHistograms) ++items;
       message.skip();
     }
-    report_.Reject(reason, items, Where() + ".labels_refs: " + std::string(status.message()));
-    return false;
-  }
-
-  bool TimeFits(int64_t ms, const char* what) {
-    if (ms >= kMinSampleMs && ms <= latest_ms_) return true;
-    report_.Reject(Reason::kTimestamp, 1,
-                   Where() + "." + what + ".timestamp: " + std::to_string(ms) +
-                       (ms < kMinSampleMs ? " ms is before 1970"
-                                          : " ms is too far ahead of the server's clock"));
+    report_.Reject(reason, items, place_.Text() + ".labels_refs: " + std::string(status.message()));
     return false;
   }
 
@@ -143,21 +133,12 @@ class RemoteWrite2Decoder::Series {
           message.skip();
       }
     }
-    if (!TimeFits(ms, "samples")) return;
-    builder_.AddSample(ms, value, start_ms);
-    ++report_.samples;
+    accept_.AddSample(place_, ms, value, start_ms);
   }
 
   void AddHistogram(pbf_reader message) {
     wire::TimedHistogram timed = wire::ReadHistogram(message);
-    if (!TimeFits(timed.time_ms, "histograms")) return;
-    if (const Status status = ValidateHistogram(timed.histogram); !status.ok()) {
-      report_.Reject(Reason::kHistogram, 1,
-                     Where() + ".histograms: " + std::string(status.message()));
-      return;
-    }
-    builder_.AddHistogram(timed.time_ms, std::move(timed.histogram), timed.start_ms);
-    ++report_.histograms;
+    accept_.AddHistogram(place_, timed.time_ms, std::move(timed.histogram), timed.start_ms);
   }
 
   void AddExemplar(pbf_reader message) {
@@ -180,14 +161,11 @@ class RemoteWrite2Decoder::Series {
           message.skip();
       }
     }
-    if (!TimeFits(ms, "exemplars")) return;
-    if (status.ok()) status = NormalizeExemplarLabels(decoder_.limits_, labels);
     if (!status.ok()) {
       return report_.Reject(Reason::kExemplar, 1,
-                            Where() + ".exemplars: " + std::string(status.message()));
+                            place_.Text() + ".exemplars: " + std::string(status.message()));
     }
-    builder_.AddExemplar(ms, value, labels);
-    ++report_.exemplars;
+    accept_.AddExemplar(place_, ms, value, labels);
   }
 
   // Of the series' metric name; the sender repeats it with every series of the family.
@@ -215,26 +193,21 @@ class RemoteWrite2Decoder::Series {
     for (const LabelView& label : decoder_.labels_) {
       if (label.name == kMetricName) entry.metric = label.value;
     }
-    Status status;
     if (help >= decoder_.symbols_.size() || unit >= decoder_.symbols_.size()) {
-      status = InvalidArgument("symbol " + std::to_string(std::max(help, unit)) + " of " +
-                               std::to_string(decoder_.symbols_.size()));
-    } else {
-      entry.help = decoder_.symbols_[help];
-      entry.unit = decoder_.symbols_[unit];
-      status = CheckMetadata(decoder_.limits_, entry);
-    }
-    if (!status.ok()) {
       return report_.Reject(Reason::kMetadata, 1,
-                            Where() + ".metadata: " + std::string(status.message()));
+                            place_.Text() + ".metadata: symbol " +
+                                std::to_string(std::max(help, unit)) + " of " +
+                                std::to_string(decoder_.symbols_.size()));
     }
-    ++report_.metadata;
+    entry.help = decoder_.symbols_[help];
+    entry.unit = decoder_.symbols_[unit];
+    if (!accept_.CheckMetadataEntry(place_, entry)) return;
     if (decoder_.IsNews(tenant_, entry)) builder_.AddMetadata(std::move(entry));
   }
 
   RemoteWrite2Decoder& decoder_;
-  const size_t index_;
-  const int64_t latest_ms_;
+  const Place place_;
+  Acceptor& accept_;
   const TenantId tenant_;
   storage::BatchBuilder& builder_;
   Report& report_;
@@ -272,9 +245,9 @@ Status RemoteWrite2Decoder::Decode(std::string_view message, Timestamp now,
     if (!symbols_.empty() && !symbols_[0].empty()) {
       return InvalidArgument("remote write 2.0 request: symbols[0] must be the empty string");
     }
-    const int64_t latest_ms = ToMs(now + limits_.max_ahead);
+    Acceptor accept(limits_, now, builder, report);
     for (pbf_reader fields = request; fields.next(kTimeseries, kBytes); ++index) {
-      Series(*this, index, latest_ms, tenant, builder, report).Decode(fields.get_message());
+      Series(*this, {.index = index}, accept, tenant, builder, report).Decode(fields.get_message());
     }
   } catch (const protozero::exception& e) {
     return InvalidArgument("remote write 2.0 request: timeseries[" + std::to_string(index) +

@@ -17,6 +17,20 @@ void ReadRepeated(pbf_reader& message, std::vector<T>& out, GetRange get_range, 
   if (out.size() > kMaxHistogramBuckets) throw protozero::end_of_buffer_exception();
 }
 
+void ReadDeltas(pbf_reader& message, std::vector<int64_t>& out) {
+  ReadRepeated(
+      message, out, [](pbf_reader& m) { return m.get_packed_sint64(); },
+      [](pbf_reader& m) { return m.get_sint64(); });
+}
+
+void ReadDoubles(pbf_reader& message, std::vector<double>& out) {
+  ReadRepeated(
+      message, out, [](pbf_reader& m) { return m.get_packed_double(); },
+      [](pbf_reader& m) { return m.get_double(); });
+}
+
+}  // namespace
+
 HistogramSpan ReadSpan(pbf_reader message) {
   HistogramSpan span;
   while (message.next()) {
@@ -34,19 +48,9 @@ HistogramSpan ReadSpan(pbf_reader message) {
   return span;
 }
 
-void ReadDeltas(pbf_reader& message, std::vector<int64_t>& out) {
-  ReadRepeated(
-      message, out, [](pbf_reader& m) { return m.get_packed_sint64(); },
-      [](pbf_reader& m) { return m.get_sint64(); });
+ResetHint ReadResetHint(int32_t hint) {
+  return hint >= 0 && hint <= 3 ? static_cast<ResetHint>(hint) : ResetHint::kUnknown;
 }
-
-void ReadDoubles(pbf_reader& message, std::vector<double>& out) {
-  ReadRepeated(
-      message, out, [](pbf_reader& m) { return m.get_packed_double(); },
-      [](pbf_reader& m) { return m.get_double(); });
-}
-
-}  // namespace
 
 TimedHistogram ReadHistogram(pbf_reader message) {
   TimedHistogram timed;
@@ -98,8 +102,7 @@ TimedHistogram ReadHistogram(pbf_reader message) {
         ReadDoubles(message, h.positive_counts);
         break;
       case tag_and_type(14, kVarint): {
-        const int32_t hint = message.get_enum();
-        h.reset_hint = hint >= 0 && hint <= 3 ? static_cast<ResetHint>(hint) : ResetHint::kUnknown;
+        h.reset_hint = ReadResetHint(message.get_enum());
         break;
       }
       case tag_and_type(15, kVarint):

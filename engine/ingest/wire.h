@@ -28,6 +28,10 @@ struct TimedHistogram {
 };
 TimedHistogram ReadHistogram(protozero::pbf_reader message);
 
+// {1 offset, 2 length}, in both.
+HistogramSpan ReadSpan(protozero::pbf_reader message);
+// Unknown numbers become kUnknown: a newer sender is not refused for them.
+ResetHint ReadResetHint(int32_t hint);
 storage::MetricType ReadMetricType(int32_t type);
 
 }  // namespace basalt::ingest::wire

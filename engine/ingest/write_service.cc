@@ -40,8 +40,9 @@ int HttpStatus(StatusCode code) {
       return 400;
     case StatusCode::kUnimplemented:
       return 415;
+    // Not 429: a Prometheus drops what is answered so, unless told otherwise (retry_on_http_429), and
+    // keeps what is answered 503.
     case StatusCode::kResourceExhausted:
-      return 429;
     case StatusCode::kUnavailable:
     case StatusCode::kDeadlineExceeded:
     case StatusCode::kCancelled:
@@ -59,7 +60,7 @@ WriteAnswer AnswerForError(const Status& status) {
   answer.message = status.message();
   // Long enough for a group commit or a background seal, short enough that a queue does not grow
   // for nothing.
-  if (answer.status == 429 || answer.status == 503) answer.retry_after_seconds = 1;
+  if (answer.status == 503) answer.retry_after_seconds = 1;
   return answer;
 }
 

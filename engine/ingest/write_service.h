@@ -28,7 +28,7 @@ struct WriteRequest {
 };
 
 // What the sender is told. 204: all of it is durable. 400: `message` names what was wrong, all else
-// is durable; do not send it again. 429 and 503: nothing is stored, send it again after
+// is durable; do not send it again. 503: nothing is stored, send it again after
 // `retry_after_seconds`. 413, 415: as HTTP says.
 struct WriteAnswer {
   int status = 204;
@@ -74,7 +74,8 @@ class WriteService {
   std::deque<std::string> recent_ BASALT_GUARDED_BY(mu_);
 };
 
-// How an append's failure is answered: 429 for "later", 503 for "not now", 500 otherwise.
+// How an append's failure is answered: 503 for whatever may pass (too much in flight, a full disk,
+// starting, stopping), 500 otherwise.
 WriteAnswer AnswerForError(const Status& status);
 
 }  // namespace basalt::ingest

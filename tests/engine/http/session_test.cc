@@ -430,7 +430,7 @@ TEST_F(SessionTest, AnswersTooManyRequestsWhenBodiesHoldAllMemory) {
   Body other;
   ASSERT_TRUE(h_.context().bodies->Reserve(other, 48 << 10));
   const std::string answer = h_.Ask(Post("Content-Length: 20000\r\n"));
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 429 "));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
   EXPECT_THAT(answer, HasSubstr("Retry-After: 1\r\n"));
 
   SessionHarness again;
@@ -449,7 +449,7 @@ TEST_F(SessionTest, RefusesChunksThatOutgrowTheMemoryOfBodies) {
   h_.Open();
   const std::string chunk = "4000\r\n" + std::string(0x4000, 'a') + "\r\n";
   EXPECT_THAT(h_.Ask(Post("Transfer-Encoding: chunked\r\n", chunk + chunk + chunk)),
-              StartsWith("HTTP/1.1 429 "));
+              StartsWith("HTTP/1.1 503 "));
   EXPECT_EQ(h_.context().bodies->in_flight_bytes(), 0U);
 }
 
