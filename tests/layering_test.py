@@ -76,12 +76,28 @@ def check(root):
                     continue
                 path = os.path.relpath(os.path.join(directory, name), root)
                 files += 1
+                own = own_header(root, path)
                 with open(os.path.join(root, path), encoding="utf-8") as source:
                     for number, line in enumerate(source, 1):
                         match = INCLUDE.match(line)
-                        if match:
-                            problems += judge(path, number, match.group(1), match.group(2))
+                        if not match:
+                            continue
+                        problems += judge(path, number, match.group(1), match.group(2))
+                        problems += judge_first(path, number, own, match.group(2))
+                        own = None
+                if own:
+                    problems.append("%s: does not include %s" % (path, own))
     return files, problems
+
+
+def own_header(root, path):
+    header = path[:-len(".cc")] + ".h" if path.endswith(".cc") else None
+    return header if header and os.path.exists(os.path.join(root, header)) else None
+
+
+def judge_first(path, number, own, target):
+    """A source includes its own header before all else: that is how the header is known to compile alone."""
+    return ["%s:%d: %s comes first" % (path, number, own)] if own and target != own else []
 
 
 def judge(path, number, quote, target):
@@ -106,6 +122,8 @@ def main():
                                 ("engine/http/x.h", "<", "rocksdb/db.h"), ("engine/base/x.h", '"', "x.h")):
         if not judge(path, 1, quote, target):
             sys.exit("layering_test: would not notice %s in %s" % (target, path))
+    if not judge_first("storage/store.cc", 1, "storage/store.h", "vector"):
+        sys.exit("layering_test: would not notice a source that does not include its own header first")
     files, problems = check(root)
     for problem in problems:
         print(problem)
