@@ -135,7 +135,7 @@ Status StoreImpl::Seal(const SealWish& wish) {
       replay_from = std::min(replay_from, *oldest);
     }
   }
-  const auto keep = [this](Status status) {
+  const auto keep = [this](const Status& status) {
     for (const auto& partition : core_.partitions) partition->head->Keep();
     return status.WithContext("seal");
   };
