@@ -7,8 +7,8 @@
 //
 // What is answered without a handler: 400 (malformed; the connection closes), 404 ("404 page not
 // found"), 405 with Allow, 408 (too slow), 413, 417, 431,
-// 501 (transfer coding), 503 with Retry-After (bodies in flight, executor's queue full, too many connections,
-// stopping), OPTIONS 204.
+// 501 (transfer coding), 503 with Retry-After (bodies in flight, executor's queue full, too many
+// connections, stopping), OPTIONS 204.
 #pragma once
 
 #include <array>

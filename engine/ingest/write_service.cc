@@ -40,8 +40,8 @@ int HttpStatus(StatusCode code) {
       return 400;
     case StatusCode::kUnimplemented:
       return 415;
-    // Not 429: a Prometheus drops what is answered so, unless told otherwise (retry_on_http_429), and
-    // keeps what is answered 503.
+    // Not 429: a Prometheus drops what is answered so, unless told otherwise (retry_on_http_429),
+    // and keeps what is answered 503.
     case StatusCode::kResourceExhausted:
     case StatusCode::kUnavailable:
     case StatusCode::kDeadlineExceeded:
