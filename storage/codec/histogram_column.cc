@@ -299,6 +299,7 @@ void ApplyLayout(const Layout& layout, NativeHistogram& h) {
 std::vector<Member> Members(const std::vector<Layout>& layouts,
                             std::span<const int64_t> layout_of) {
   std::vector<Member> members;
+  members.reserve(layouts.size());
   for (const Layout& layout : layouts) members.push_back({&layout, {}});
   for (size_t i = 0; i < layout_of.size(); ++i) {
     members[static_cast<size_t>(layout_of[i])].samples.push_back(static_cast<uint32_t>(i));

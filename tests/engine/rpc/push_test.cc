@@ -50,7 +50,9 @@ class Push : public testing::Test {
   void CloseStore() {
     server.reset();
     service.reset();
-    if (store != nullptr) EXPECT_TRUE(store->Close().ok());
+    if (store != nullptr) {
+      EXPECT_TRUE(store->Close().ok());
+    }
     store.reset();
   }
 
