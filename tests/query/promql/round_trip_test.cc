@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "query/promql/functions.h"
@@ -42,9 +43,10 @@ class QueryWriter {
   bool Leaf() { return ++depth_ > 40 || next_ >= choices_.size() || Pick(4) == 0; }
 
   std::string String() { return OneOf({"'x'", "\"a\\nb\"", "`c\\d`", "'\\xff\\u00e4'", "''"}); }
+  // A bare Inf prints as upstream does, +Inf, whose sign would bind less than a power that follows.
   std::string Number() {
     return OneOf(
-        {"1", "0.25", "1e30", "0x1f", "5m", "-2", "Inf", "1_000", "1w2d", "-3ms", "+7", "017"});
+        {"1", "0.25", "1e30", "0x1f", "5m", "-2", "(Inf)", "1_000", "1w2d", "-3ms", "+7", "017"});
   }
   std::string Scalar() {
     if (Leaf()) return Number();
@@ -89,6 +91,7 @@ class QueryWriter {
       case 0:
         return " offset -(" + Duration() + ")";
       case 1:
+        open_offset_ = true;
         return " offset (" + Duration() + ")";
       case 2:
         return OneOf({" offset step()", " offset -range()", " offset +min_of(1,2)"});
@@ -124,6 +127,19 @@ class QueryWriter {
            " ";
   }
 
+  // Operands go into parentheses where the neighbours would take a part of them: `a offset (5m) +
+  // b` is an offset of 5m + b, and `a * on() 1 * b` matches a with a scalar.
+  std::string Binary(const std::string& op) {
+    open_offset_ = false;
+    const std::string left = Vector();
+    const bool open_offset = std::exchange(open_offset_, false);
+    const std::string matching = Matching();
+    const std::string right = Vector();
+    const bool matches = matching != " ";
+    return (matches || open_offset ? "(" + left + ")" : left) + op + matching +
+           (matches ? "(" + right + ")" : right);
+  }
+
   std::string Vector() {
     if (Leaf()) return Selector() + Mode() + Modifiers();
     switch (Pick(9)) {
@@ -140,21 +156,21 @@ class QueryWriter {
         return OneOf({"topk", "quantile", "limit_ratio"}) + "(" + Scalar() + "," + Vector() +
                ") by " + Labels();
       case 5:
-        return Vector() + OneOf({"+", " - ", "*", "/", "^", " atan2 ", "</", " >/ "}) + Matching() +
-               Vector();
+        return Binary(OneOf({"+", " - ", "*", "/", "^", " atan2 ", "</", " >/ "}));
       case 6:
-        return Vector() + OneOf({"==", ">= bool", " < "}) + Matching() + Vector();
+        return Binary(OneOf({"==", ">= bool", " < "}));
       case 7:
         return Vector() + OneOf({" and ", " or ", " unless "}) +
                OneOf({"", "on(job)", "ignoring()"}) + " " + Vector();
       default:
-        return Scalar() + OneOf({"*", ">", "^"}) + Vector();
+        return Scalar() + OneOf({"*", ">", "^"}) + "(" + Vector() + ")";
     }
   }
 
   std::vector<uint8_t> choices_;
   size_t next_ = 0;
   int depth_ = 0;
+  bool open_offset_ = false;  // an offset in bare parentheses was written; what follows may join it
 };
 
 RC_GTEST_PROP(RoundTrip, PrintingAndParsingGivesTheSameTree, (std::vector<uint8_t> choices)) {
