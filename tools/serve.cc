@@ -170,6 +170,11 @@ Status ServerProcess::StartHttp() {
     context.flags.emplace_back(entry.key, entry.value);
   }
   std::sort(context.flags.begin(), context.flags.end());
+  context.alertmanagers = config_.alerting.alertmanagers;
+  context.config_yaml = [this] {
+    const std::lock_guard lock(reload_mu_);
+    return admin::RenderYaml(config_);
+  };
   context.data_directory = config_.storage.directory;
   context.retention = config_.storage.retention;
   context.started = started_;

@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <fstream>
@@ -9,6 +10,7 @@
 #include <iterator>
 #include <set>
 
+#include "engine/base/labels.h"
 #include "query/promql/durations.h"
 
 namespace basalt::admin {
@@ -410,7 +412,29 @@ std::vector<ConfigEntry> DescribeConfig(const Config& config) {
   for (const Setting& setting : Settings()) {
     entries.push_back({setting.key, setting.show(config), setting.help, setting.reloadable});
   }
+  std::sort(entries.begin(), entries.end(),
+            [](const ConfigEntry& a, const ConfigEntry& b) { return a.key < b.key; });
   return entries;
+}
+
+std::string RenderYaml(const Config& config) {
+  std::string out;
+  std::string section;
+  for (const ConfigEntry& entry : DescribeConfig(config)) {
+    const size_t dot = entry.key.find('.');
+    if (const std::string_view name = std::string_view(entry.key).substr(0, dot); name != section) {
+      section = name;
+      out += section + ":\n";
+    }
+    out += "  " + entry.key.substr(dot + 1) + ": ";
+    if (entry.value.starts_with('[')) {
+      out += entry.value;
+    } else {
+      AppendQuoted(entry.value, out);
+    }
+    out += '\n';
+  }
+  return out;
 }
 
 }  // namespace basalt::admin

@@ -99,6 +99,9 @@ struct ConfigEntry {
 };
 std::vector<ConfigEntry> DescribeConfig(const Config& config);
 
+// The configuration as a file that ApplyYaml reads back to the same.
+std::string RenderYaml(const Config& config);
+
 // "512MiB", "1GiB", "1000": bytes. kInvalidArgument with the forms there are.
 Result<size_t> ParseBytes(std::string_view text);
 std::string FormatBytes(size_t bytes);

@@ -91,6 +91,19 @@ TEST(ValidateConfig, NamesTheKey) {
             "alerting.alertmanagers: \"localhost:9093\" does not begin with http://");
 }
 
+TEST(Config, ReadsBackWhatItRenders) {
+  Config config;
+  config.http.cors_origin = "";
+  config.storage.retention = std::chrono::hours(36);
+  config.alerting.slo_paths = {"a.yml", "slos/b.yml"};
+  Config back;
+  ASSERT_TRUE(ApplyYaml(RenderYaml(config), "rendered", back).ok()) << RenderYaml(config);
+  EXPECT_EQ(RenderYaml(back), RenderYaml(config));
+  EXPECT_EQ(back.storage.retention, config.storage.retention);
+  EXPECT_EQ(back.alerting.slo_paths, config.alerting.slo_paths);
+  EXPECT_EQ(back.http.cors_origin, "");
+}
+
 TEST(Config, TellsWhatAReloadCannotChange) {
   Config running;
   Config wanted;
