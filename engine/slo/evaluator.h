@@ -73,7 +73,7 @@ class Evaluator {
 
   // Replaces all definitions: reads their history from the store and decides where they stand.
   // Alerts that the sink says are firing keep their identity and their start; those of SLOs that
-  // are gone are resolved. Blocks while history is read (some 20 M samples a second); samples that
+  // are gone are resolved. Blocks while history is read; samples that
   // arrive meanwhile wait. kUnavailable, kResourceExhausted: it could not be read now; the next
   // sweeps try again.
   Status SetDefinitions(std::vector<Definition> definitions) BASALT_EXCLUDES(mu_);
