@@ -29,6 +29,7 @@ uint64_t WriterTable::Last(const Hash128& writer) const {
 std::vector<std::pair<Hash128, uint64_t>> WriterTable::All() const {
   std::vector<std::pair<Hash128, uint64_t>> all;
   const MutexLock lock(mu_);
+  all.reserve(writers_.size());
   for (const auto& [writer, entry] : writers_) all.emplace_back(writer, entry.seq);
   return all;
 }

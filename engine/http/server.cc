@@ -239,6 +239,7 @@ Status CheckOptions(const ServerOptions& options) {
 
 std::vector<std::unique_ptr<Worker>> MakeWorkers(size_t count) {
   std::vector<std::unique_ptr<Worker>> workers;
+  workers.reserve(count);
   for (size_t i = 0; i < count; ++i) workers.push_back(std::make_unique<Worker>());
   return workers;
 }

@@ -31,6 +31,7 @@ class PostingList {
     if (count_ != kBitmap) {
       auto made = std::make_unique<Roaring>(few_.size(), few_.data());
       Roaring* const raw = made.release();
+      // NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer itself is what is kept
       std::memcpy(few_.data(), &raw, sizeof raw);
       count_ = kBitmap;
     }
@@ -63,6 +64,7 @@ class PostingList {
   [[nodiscard]] bool is_bitmap() const { return count_ == kBitmap; }
   [[nodiscard]] Roaring* bitmap() const {
     Roaring* p = nullptr;
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer itself is what is kept
     std::memcpy(&p, few_.data(), sizeof p);
     return p;
   }

@@ -217,6 +217,7 @@ Result<Roaring> PartitionIndex::Impl::Match(TenantId tenant_id, const MatcherSet
   const ReaderLock lock(mu);
   // Those that keep come first, the rarest before the others.
   std::vector<std::pair<uint64_t, const Term*>> ordered;
+  ordered.reserve(terms.size());
   for (const Term& term : terms) ordered.emplace_back(Cardinality(term, postings), &term);
   std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
     if (a.second->include != b.second->include) return a.second->include;

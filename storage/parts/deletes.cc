@@ -62,7 +62,8 @@ Result<DeleteMask> DecodeMask(std::string_view key, std::string_view value) {
   uint64_t ordinal = 0;
   for (uint64_t i = 0; i < count; ++i) {
     uint64_t delta = 0;
-    if (!in.Read(delta) || (ordinal += delta) > UINT32_MAX) return damaged();
+    if (!in.Read(delta) || delta > UINT32_MAX - ordinal) return damaged();
+    ordinal += delta;
     mask.ordinals.push_back(static_cast<SeriesOrdinal>(ordinal));
   }
   if (!in.done()) return damaged();
@@ -129,11 +130,11 @@ void DeleteMasks::Add(DeleteMask mask) {
 }
 
 std::shared_ptr<const DeleteSnapshot> DeleteMasks::Snapshot(PartitionId partition) const {
-  static const auto kNone =
+  static const auto none =
       std::make_shared<const DeleteSnapshot>(std::vector<std::shared_ptr<const DeleteMask>>());
   const MutexLock lock(mu_);
   const auto it = partitions_.find(partition);
-  return it == partitions_.end() ? kNone : it->second.snapshot;
+  return it == partitions_.end() ? none : it->second.snapshot;
 }
 
 void DeleteMasks::Save(const RunsSnapshot& runs, LogPosition head_from, WriteBatch& batch) {

@@ -163,6 +163,7 @@ Result<RewriteResult> Rewrite(RunStore& store, const RewriteTask& task, const Pa
   SeriesMerge merge;
   std::vector<std::vector<TimeRange>> masks(streams.size());
   std::vector<bool> spared;
+  spared.reserve(streams.size());
   for (const auto& stream : streams) spared.push_back(deletes.Spares(stream->info()));
   while (true) {
     const std::vector<RowStream*> current = SmallestSeries(streams, index);

@@ -244,6 +244,7 @@ Status RunStore::Impl::Load() {
 Status RunStore::Impl::Ingest(const std::vector<FinishedRun>& added) {
   if (added.empty()) return OkStatus();
   std::vector<std::string> paths;
+  paths.reserve(added.size());
   for (const FinishedRun& run : added) paths.push_back(run.path_);
   rocksdb::IngestExternalFileOptions options;
   options.move_files = true;
