@@ -22,9 +22,11 @@ inline constexpr size_t kMaxSamplesPerRow = 2048;
 // Distance of the points at which decoding may begin (RowOptions::entry_points).
 inline constexpr size_t kRowEntryInterval = 256;
 
-// No row of n samples is longer than this: 8 bytes a sample, a width byte a 64 of them, and the
-// header.
-constexpr size_t MaxRowBytes(size_t samples) { return 32 + samples * 8 + samples / 64; }
+// No row of n samples is longer than this: 8 bytes a sample, a width byte a 64 of them, the header,
+// and with entry points at most 12 bytes a point in each of the two columns a row can have.
+constexpr size_t MaxRowBytes(size_t samples) {
+  return 32 + samples * 8 + samples / 64 + samples / kRowEntryInterval * 24;
+}
 
 struct RowOptions {
   // Write what DecodeRowRange needs to begin at multiples of kRowEntryInterval: 3-8 bytes a point,

@@ -50,13 +50,14 @@ RC_GTEST_PROP(Row, DecodeInvertsEncodeBitForBit, ()) {
 // Every shape, short and long, several times: the property above visits them by luck only.
 TEST(Row, EveryShapeComesBackBitForBit) {
   for (size_t shape = 0; shape < kShapeCount; ++shape) {
-    for (const size_t count : {1, 2, 3, 31, 32, 63, 64, 65, 120, 256, 257, 500, 2048}) {
+    for (const size_t count : {1, 2, 3, 31, 32, 63, 64, 65, 120, 256, 257, 500, 1665, 2048}) {
       for (uint64_t seed = 0; seed < 8; ++seed) {
         const auto values = MakeValues(static_cast<Shape>(shape), count, seed);
         const std::string bytes = MustEncode(values);
         ASSERT_TRUE(SameBytes(MustDecode(bytes, count), values))
             << ShapeName(static_cast<Shape>(shape)) << " count " << count << " seed " << seed;
         ASSERT_LE(bytes.size(), MaxRowBytes(count));
+        ASSERT_LE(MustEncode(values, {.entry_points = true}).size(), MaxRowBytes(count));
       }
     }
   }
