@@ -220,6 +220,10 @@ Status PushDecoder::Message::AddSamples(pbf_reader message) {
       const uint64_t before = *next_start++;
       if (before != 0 && before < static_cast<uint64_t>(std::max<int64_t>(ms, 0))) {
         start_ms = ms - static_cast<int64_t>(before);
+      } else if (before != 0) {
+        report_.Reject(Reason::kTimestamp, 0,
+                       At(ref).Text() + ".start_before_ms: " + std::to_string(before) +
+                           " reaches before 1970; the sample is stored without a start");
       }
     }
     if (!Select(ref, "samples")) continue;

@@ -115,6 +115,17 @@ TEST_F(Push, StartTimesComeAsDistances) {
   EXPECT_EQ(batches[0].sample_start_ms, (std::vector<int64_t>{storage::kNoStartMs, kT + 1 - 1000}));
 }
 
+TEST_F(Push, SaysSoWhenAStartReachesBefore1970AndKeepsTheSample) {
+  Message message;
+  message.Seq(1).Symbols(symbols).Series(0, {1, 2}).Samples(0, {}, kT, {}, {1}, {kT});
+  ASSERT_TRUE(Decode(message).ok());
+  EXPECT_EQ(Rows(), (std::vector<SampleRow>{{"up", kT, 1}}));
+  ASSERT_EQ(report.details().size(), 1U);
+  EXPECT_EQ(report.details()[0],
+            "series[ref 0].start_before_ms: 1699999999000 reaches before 1970; "
+            "the sample is stored without a start");
+}
+
 TEST_F(Push, RefusesSamplesOfAReferenceThatHasNoSeries) {
   Message message;
   message.Seq(1).Symbols(symbols).Series(0, {1, 2}).Series(1, {3, 4}).Samples(0, {}, kT, {},
