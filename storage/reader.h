@@ -96,6 +96,15 @@ class SampleCursor {
   virtual Result<bool> Next(SeriesColumns& columns) = 0;
 };
 
+// When an expression is evaluated: at first_ms, first_ms + step_ms, ...; `count` times in all.
+struct EvaluationTimes {
+  int64_t first_ms = 0;
+  int64_t step_ms = 0;  // above 0, unless count is 1
+  uint32_t count = 1;
+};
+// Words of 64 steps that ReadPresence fills for each series.
+constexpr size_t PresenceWords(uint32_t steps) { return (size_t{steps} + 63) / 64; }
+
 // The series of one partition that matched, in *series order*: fixed between two series for as long
 // as both exist, and decided by the log alone, so that folding floats in it gives the same bits
 // everywhere (DESIGN decision 10). Thread-safe. Holds its snapshot.
@@ -108,6 +117,15 @@ class Selection {
   [[nodiscard]] virtual Labels labels(size_t i) const = 0;
   // One label without building the set; empty if absent. Valid while the selection lives.
   [[nodiscard]] virtual std::string_view label(size_t i, std::string_view name) const = 0;
+  // Which of the series [begin, end) an instant selector sees at which evaluation time: those whose
+  // newest sample in (t - lookback_ms, t] is no stale marker. Enough for count, group, absent and
+  // the like, which need no value. Step s of series i is bit s % 64 of
+  //   present[(i - begin) * PresenceWords(times.count) + s / 64];
+  // `present` has exactly the words for all of it and need not be cleared. Errors: kDataLoss names
+  // a damaged block; `present` is then right for everything but what that block held. What is here
+  // reads the samples; the store answers from last values and row flags where it can.
+  virtual Status ReadPresence(size_t begin, size_t end, const EvaluationTimes& times,
+                              int64_t lookback_ms, std::span<uint64_t> present) const;
   // Reads series [begin, end).
   [[nodiscard]] virtual std::unique_ptr<SampleCursor> Read(size_t begin, size_t end,
                                                            const ReadOptions& options) const = 0;
