@@ -275,10 +275,13 @@ StoreStats StoreImpl::Stats() const {
     stats.head_bytes += head.bytes;
     stats.head_samples += head.samples;
     stats.total_series += partition->index.series_count();
+    stats.index_bytes += partition->index.Stats().bytes;
   }
+  stats.database_bytes = core_.database->MemoryBytes();
   const LogStats log = core_.log->Stats();
   stats.log_bytes = log.segment_bytes;
   stats.log_segments = log.segments;
+  stats.log_written_bytes = log.bytes;
   stats.log_syncs = log.syncs;
   stats.log_sync_ns = log.sync_ns;
   stats.log_records = log.records;

@@ -111,8 +111,11 @@ struct StoreStats {
   uint64_t groups = 0;
   uint64_t head_bytes = 0;
   uint64_t head_samples = 0;
+  uint64_t index_bytes = 0;     // an estimate
+  uint64_t database_bytes = 0;  // RocksDB: memtables, block cache, table readers
   uint64_t log_bytes = 0;
   uint64_t log_segments = 0;
+  uint64_t log_written_bytes = 0;  // records and their frames, since open
   uint64_t log_syncs = 0;
   uint64_t log_sync_ns = 0;  // sum of fdatasync times
   uint64_t log_records = 0;

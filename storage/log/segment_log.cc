@@ -1,5 +1,7 @@
 #include "storage/log/segment_log.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <deque>
 #include <functional>
@@ -349,6 +351,7 @@ Status SegmentLogImpl::Close() {
 // ---- the log's thread
 
 void SegmentLogImpl::Run() {
+  (void)::pthread_setname_np(::pthread_self(), "basalt-log");
   std::deque<Work> works;
   while (WaitForWork(works)) {
     while (!works.empty()) {

@@ -216,6 +216,22 @@ Status Database::Close() {
   return FromRocks(closed, "close " + options_.directory);
 }
 
+uint64_t Database::MemoryBytes() const {
+  if (rocks_->db == nullptr) return 0;
+  uint64_t bytes = 0;
+  for (const auto& property : {rocksdb::DB::Properties::kSizeAllMemTables,
+                               rocksdb::DB::Properties::kEstimateTableReadersMem}) {
+    uint64_t value = 0;
+    if (rocks_->db->GetAggregatedIntProperty(property, &value)) bytes += value;
+  }
+  uint64_t cached = 0;  // one cache serves all families
+  if (rocks_->db->GetIntProperty(rocks_->handles.front(), rocksdb::DB::Properties::kBlockCacheUsage,
+                                 &cached)) {
+    bytes += cached;
+  }
+  return bytes;
+}
+
 Result<std::string> Database::Get(Family family, std::string_view key) const {
   std::string value;
   const rocksdb::Status status =

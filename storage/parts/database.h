@@ -104,6 +104,8 @@ class Database {
   // A hard-linked copy that Open can open. `directory` must not exist.
   Status Checkpoint(const std::string& directory) const;
   Status Close();
+  // Held by RocksDB in memtables, block cache and table readers; its own estimates.
+  [[nodiscard]] uint64_t MemoryBytes() const;
 
   [[nodiscard]] const DatabaseOptions& options() const { return options_; }
 
