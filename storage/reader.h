@@ -105,6 +105,68 @@ struct EvaluationTimes {
 // Words of 64 steps that ReadPresence fills for each series.
 constexpr size_t PresenceWords(uint32_t steps) { return (size_t{steps} + 63) / 64; }
 
+// How finely samples are kept: each of them, or a bucket every 5 minutes or every hour.
+enum class Resolution : uint8_t { kRaw = 0, kFiveMinutes = 1, kHour = 2 };
+inline constexpr size_t kResolutionCount = 3;
+// The width of a bucket; 0 for kRaw.
+constexpr int64_t WidthMs(Resolution resolution) {
+  return resolution == Resolution::kFiveMinutes ? 300'000
+         : resolution == Resolution::kHour      ? 3'600'000
+                                                : 0;
+}
+
+// "The values of this bucket are no common multiples": its sum holds for its own order only.
+inline constexpr int32_t kNoSumUnit = INT32_MIN;
+
+// The float samples of a series in (end_ms - width, end_ms], where `end_ms` is a multiple of the
+// width: open on the left as PromQL's windows are, so that a window whose end and length are
+// multiples of the width is a row of whole buckets. What may be computed from buckets, bit for bit
+// as from the samples, and how they are put together: storage/parts/docs/0003-rollups.md.
+//
+// Stale markers are excluded from all fields but `ends_stale`; native histograms are not in buckets
+// (they stay as they are, until retention).
+struct RollupBucket {
+  int64_t end_ms = 0;
+  uint32_t count = 0;  // 0: stale markers only, and the fields below but `ends_stale` are 0
+  int64_t first_ms = 0;
+  int64_t last_ms = 0;
+  double first = 0;
+  double last = 0;
+  double min = 0;  // NaN only if every value is NaN; of 0 and -0 the earlier one
+  double max = 0;
+  double sum = 0;  // as sum_over_time adds: in time order, compensated
+  // All values are multiples of 2^sum_unit, and count * max(|min|, |max|) < 2^53 * 2^sum_unit:
+  // every order of adding gives these bits. Over several buckets it still does while the same holds
+  // for the smallest unit and the total. kNoSumUnit: some value is NaN, infinite, -0 or too far
+  // from the others.
+  int32_t sum_unit = kNoSumUnit;
+  // Inside the bucket, a value below the one before it. What happens between two buckets shows in
+  // `last` and `first` of the neighbours.
+  uint32_t resets = 0;
+  double reset_sum = 0;  // the values before those resets, added in time order
+  uint32_t changes =
+      0;  // inside the bucket, values that differ from the one before (NaN equals NaN)
+  bool ends_stale = false;  // the newest sample is a stale marker
+  // Some sample carries a start timestamp: rates that heed those need the samples.
+  bool any_starts = false;
+  bool has_nan = false;
+};
+
+// One series' buckets whose samples lie wholly inside the range asked for, in rising time; empty
+// ones are left out. Borrowed until the cursor moves.
+struct RollupColumns {
+  size_t series = 0;  // index in the Selection
+  std::span<const RollupBucket> buckets;
+};
+
+// Moves over the series of a selection that have buckets in range. One thread.
+class RollupCursor {
+ public:
+  virtual ~RollupCursor() = default;
+  // As SampleCursor::Next.
+  virtual Result<bool> Next(RollupColumns& columns) = 0;
+};
+
 // The series of one partition that matched, in *series order*: fixed between two series for as long
 // as both exist, and decided by the log alone, so that folding floats in it gives the same bits
 // everywhere (DESIGN decision 10). Thread-safe. Holds its snapshot.
@@ -129,6 +191,21 @@ class Selection {
   // Reads series [begin, end).
   [[nodiscard]] virtual std::unique_ptr<SampleCursor> Read(size_t begin, size_t end,
                                                            const ReadOptions& options) const = 0;
+
+  // The same series as buckets. Each bucket is what the snapshot's samples come to: it is taken
+  // from a rollup where that is current, and otherwise computed from the samples here and now. So
+  // the answer is the same bits whether raw samples are still kept or not, with one exception,
+  // which RawGone tells: a series that no rollup rule covers has no bucket where its samples are
+  // gone. `range` is closed as everywhere; a bucket that sticks out of it is left out. Resolution
+  // kRaw: kInvalidArgument.
+  [[nodiscard]] virtual Result<std::unique_ptr<RollupCursor>> ReadRollup(
+      size_t /*begin*/, size_t /*end*/, Resolution /*resolution*/, TimeRange /*range*/) const {
+    return Unimplemented("this selection has no rollups");
+  }
+  // The parts of `range`, by whole days, in which samples of some series of the partition were
+  // dropped by a downsampling rule and only buckets are left: there Read may show less than
+  // ReadRollup. Disjoint, rising; nearly always empty.
+  [[nodiscard]] virtual std::vector<TimeRange> RawGone(TimeRange /*range*/) const { return {}; }
 };
 
 struct ExemplarPoint {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,6 +45,30 @@ struct ReplayProgress {
   bool finished = false;
 };
 
+// How long the samples of some series are kept, and how finely. Rules are asked in order, and the
+// first one that a series fits decides for it; a series that fits none is kept for
+// RetentionPolicy::keep. All by whole UTC days: a day goes when its last instant is older.
+struct RetentionRule {
+  std::optional<TenantId> tenant;  // absent: every tenant
+  MatcherSet matchers;             // all must hold; empty: every series
+  Duration raw{0};                 // samples; 0: for ever
+  // Buckets (storage/reader.h). 0: none are kept. Where both are given, the hours for longer.
+  // Native histograms are in no bucket; they go with `raw` only where no bucket is kept.
+  Duration five_minutes{0};
+  Duration hours{0};
+};
+
+inline constexpr size_t kMaxRetentionRules = 64;
+
+struct RetentionPolicy {
+  Duration keep{0};    // of series that fit no rule; 0: for ever
+  uint64_t bytes = 0;  // of everything in the data directory; oldest days go first. 0: no bound
+  std::vector<RetentionRule> rules;  // at most kMaxRetentionRules
+};
+
+// kInvalidArgument naming the field: "rules[2].five_minutes: 7d is shorter than raw, 30d".
+Status CheckRetention(const RetentionPolicy& policy);
+
 struct StoreOptions {
   std::string directory;
   // Power of two, 1..65536; fixed when the directory is created (a different one later is
@@ -60,8 +85,17 @@ struct StoreOptions {
   size_t segment_bytes = 128u << 20;
   size_t block_cache_bytes = 512u << 20;
 
-  // Raw samples older than this are dropped by whole days; zero keeps everything.
+  // Samples older than this are dropped by whole days; zero keeps everything. The same as
+  // retention_policy.keep, which wins if it is not zero.
   Duration retention{0};
+  RetentionPolicy retention_policy;
+  // What a delete masks is rewritten after this long, so that several deletes share a rewrite.
+  Duration purge_delay = std::chrono::minutes(10);
+  // Bounds of background rewriting (a Settle or CleanTombstones that somebody waits for is not
+  // held back): bytes read and written in a second, and the share of one core that it takes while
+  // there are appends or queries. 0 bytes: no bound.
+  uint64_t rewrite_bytes_per_second = 64u << 20;
+  double rewrite_cpu_share = 0.25;
   // Waiting appends beyond this are refused with kResourceExhausted, so memory stays bounded when
   // the disk stalls.
   size_t max_append_bytes_in_flight = 256u << 20;
@@ -88,6 +122,7 @@ struct AppendResult {
   uint64_t samples_late = 0;         // older than the newest of their series; accepted
   uint64_t series_created = 0;
   uint64_t exemplars_accepted = 0;
+  uint64_t samples_too_old = 0;  // their day has been dropped by retention: left out
 };
 using AppendDone = std::function<void(const Result<AppendResult>&)>;
 
@@ -96,6 +131,32 @@ struct DeleteRequest {
   std::vector<MatcherSet> any_of;
   TimeRange range;
 };
+
+enum class PurgeState : uint8_t {
+  kPending,  // masked everywhere: no answer shows it; some file still holds it
+  kPurged,   // no file of the data directory holds it
+};
+
+// What became of one delete. Durable: it is there after a restart, for as long as the directory
+// lives or until kMaxPurgeReceipts newer ones have been purged.
+struct PurgeReceipt {
+  LogPosition id;  // of the delete's record; written "<lane>-<seq>"
+  TenantId tenant = kDefaultTenant;
+  std::vector<MatcherSet> any_of;
+  TimeRange range;
+  PurgeState state = PurgeState::kPending;
+  int64_t requested_ms = 0;  // wall clock; of a delete replayed after a crash: when it was replayed
+  int64_t purged_ms = 0;     // when the last file that held any of it was unlinked; 0: pending
+  uint64_t series = 0;       // that matched and may have had samples in the range
+  // Samples taken out so far, and by how many bytes the runs that replaced those which held them
+  // are smaller. A rewrite that carries out several deletes at once shares its bytes by samples.
+  uint64_t samples = 0;
+  uint64_t bytes_freed = 0;
+  // XXH3-128 of id, tenant, matchers, range and the ids of all matched series: two stores that
+  // deleted the same have the same digest.
+  Hash128 digest;
+};
+inline constexpr size_t kMaxPurgeReceipts = 10'000;
 
 // Counters since open and gauges of now; /metrics shows them.
 struct StoreStats {
@@ -128,6 +189,18 @@ struct StoreStats {
   uint64_t replayed_records = 0;
   uint64_t replay_ms = 0;
   uint64_t damaged_blocks = 0;
+  uint64_t rollup_runs = 0;  // of `runs`
+  uint64_t file_bytes = 0;   // everything in the database and the log
+  uint64_t log_bytes_written = 0;
+  uint64_t seal_bytes_written = 0;
+  uint64_t rewrite_bytes_written = 0;  // raw and rollups
+  uint64_t rewrite_bytes_read = 0;
+  uint64_t retention_runs_dropped = 0;
+  uint64_t retention_bytes_dropped = 0;
+  uint64_t retention_size_days_dropped = 0;  // for want of room, of `bytes`
+  uint64_t samples_too_old = 0;              // refused: their day has been dropped already
+  uint64_t deletes_pending = 0;              // receipts that are not purged
+  uint64_t run_directory_bytes = 0;          // directories of runs in memory
   bool read_only = false;  // the disk is full or failing; why is in `read_only_reason`
   std::string read_only_reason;
 };
@@ -155,8 +228,24 @@ class Store {
   [[nodiscard]] virtual uint64_t LastSequence(const Hash128& writer) const = 0;
 
   // Deletes by matcher and range; a log record, so it has a place among the writes. Waits until it
-  // is applied.
+  // is applied: from then on nothing shows it. The position is the id of its receipt. Where a
+  // downsampling rule has left only buckets, the range must cover whole ones: otherwise
+  // kFailedPrecondition says which range would work.
   virtual Result<LogPosition> Delete(const DeleteRequest& request) = 0;
+
+  // Carries out now what deletes have masked, and waits until it is on disk: as Prometheus'
+  // clean_tombstones. Receipts become kPurged as soon as the last query lets go of the old files.
+  virtual Status CleanTombstones() { return Unimplemented("this store keeps no tombstones"); }
+  // Newest first. kNotFound: no such delete, or its receipt was dropped.
+  [[nodiscard]] virtual std::vector<PurgeReceipt> PurgeReceipts() const { return {}; }
+  [[nodiscard]] virtual Result<PurgeReceipt> FindPurgeReceipt(LogPosition id) const {
+    return NotFound("no delete at " + std::to_string(id.lane) + "-" + std::to_string(id.seq));
+  }
+
+  // Replaces the policy; what it drops goes at the next tick. kInvalidArgument: CheckRetention.
+  virtual Status SetRetention(const RetentionPolicy& /*policy*/) {
+    return Unimplemented("this store keeps everything");
+  }
 
   // Seals and rewrites everything and truncates preallocation: for measuring and for backups.
   virtual Status Settle() = 0;
