@@ -88,6 +88,20 @@ bool ReadMasked(VarintReader& in, std::span<uint64_t> out) {
 
 }  // namespace
 
+const char* StreamCoderName(StreamCoder coder) {
+  switch (coder) {
+    case StreamCoder::kPacked:
+      return "packed";
+    case StreamCoder::kSparse:
+      return "sparse";
+    case StreamCoder::kEntropy:
+      return "entropy";
+    case StreamCoder::kMasked:
+      return "masked";
+  }
+  return "unknown";
+}
+
 StreamChoice CheapestStream(std::span<const uint64_t> residuals) {
   size_t packed = 0;
   size_t zeros = 0;

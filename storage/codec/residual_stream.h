@@ -21,6 +21,9 @@ enum class StreamCoder : uint8_t {
   kMasked = 3,   // a bitmap of the values that are not 0, then these less 1, packed
 };
 
+// For reports.
+const char* StreamCoderName(StreamCoder coder);
+
 struct StreamChoice {
   StreamCoder coder = StreamCoder::kPacked;
   size_t bytes = 0;

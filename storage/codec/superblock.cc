@@ -62,10 +62,7 @@ class Gallop {
 struct Superblock::RowBody {
   RowInfo info;
   Presence presence;  // only with info.has_presence
-  std::string_view starts;
-  std::string_view summary;
-  std::string_view values;  // or a distance, if `duplicate`
-  bool duplicate = false;
+  RowParts parts;
 };
 
 Result<Superblock> Superblock::Open(std::string_view bytes) {
@@ -157,7 +154,7 @@ Result<Superblock::RowBody> Superblock::Body(uint32_t row) const {
   BASALT_TRY_ASSIGN(const TimeColumnInfo times, column(static_cast<uint32_t>(column_index)));
 
   RowBody body;
-  body.duplicate = (shape & kShapeDuplicate) != 0;
+  body.parts.repeats = (shape & kShapeDuplicate) != 0;
   RowInfo& info = body.info;
   info.ordinal = SeriesOrdinal{static_cast<uint32_t>(row_ordinal_[row])};
   info.group = GroupId{static_cast<uint32_t>(row_group_[row])};
@@ -170,24 +167,34 @@ Result<Superblock::RowBody> Superblock::Body(uint32_t row) const {
   info.has_starts = (shape & kShapeStarts) != 0;
   info.has_summary = (shape & kShapeSummary) != 0;
 
-  VarintReader in(bodies_.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+  const std::string_view whole =
+      bodies_.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+  VarintReader in(whole);
   if (info.has_presence) {
     if (!ReadPresence(in, times.samples, body.presence))
       return RowLoss(row, "its presence does not fit");
     info.samples = static_cast<uint32_t>(body.presence.samples);
+    body.parts.presence = whole.substr(0, whole.size() - in.remaining());
   }
-  if (info.has_starts && !in.ReadString(body.starts))
+  if (info.has_starts && !in.ReadString(body.parts.starts))
     return RowLoss(row, "its start times are cut off");
-  if (info.has_summary && !in.ReadString(body.summary))
+  if (info.has_summary && !in.ReadString(body.parts.summary))
     return RowLoss(row, "its summary is cut off");
-  if (!in.ReadBytes(in.remaining(), body.values)) return RowLoss(row, "its values are cut off");
-  info.leans = info.kind == RowKind::kFloat && !body.duplicate && NeedsReference(body.values);
+  if (!in.ReadBytes(in.remaining(), body.parts.values))
+    return RowLoss(row, "its values are cut off");
+  info.leans =
+      info.kind == RowKind::kFloat && !body.parts.repeats && NeedsReference(body.parts.values);
   return body;
 }
 
 Result<RowInfo> Superblock::row(uint32_t row) const {
   BASALT_TRY_ASSIGN(const RowBody body, Body(row));
   return body.info;
+}
+
+Result<RowParts> Superblock::Parts(uint32_t row) const {
+  BASALT_TRY_ASSIGN(const RowBody body, Body(row));
+  return body.parts;
 }
 
 void Superblock::FindRows(std::span<const SeriesOrdinal> wanted, std::vector<RowMatch>& out) const {
@@ -242,13 +249,13 @@ Status Superblock::DecodeStarts(uint32_t row, std::span<int64_t> out) const {
     return NotFound("superblock: row " + std::to_string(row) + " has no start times");
   if (out.size() != body.info.samples)
     return InvalidArgument("superblock: the buffer is not of the row's size");
-  return storage::DecodeStarts(body.starts, out);
+  return storage::DecodeStarts(body.parts.starts, out);
 }
 
 Result<std::optional<RowSummary>> Superblock::Summary(uint32_t row) const {
   BASALT_TRY_ASSIGN(const RowBody body, Body(row));
   if (!body.info.has_summary) return std::optional<RowSummary>();
-  BASALT_TRY_ASSIGN(RowSummary summary, ReadSummary(body.summary, body.info.samples,
+  BASALT_TRY_ASSIGN(RowSummary summary, ReadSummary(body.parts.summary, body.info.samples,
                                                     body.info.min_ms, body.info.max_ms));
   return std::optional<RowSummary>(summary);
 }
@@ -264,18 +271,18 @@ Result<RowDecoder::EncodedValues> RowDecoder::Find(uint32_t row) const {
   if (body.info.kind != RowKind::kFloat) {
     return FailedPrecondition("superblock: row " + std::to_string(row) + " holds histograms");
   }
-  if (!body.duplicate) return EncodedValues{body.values, row, body.info.samples};
-  VarintReader in(body.values);
+  if (!body.parts.repeats) return EncodedValues{body.parts.values, row, body.info.samples};
+  VarintReader in(body.parts.values);
   uint64_t distance = 0;
   if (!in.Read(distance) || !in.done() || distance == 0 || distance > row)
     return RowLoss(row, "it repeats no row");
   const uint32_t source = row - static_cast<uint32_t>(distance);
   BASALT_TRY_ASSIGN(const Superblock::RowBody original, block_->Body(source));
-  if (original.duplicate || original.info.kind != RowKind::kFloat ||
+  if (original.parts.repeats || original.info.kind != RowKind::kFloat ||
       original.info.samples != body.info.samples) {
     return RowLoss(row, "it repeats a row of another shape");
   }
-  return EncodedValues{original.values, source, original.info.samples};
+  return EncodedValues{original.parts.values, source, original.info.samples};
 }
 
 Status RowDecoder::DecodeOne(const EncodedValues& values, std::span<const int64_t> reference,
@@ -344,18 +351,18 @@ Status RowDecoder::Histograms(uint32_t row, std::span<const int64_t> column_time
                               std::vector<HistogramPoint>& out) {
   BASALT_CHECK(block_.has_value(), "row decoder: no superblock");
   BASALT_TRY_ASSIGN(const Superblock::RowBody body, block_->Body(row));
-  if (body.info.kind != RowKind::kHistogram || body.duplicate) {
-    return body.duplicate ? RowLoss(row, "histograms are never repeated")
-                          : FailedPrecondition("superblock: row holds floats");
+  if (body.info.kind != RowKind::kHistogram || body.parts.repeats) {
+    return body.parts.repeats ? RowLoss(row, "histograms are never repeated")
+                              : FailedPrecondition("superblock: row holds floats");
   }
   const size_t samples = body.info.samples;
   std::array<int64_t, kMaxSamplesPerRow> buffer;
   const auto column = std::span(buffer).first(samples);
   BASALT_TRY(block_->SelectTimes(row, column_times, column));
   out.resize(samples);
-  BASALT_TRY(DecodeHistograms(body.values, out));
+  BASALT_TRY(DecodeHistograms(body.parts.values, out));
   for (size_t i = 0; i < samples; ++i) out[i].time_ms = column[i];
-  if (body.info.has_starts) BASALT_TRY(DecodeStarts(body.starts, column));
+  if (body.info.has_starts) BASALT_TRY(DecodeStarts(body.parts.starts, column));
   for (size_t i = 0; i < samples; ++i)
     out[i].start_ms = body.info.has_starts ? column[i] : kNoStartMs;
   return OkStatus();

@@ -55,6 +55,15 @@ struct TimeColumnInfo {
   std::optional<uint32_t> shared;
 };
 
+// Where a row's bytes go: for reports and for taking blocks apart.
+struct RowParts {
+  std::string_view presence;
+  std::string_view starts;
+  std::string_view summary;
+  std::string_view values;  // a row (row.h), a histogram row, or, with `repeats`, a distance
+  bool repeats = false;
+};
+
 // A row that FindRows found: `wanted` is the index in the list asked for.
 struct RowMatch {
   uint32_t row = 0;
@@ -97,6 +106,9 @@ class Superblock {
 
   // Start timestamps; kNotFound if the row has none. `out.size()` is the row's sample count.
   Status DecodeStarts(uint32_t row, std::span<int64_t> out) const;
+
+  // The bytes of a row, taken apart but not decoded.
+  [[nodiscard]] Result<RowParts> Parts(uint32_t row) const;
 
   // The row's summary, if it has one.
   [[nodiscard]] Result<std::optional<RowSummary>> Summary(uint32_t row) const;

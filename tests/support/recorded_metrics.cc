@@ -56,8 +56,7 @@ std::vector<RecordedSeries> LoadRecordedSeries() {
        std::getline(lines, line) && (all.size() + 1) * kRowBytes <= matrix.size();) {
     std::istringstream fields(line);
     RecordedSeries s;
-    std::string family;
-    for (std::string* field : {&s.job, &s.type, &family, &s.metric, &s.labels})
+    for (std::string* field : {&s.job, &s.type, &s.family, &s.metric, &s.labels})
       std::getline(fields, *field, '\t');
     SplitLe(s);
     s.values.resize(kRecordedScrapes);

@@ -12,7 +12,8 @@ inline constexpr size_t kRecordedScrapes = 900;
 
 struct RecordedSeries {
   std::string job;
-  std::string type;  // counter, gauge, histogram, summary, untyped
+  std::string type;    // counter, gauge, histogram, summary, untyped
+  std::string family;  // the metric's name without _bucket, _sum, _count
   std::string metric;
   std::string labels;  // JSON, without `le`
   double le = 0;
