@@ -1,0 +1,278 @@
+#include "bench/compare/http_sender.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+
+namespace basalt::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::duration;
+
+struct Request {
+  size_t body_offset = 0;
+  uint32_t bytes = 0;
+  uint32_t samples = 0;
+  double due_s = 0;  // after the start; paced only
+};
+
+struct Answer {
+  int status = 0;
+  double retry_after_s = 0;
+  std::string body;
+};
+
+// The whole answer at the front of `in`, taken out of it; false if more must come. Servers here
+// give a Content-Length or no body.
+bool TakeAnswer(std::string& in, Answer& answer) {
+  const size_t end = in.find("\r\n\r\n");
+  if (end == std::string::npos || in.size() < 12) return false;
+  std::string head = in.substr(0, end + 2);
+  std::transform(head.begin(), head.end(), head.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto number = [&](const char* name) -> double {
+    const size_t at = head.find(std::string("\r\n") + name + ":");
+    return at == std::string::npos
+               ? 0
+               : std::strtod(head.c_str() + at + 3 + std::strlen(name), nullptr);
+  };
+  const auto length = static_cast<size_t>(number("content-length"));
+  if (in.size() < end + 4 + length) return false;
+  answer.status = std::atoi(head.c_str() + 9);
+  answer.retry_after_s = number("retry-after");
+  answer.body = in.substr(end + 4, length);
+  in.erase(0, end + 4 + length);
+  return true;
+}
+
+// One connection, one request in flight. Calls that may block return and go on when epoll says so.
+class Connection {
+ public:
+  Connection() = default;
+  ~Connection() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Connection(Connection&&) = delete;
+
+  Status Open(const std::string& address) {
+    const size_t colon = address.rfind(':');
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<uint16_t>(std::atoi(address.c_str() + colon + 1)));
+    if (colon == std::string::npos ||
+        ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &to.sin_addr) != 1)
+      return InvalidArgument("--to: \"" + address + "\" is no IPv4 host:port");
+    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    if (fd_ < 0 || ::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0 ||
+        ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+      return Unavailable("connect to " + address + ": " + std::strerror(errno));
+    // Not before: connecting may wait. sendfile knows no MSG_DONTWAIT.
+    ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
+    return OkStatus();
+  }
+
+  void Start(std::string head, const Request& request) {
+    head_ = std::move(head);
+    head_sent_ = 0;
+    body_at_ = static_cast<off_t>(request.body_offset);
+    body_end_ = body_at_ + request.bytes;
+  }
+  // False: the connection is gone.
+  bool Write(int file) {
+    while (head_sent_ < head_.size()) {
+      const ssize_t n = ::send(fd_, head_.data() + head_sent_, head_.size() - head_sent_,
+                               MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
+      if (n < 0) return errno == EAGAIN;
+      head_sent_ += static_cast<size_t>(n);
+    }
+    while (body_at_ < body_end_) {
+      const ssize_t n = ::sendfile(fd_, file, &body_at_, static_cast<size_t>(body_end_ - body_at_));
+      if (n <= 0) return n < 0 && errno == EAGAIN;
+    }
+    return true;
+  }
+  // False: the connection is gone.
+  bool Read() {
+    char piece[16384];
+    const ssize_t n = ::recv(fd_, piece, sizeof(piece), MSG_DONTWAIT);
+    if (n <= 0) return n < 0 && errno == EAGAIN;
+    in_.append(piece, static_cast<size_t>(n));
+    return true;
+  }
+  bool Answered(Answer& answer) { return TakeAnswer(in_, answer); }
+  [[nodiscard]] bool writing() const { return head_sent_ < head_.size() || body_at_ < body_end_; }
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+  std::string head_;
+  size_t head_sent_ = 0;
+  off_t body_at_ = 0;
+  off_t body_end_ = 0;
+  std::string in_;
+};
+
+struct Lane {
+  Connection connection;
+  std::deque<Request> waiting;  // the front is in flight if `busy`
+  bool busy = false;
+  double begun_s = 0;       // of the first attempt, or when it was due
+  double not_before_s = 0;  // after a refusal
+  bool retrying = false;
+};
+
+class Sender {
+ public:
+  Sender(const RequestFile& file, const SendOptions& options) : file_(file), options_(options) {}
+  ~Sender() {
+    if (epoll_ >= 0) ::close(epoll_);
+  }
+  Sender(const Sender&) = delete;
+  Sender& operator=(const Sender&) = delete;
+
+  Result<SendReport> Run() {
+    BASALT_TRY(Prepare());
+    start_ = Clock::now();
+    double said = 0;
+    while (open_ != 0 && !report_.broken) {
+      const double now = Now();
+      double wait = 1;
+      for (Lane& lane : lanes_) Advance(lane, now, wait);
+      Wait(wait);
+      if (now - said >= 1) {
+        said = now;
+        Say(now);
+      }
+    }
+    report_.seconds = Now();
+    std::fprintf(stderr, "\r");
+    return std::move(report_);
+  }
+
+ private:
+  Status Prepare() {
+    epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+    lanes_ = std::vector<Lane>(file_.header().connections);
+    double samples = 0;
+    RequestHead head;
+    Request request;
+    for (size_t at = sizeof(RequestFileHeader); file_.Next(at, head, request.body_offset);) {
+      request.bytes = head.bytes;
+      request.samples = head.samples;
+      if (options_.samples_per_second > 0) request.due_s = samples / options_.samples_per_second;
+      samples += head.samples;
+      lanes_[head.connection % lanes_.size()].waiting.push_back(request);
+    }
+    for (size_t i = 0; i < lanes_.size(); ++i) {
+      BASALT_TRY(lanes_[i].connection.Open(options_.address));
+      epoll_event event{};
+      event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+      event.data.u64 = i;
+      if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, lanes_[i].connection.fd(), &event) != 0)
+        return Unavailable(std::string("epoll: ") + std::strerror(errno));
+      if (!lanes_[i].waiting.empty()) ++open_;
+    }
+    common_ = "POST " + options_.path + " HTTP/1.1\r\nHost: " + options_.address +
+              "\r\nUser-Agent: basalt-compare/1\r\nContent-Encoding: snappy\r\n" +
+              (file_.header().protocol == Protocol::kWrite2
+                   ? "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n"
+                     "X-Prometheus-Remote-Write-Version: 2.0.0\r\n"
+                   : "Content-Type: application/x-protobuf\r\n"
+                     "X-Prometheus-Remote-Write-Version: 0.1.0\r\n") +
+              "Content-Length: ";
+    return OkStatus();
+  }
+
+  // Starts what is due; shortens `wait` to the next instant at which something will be.
+  void Advance(Lane& lane, double now, double& wait) {
+    if (lane.busy || lane.waiting.empty()) return;
+    const Request& next = lane.waiting.front();
+    const double due = std::max(next.due_s, lane.not_before_s);
+    if (due > now) {
+      wait = std::min(wait, due - now);
+      return;
+    }
+    if (!lane.retrying) lane.begun_s = options_.samples_per_second > 0 ? next.due_s : now;
+    lane.connection.Start(common_ + std::to_string(next.bytes) + "\r\n\r\n", next);
+    lane.busy = true;
+    if (!lane.connection.Write(file_.fd())) report_.broken = true;
+  }
+
+  void Wait(double seconds) {
+    epoll_event events[64];
+    const int n = ::epoll_wait(epoll_, events, 64, static_cast<int>(seconds * 1e3) + 1);
+    for (int i = 0; i < n; ++i) {
+      Lane& lane = lanes_[events[i].data.u64];
+      if (lane.busy && lane.connection.writing() && !lane.connection.Write(file_.fd()))
+        report_.broken = true;
+      if ((events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) continue;
+      // The answer is small, so one read drains the socket, as edge triggering wants.
+      if (!lane.connection.Read()) report_.broken = true;
+      Answer answer;
+      if (lane.busy && lane.connection.Answered(answer)) Finish(lane, answer);
+    }
+  }
+
+  void Finish(Lane& lane, const Answer& answer) {
+    const Request& request = lane.waiting.front();
+    const double now = Now();
+    lane.busy = false;
+    lane.retrying = answer.status == 429 || answer.status >= 500;
+    if (answer.status / 100 != 2 && report_.first_refusal.empty())
+      report_.first_refusal = std::to_string(answer.status) + " " + answer.body.substr(0, 300);
+    if (lane.retrying) {
+      ++report_.retries;
+      lane.not_before_s = now + (answer.retry_after_s > 0 ? answer.retry_after_s : 0.1);
+      return;
+    }
+    if (answer.status / 100 == 2) {
+      ++report_.acked_requests;
+      report_.acked_samples += request.samples;
+      report_.latency_us.push_back(static_cast<uint32_t>((now - lane.begun_s) * 1e6));
+    } else {
+      ++report_.refused_requests;
+    }
+    lane.waiting.pop_front();
+    if (lane.waiting.empty()) --open_;
+  }
+
+  void Say(double now) const {
+    const auto all = static_cast<double>(file_.header().samples);
+    const auto done = static_cast<double>(report_.acked_samples);
+    std::fprintf(stderr, "\rsending: %3.0f %%  %.2f M samples, %.0f k/s ", 100 * done / all,
+                 done / 1e6, done / 1e3 / now);
+  }
+
+  [[nodiscard]] double Now() const { return duration<double>(Clock::now() - start_).count(); }
+
+  const RequestFile& file_;
+  const SendOptions& options_;
+  std::string common_;
+  std::vector<Lane> lanes_;
+  size_t open_ = 0;
+  int epoll_ = -1;
+  Clock::time_point start_;
+  SendReport report_;
+};
+
+}  // namespace
+
+Result<SendReport> SendRequests(const RequestFile& file, const SendOptions& options) {
+  return Sender(file, options).Run();
+}
+
+}  // namespace basalt::bench

@@ -1,0 +1,61 @@
+"""Files of requests, made once a run by compare_generate."""
+import json
+import os
+import time
+
+from .progress import say, tool
+from .servers import ROOT
+
+HOST_SERIES = 4318
+
+
+def tools_directory():
+    return os.environ.get("BASALT_COMPARE_TOOLS", os.path.join(ROOT, "build", "bench", "bin"))
+
+
+def program(name):
+    return os.path.join(tools_directory(), "compare_" + name)
+
+
+class Dataset:
+    """`hours` of `series` series at `interval_s`, ending when it was made, so that every server takes it as fresh."""
+
+    def __init__(self, directory, series, hours, interval_s, seed, tail_s=0):
+        self.directory, self.series, self.hours = directory, series, hours
+        self.interval_s, self.seed = interval_s, seed
+        self.scrapes = int(hours * 3600 / interval_s)
+        self.tail_scrapes = int(tail_s / interval_s)
+        whole = (self.scrapes + self.tail_scrapes) * interval_s
+        self.start_ms = int(time.time() - whole - interval_s) * 1000
+        os.makedirs(directory, exist_ok=True)
+
+    def _make(self, name, first, count, order, protocol):
+        path = os.path.join(self.directory, "%s-%s-%s.requests" % (name, order, protocol))
+        say("generating %s: %d series x %d scrapes, %s, protocol %s" % (name, self.series, count, order, protocol))
+        info = json.loads(tool([
+            program("generate"), "--data", os.path.join(ROOT, "..", "shared", "data"), "--series", str(self.series),
+            "--seed", str(self.seed), "--start-ms", str(self.start_ms), "--interval-ms", str(int(self.interval_s * 1000)),
+            "--first-scrape", str(first), "--scrapes", str(count), "--order", order, "--protocol", protocol,
+            "--out", path]))
+        info.update(path=path, order=order, protocol=protocol, scrapes=count, interval_s=self.interval_s, seed=self.seed)
+        return info
+
+    def main(self, order="ordered", protocol="1"):
+        return self._make("main", 0, self.scrapes, order, protocol)
+
+    def tail(self, order="ordered", protocol="1"):
+        """What comes after main."""
+        return self._make("tail", self.scrapes, self.tail_scrapes, order, protocol)
+
+
+def replay(server, info, rate=0):
+    """Sends a file to a server by its protocol; what compare_replay says."""
+    if info["protocol"] == "stream":
+        command = [program("push"), "--file", info["path"], "--to", "127.0.0.1:%d" % server.grpc_port]
+    else:
+        command = [program("replay"), "--file", info["path"], "--to", server.address, "--rate", str(rate)]
+    sent = json.loads(tool(command))
+    if sent["refused_requests"]:
+        raise RuntimeError("%s refused %d requests; the first: %s" % (server.name, sent["refused_requests"],
+                                                                     sent["first_refusal"]))
+    return sent
