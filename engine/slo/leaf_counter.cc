@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 
 #include "engine/slo/fraction.h"
 
@@ -13,6 +14,11 @@ namespace {
 constexpr double kFastLimit = 70'368'744'177'664.0;  // 2^46
 // Doubles above 2^53 count in steps above 1, and 2^100 is far beyond any counter.
 constexpr double kSlowLimit = 1.2676506002282294e30;
+
+// A decrease by less than this share of the value may be a change of replica (design: slo.md 4.1).
+constexpr double kResetShare = 8;
+// Intervals that differ by at most this share of themselves are one beat.
+constexpr int64_t kBeatShare = 10;
 
 Int128 ToAmount(double value) {
   // Rounding each value, not each difference, is what makes the differences add up.
@@ -30,6 +36,20 @@ int64_t GapLimit(const LeafState& state) {
   // The smaller of two, so that one gap does not make the next one look usual.
   if (state.previous_interval_ms > 0) interval = std::min(interval, state.previous_interval_ms);
   return std::max(3 * interval, kMinGapMs);
+}
+
+// Two replicas of a sender whose clocks differ: where one takes over from the other, the scrape is
+// off the beat and the counter a little below what was seen. Taken for a reset it would book the
+// whole counter, which is a page of any size.
+bool IsReplicaSwitch(const LeafState& state, const LeafSample& sample) {
+  const double missing = state.last_value - sample.value;
+  if (missing <= 0 || missing >= state.last_value / kResetShare) return false;
+  const int64_t a = state.interval_ms;
+  const int64_t b = state.previous_interval_ms;
+  if (a <= 0 || b <= 0 || std::abs(a - b) > std::min(a, b) / kBeatShare) return false;  // no beat
+  const int64_t beat = std::min(a, b);
+  const int64_t off = (sample.time_ms - state.last_ms) % beat;
+  return std::min(off, beat - off) > beat / kBeatShare;
 }
 
 Booking CountFirst(const LeafSample& sample, bool born) {
@@ -90,8 +110,9 @@ Booking Advance(LeafState& state, const LeafSample& sample, bool born) {
   const bool reset = sample.value < state.last_value ||
                      (sample.start_ms > state.last_ms && sample.start_ms <= sample.time_ms);
   const bool gap = state.ended || sample.time_ms - state.last_ms > GapLimit(state);
-  const Booking booking{gap ? state.last_ms : sample.time_ms, sample.time_ms,
-                        Difference(sample.value, reset ? 0 : state.last_value)};
+  Booking booking{gap ? state.last_ms : sample.time_ms, sample.time_ms,
+                  Difference(sample.value, reset ? 0 : state.last_value)};
+  if (reset && IsReplicaSwitch(state, sample)) booking.amount = 0;
   state = {sample.time_ms,    sample.value, sample.time_ms - state.last_ms,
            state.interval_ms, true,         false};
   return booking;

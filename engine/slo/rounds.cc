@@ -66,14 +66,13 @@ void Rounds::Seen(LeafIndex index, int64_t t, Amount amount, nanoseconds now) {
     leaf.last_amount = amount;
   }
   leaf.ended = false;
-  // Its target is a round ahead already: the leaf is still missing there.
-  const int64_t newest = members_[leaf.member].round_ms;
-  if (leaf.waits_for_ms == 0 && t < newest) {
-    if (const auto it = open_.find(newest); it != open_.end()) {
-      ++it->second.missing;
-      leaf.waits_for_ms = newest;
-    }
-  }
+  // Its target is rounds ahead already: the leaf is still missing there. Rounds settle in order, so
+  // it is enough to wait in the next one; that another target's round may lie between does no harm.
+  if (leaf.waits_for_ms != 0) return;
+  const auto next = open_.upper_bound(t);
+  if (next == open_.end() || next->first > members_[leaf.member].round_ms) return;
+  ++next->second.missing;
+  leaf.waits_for_ms = next->first;
 }
 
 void Rounds::BeginRound(uint32_t number, LeafIndex reporter, int64_t time_ms, nanoseconds now) {

@@ -17,16 +17,19 @@ namespace basalt::slo {
 class FakeClock final : public Clock {
  public:
   explicit FakeClock(int64_t now_ms) : now_ms_(now_ms) {}
-  [[nodiscard]] Timestamp Now() const override { return FromMs(now_ms_); }
+  [[nodiscard]] Timestamp Now() const override { return FromMs(now_ms_ + wall_offset_ms_); }
   [[nodiscard]] std::chrono::nanoseconds Monotonic() const override {
     return std::chrono::milliseconds(now_ms_);
   }
+  // The wall clock is this far off from now on; the monotonic one is not.
+  void StepWall(int64_t offset_ms) { wall_offset_ms_ = offset_ms; }
   void Set(int64_t now_ms) { now_ms_ = now_ms; }
   void Advance(int64_t ms) { now_ms_ += ms; }
   [[nodiscard]] int64_t now_ms() const { return now_ms_; }
 
  private:
   int64_t now_ms_;
+  int64_t wall_offset_ms_ = 0;
 };
 
 // One thread. What is written is visible at once, in every snapshot.

@@ -52,9 +52,19 @@ std::vector<Oracle::Increment> Oracle::Increments(const Series& one) const {
       int64_t interval = 0;
       if (n >= 2) interval = times[n - 1] - times[n - 2];
       if (n >= 3) interval = std::min(interval, times[n - 2] - times[n - 3]);
+      // Two replicas with clocks apart: off the beat, and a little less than before.
+      bool switched = false;
+      if (n >= 3 && sample.value < last && last - sample.value < last / 8) {
+        const int64_t a = times[n - 1] - times[n - 2];
+        const int64_t b = times[n - 2] - times[n - 3];
+        const int64_t beat = std::min(a, b);
+        const int64_t off = (t - before) % beat;
+        switched = std::abs(a - b) * 10 <= beat && std::min(off, beat - off) * 10 > beat;
+      }
       const bool gap = ended || t - before > std::max(3 * interval, kMinute);
       const bool reset = sample.value < last || (sample.start_ms > before && sample.start_ms <= t);
-      out.push_back({gap ? before : t, t, reset ? sample.value : sample.value - last});
+      const double amount = reset ? sample.value : sample.value - last;
+      out.push_back({gap ? before : t, t, switched ? 0 : amount});
       times.push_back(t);
     }
     last = sample.value;
@@ -108,7 +118,7 @@ int Oracle::Both(int64_t at_ms, int64_t short_ms, int64_t long_ms, int64_t facto
   return a == 1 && b == 1 ? 1 : -1;
 }
 
-void Oracle::Step(Episode& episode, int64_t at_ms, int truth) {
+void Oracle::Step(Episode& episode, std::vector<Episode>& past, int64_t at_ms, int truth) {
   if (!episode.firing) {
     if (truth == 1) episode = {true, at_ms, 0, 0};
     return;
@@ -124,6 +134,7 @@ void Oracle::Step(Episode& episode, int64_t at_ms, int truth) {
   episode.firing = false;
   episode.ends_ms = at_ms;
   episode.undefined_since_ms = 0;
+  past.push_back(episode);
 }
 
 void Oracle::Round(int64_t at_ms) {
@@ -132,9 +143,9 @@ void Oracle::Round(int64_t at_ms) {
     return a == 0 && b == 0 ? 0 : -1;
   };
   Step(
-      page, at_ms,
+      page, past_pages, at_ms,
       either(Both(at_ms, 5 * kMinute, kHour, 144, 10), Both(at_ms, 30 * kMinute, 6 * kHour, 6, 1)));
-  Step(ticket, at_ms,
+  Step(ticket, past_tickets, at_ms,
        either(Both(at_ms, 2 * kHour, kDay, 3, 1), Both(at_ms, 6 * kHour, 3 * kDay, 1, 1)));
 }
 

@@ -55,6 +55,9 @@ class Oracle {
 
   Episode page;
   Episode ticket;
+  // Those that are over, in order.
+  std::vector<Episode> past_pages;
+  std::vector<Episode> past_tickets;
 
  private:
   struct Increment {
@@ -69,7 +72,7 @@ class Oracle {
                           int64_t factor_den) const;
   [[nodiscard]] int Both(int64_t at_ms, int64_t short_ms, int64_t long_ms, int64_t factor_num,
                          int64_t factor_den) const;
-  static void Step(Episode& episode, int64_t at_ms, int truth);
+  static void Step(Episode& episode, std::vector<Episode>& past, int64_t at_ms, int truth);
 
   struct Counted {
     int bad;

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Writes copies of the evaluator's sources in which one expression at a time can be wrong.
+
+Run: mutants.py <out directory> <source>...
+All mutants are one build: `(basalt_mutant == n ? wrong : right)` stands in the place of what each changes. A text that no
+longer stands exactly once in its source stops the build, so that the list keeps up with the code.
+"""
+import os
+import sys
+
+# name, file, what stands there, what a mistake would be. Between two @ stands the expression that changes; a text
+# without @ is statements.
+MUTANTS = [
+    ("at_the_threshold_fires", "conditions", "return @RatioExceeds(counts.bad, counts.total, threshold)@ ?",
+     "static_cast<Int128>(counts.bad) * threshold.den >= static_cast<Int128>(counts.total) * threshold.num"),
+    ("no_events_are_no_errors", "conditions", "if (counts.total <= 0) return @Truth::kUndefined@;", "Truth::kNo"),
+    ("the_edge_never_counts", "conditions", "return Compare(@Refine(at, window, sum).counts@, threshold);", "sum.whole + at.open"),
+    ("the_edge_always_counts", "conditions", "return Compare(@Refine(at, window, sum).counts@, threshold);",
+     "sum.whole + sum.edge + at.open"),
+    ("the_edge_has_no_errors", "conditions", "RatioExceeds(@whole.bad + sum.edge.bad@, whole.total", "whole.bad"),
+    ("the_short_window_is_enough", "conditions", "if (@both != Truth::kYes@) return both;", "in_short != Truth::kYes"),
+    ("a_reset_goes_unnoticed", "leaf_counter", "const bool reset = @sample.value < state.last_value@ ||", "false"),
+    ("start_timestamps_are_ignored", "leaf_counter",
+     "(@sample.start_ms > state.last_ms && sample.start_ms <= sample.time_ms@)", "false"),
+    ("a_gap_is_booked_at_its_end", "leaf_counter", "state.ended || @sample.time_ms - state.last_ms > GapLimit(state)@", "false"),
+    ("a_marker_is_no_gap", "leaf_counter", "const bool gap = @state.ended@ ||", "false"),
+    ("a_replica_is_a_reset", "leaf_counter", "if (reset && @IsReplicaSwitch(state, sample)@)", "false"),
+    ("any_small_decrease_is_a_replica", "leaf_counter", "return @std::min(off, beat - off) > beat / kBeatShare@;", "true"),
+    ("a_birth_counts_nothing", "leaf_counter", "if (@born@) {", "false"),
+    ("any_number_is_countable", "leaf_counter", "return std::isfinite(value) && @value >= 0@;", "true"),
+    ("a_day_of_silence_is_a_gap", "leaf_counter", "@time_ms - state.last_ms > kMaxGapMs@", "false"),
+    ("a_frozen_page_is_never_released", "alert_state", "if (@time_ms - state.undefined_since_ms < kNoTrafficReleaseMs@)", "true"),
+    ("no_data_resolves", "alert_state", "if (@time_ms - state.undefined_since_ms < kNoTrafficReleaseMs@)", "false"),
+    ("traffic_does_not_unfreeze", "alert_state", "state.undefined_since_ms = @0@;\n      return AlertChange::kNone;", "state.undefined_since_ms"),
+    ("a_late_round_does_not_move_the_start", "alert_state", "    state.starts_ms = @time_ms@;", "state.starts_ms"),
+    ("a_window_forgets_nothing", "slots", "hot.sums[w] -= @At(g, level, k)@;", "Counts{}"),
+    ("slots_are_open_on_the_right", "slots", "return FloorDiv(@time_ms - 1@, slot_ms);", "time_ms"),
+    ("late_samples_are_not_corrected", "slo_set_history", "slots_.Correct(g, level, k, @delta@);", "Counts{}"),
+    ("half_a_round_settles", "rounds", "@round.missing != 0@ ||", "false"),
+    ("overdue_targets_are_not_waited_for", "rounds", "Expect(number, @interval > 0 ? time_ms + interval : 0@);", "0"),
+    ("overwritten_samples_are_missed", "taps", "    events.push_back({number, LeafEvent::Kind::kDirty, {t, t, 0}, position});", ""),
+    ("every_first_sample_in_history_is_a_birth", "history", "if (@!born@) out.unevidenced_ms", "(born = true, false)"),
+    ("a_spread_booking_of_history_is_lost", "slo_set", "for (const Booking& booking : history.bookings) @Book(entry, booking)@;",
+     "booking.from_ms == booking.to_ms ? Book(entry, booking) : void()"),
+]
+
+
+def mutate(text, right, wrongs, path):
+    before, expression, after = right.split("@") if "@" in right else ("", right, "")
+    plain = before + expression + after
+    if text.count(plain) != 1:
+        sys.exit(f"{path}: mutants.py expects exactly one `{plain}` and finds {text.count(plain)}")
+    if "@" in right:
+        chain = "".join(f"basalt_mutant == {n} ? ({wrong}) : " for n, wrong in wrongs)
+        return text.replace(plain, f"{before}({chain}({expression})){after}")
+    chain = "".join(f"if (basalt_mutant == {n}) {{ {wrong} }} else " for n, wrong in wrongs)
+    return text.replace(plain, f"{chain}{{ {plain} }}")
+
+
+def main():
+    out, sources = sys.argv[1], sys.argv[2:]
+    os.makedirs(out, exist_ok=True)
+    # Mutants of one place become one chain of choices.
+    places = {}
+    for number, (_, name, right, wrong) in enumerate(MUTANTS, 1):
+        places.setdefault(name, {}).setdefault(right, []).append((number, wrong))
+    for path in sources:
+        name = os.path.splitext(os.path.basename(path))[0]
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        for right, wrongs in places.pop(name, {}).items():
+            text = mutate(text, right, wrongs, path)
+        with open(os.path.join(out, name + ".cc"), "w", encoding="utf-8") as f:
+            f.write(f'extern int basalt_mutant;\n{text}')
+    if places:
+        sys.exit(f"mutants.py has mutants of files that are not built: {', '.join(places)}")
+    with open(os.path.join(out, "names.inc"), "w", encoding="utf-8") as f:
+        f.writelines(f'"{mutant[0]}",\n' for mutant in MUTANTS)
+
+
+if __name__ == "__main__":
+    main()

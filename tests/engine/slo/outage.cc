@@ -1,0 +1,206 @@
+#include "tests/engine/slo/outage.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace basalt::slo {
+namespace {
+
+constexpr const char* kSlo = "shop-requests";
+
+std::string Describe(const oracle::Episode& episode) {
+  return "[" + std::to_string(episode.starts_ms - kStartMs) + ", " +
+         (episode.firing ? "firing" : std::to_string(episode.ends_ms - kStartMs)) + "]";
+}
+
+std::string Describe(const std::vector<oracle::Episode>& episodes) {
+  std::string out;
+  for (const oracle::Episode& episode : episodes) out += Describe(episode);
+  return out.empty() ? "none" : out;
+}
+
+}  // namespace
+
+Play::Play(const std::string& group_by) : group_by_(group_by), clock_(kStartMs) {
+  Restart(kStartMs);
+}
+
+void Play::Differ(const std::string& what) {
+  if (mismatch_.empty()) mismatch_ = what;
+}
+
+oracle::Oracle& Play::TruthOf(const std::string& series) {
+  const std::string group = group_by_.empty() ? "" : series.substr(series.find(' ') + 1);
+  return truths_.try_emplace(group, oracle::Oracle(1, 1000)).first->second;
+}
+
+oracle::Series& Play::TrueSeries(const std::string& series) {
+  oracle::Series& one = TruthOf(series).series[series];
+  one.target = series.substr(series.find(' ') + 1);
+  one.bad = series.starts_with("errors") ? 1 : 0;
+  one.total = series.starts_with("requests") ? 1 : 0;
+  one.presence_only = series.starts_with("up");
+  return one;
+}
+
+void Play::Write(const std::string& series, int64_t t_ms, double value, int64_t start_ms) {
+  store_.Write(Scenario::LabelsOf(series), t_ms, value, start_ms);
+  TrueSeries(series).samples[t_ms] = {value, start_ms, false};
+}
+
+void Play::Stale(const std::string& series, int64_t t_ms) {
+  store_.WriteStale(Scenario::LabelsOf(series), t_ms);
+  TrueSeries(series).samples[t_ms] = {0, 0, true};
+}
+
+void Play::Delete(const std::string& series, int64_t from_ms, int64_t to_ms) {
+  store_.Delete(Scenario::LabelsOf(series), from_ms, to_ms);
+  auto& samples = TrueSeries(series).samples;
+  samples.erase(samples.lower_bound(from_ms), samples.upper_bound(to_ms));
+}
+
+void Play::Forget(const std::string& series) { store_.Forget(Scenario::LabelsOf(series)); }
+
+void Play::Sweep(int64_t now_ms) {
+  clock_.Set(std::max(now_ms, clock_.now_ms()));
+  const Status status = evaluator_->Sweep();
+  if (!status.ok()) Differ("sweep: " + status.ToString());
+}
+
+void Play::Restart(int64_t now_ms) {
+  clock_.Set(std::max(now_ms, clock_.now_ms()));
+  EvaluatorOptions options;
+  options.clock = &clock_;
+  evaluator_.reset();
+  evaluator_ = std::make_unique<Evaluator>(store_, sink_, options);
+  const Status status = evaluator_->SetDefinitions(ShopSlo(group_by_));
+  if (!status.ok()) Differ("load: " + status.ToString());
+}
+
+std::optional<GroupView> Play::View(const std::string& group) const {
+  const auto slo = evaluator_->Slo(kDefaultTenant, kSlo);
+  if (!slo.has_value()) return std::nullopt;
+  for (const GroupView& view : slo->groups) {
+    if (group_by_.empty() || view.labels.Get(group_by_) == group) return view;
+  }
+  return std::nullopt;
+}
+
+void Play::Judge(int64_t t_ms, const std::string& group) {
+  if (!agrees()) return;
+  Sweep(t_ms + 200);
+  auto view = View(group);
+  if (view.has_value() && (!view->as_of.has_value() || ToMs(*view->as_of) < t_ms)) {
+    Sweep(t_ms + 6'300);  // somebody is waited for
+    view = View(group);
+  }
+  Pass(t_ms, group);
+  const oracle::Oracle& truth = truths_.at(group);
+  const std::string at = "at +" + std::to_string(t_ms - kStartMs) + " ms: ";
+  if (!view.has_value() || !view->as_of.has_value()) return Differ(at + "no group");
+  if (ToMs(*view->as_of) != t_ms) {
+    return Differ(at + "settled up to +" + std::to_string(ToMs(*view->as_of) - kStartMs));
+  }
+  CompareAlerts(t_ms, truth, *view);
+  if (judged_++ % 3 == 0) CompareWindows(t_ms, truth, *view);
+}
+
+void Play::Pass(int64_t t_ms, const std::string& group) {
+  oracle::Oracle& truth = truths_.at(group);
+  truth.Recount();
+  truth.Round(t_ms);
+}
+
+void Play::CompareAlerts(int64_t t_ms, const oracle::Oracle& truth, const GroupView& view) {
+  for (size_t s = 0; s < kSeverityCount; ++s) {
+    const oracle::Episode& expected = s == 0 ? truth.page : truth.ticket;
+    const SeverityView& found = view.severities[s];
+    const bool frozen = found.state == SeverityState::kFrozen;
+    bool firing = frozen || found.state == SeverityState::kFiring;
+    // It has fired early, at a round that has not settled yet.
+    if (firing && !expected.firing && ToMs(*found.starts_at) > t_ms) firing = false;
+    const std::string at = "at +" + std::to_string(t_ms - kStartMs) +
+                           " ms: " + std::string(SeverityName(static_cast<Severity>(s)));
+    if (firing != expected.firing) {
+      Differ(at + (firing ? " fires and should not" : " does not fire and should"));
+    } else if (firing && ToMs(*found.starts_at) != expected.starts_ms) {
+      Differ(at + " starts at +" + std::to_string(ToMs(*found.starts_at) - kStartMs) +
+             " and not at +" + std::to_string(expected.starts_ms - kStartMs));
+    } else if (firing && frozen != (expected.undefined_since_ms != 0)) {
+      Differ(at + (frozen ? " is frozen" : " is not frozen"));
+    }
+  }
+}
+
+void Play::CompareWindows(int64_t t_ms, const oracle::Oracle& truth, const GroupView& view) {
+  for (const WindowView& window : view.windows) {
+    const oracle::Sums sums = truth.Window(t_ms, window.length.count());
+    // Shares of a gap are kept in 2^-16 of an event, rounded down.
+    const bool same = std::abs(window.bad - static_cast<double>(sums.bad)) < 0.01 &&
+                      std::abs(window.total - static_cast<double>(sums.total)) < 0.01;
+    if (same && window.exact) continue;
+    Differ("at +" + std::to_string(t_ms - kStartMs) + " ms: the window of " +
+           std::to_string(window.length.count()) + " ms has " + std::to_string(window.bad) +
+           " of " + std::to_string(window.total) + ", not " +
+           std::to_string(static_cast<double>(sums.bad)) + " of " +
+           std::to_string(static_cast<double>(sums.total)));
+  }
+}
+
+void Play::Finish() {
+  for (const auto& [group, truth] : truths_) {
+    for (const bool urgent : {true, false}) {
+      std::vector<oracle::Episode> expected = urgent ? truth.past_pages : truth.past_tickets;
+      const oracle::Episode& last = urgent ? truth.page : truth.ticket;
+      if (last.firing) expected.push_back(last);
+      std::vector<oracle::Episode> found;
+      for (const notify::Alert& alert : sink_.published) {
+        if (alert.urgent != urgent) continue;
+        if (!group_by_.empty() && alert.identity.Get(group_by_) != group) continue;
+        if (!found.empty() && found.back().firing) found.pop_back();  // a newer word on the same
+        found.push_back({!alert.resolved(), ToMs(alert.starts_at),
+                         alert.resolved() ? ToMs(*alert.ends_at) : 0, 0});
+      }
+      const bool same = std::equal(expected.begin(), expected.end(), found.begin(), found.end(),
+                                   [](const oracle::Episode& a, const oracle::Episode& b) {
+                                     return a.firing == b.firing && a.starts_ms == b.starts_ms &&
+                                            (a.firing || a.ends_ms == b.ends_ms);
+                                   });
+      if (!same) {
+        Differ(std::string(urgent ? "pages" : "tickets") + " of \"" + group +
+               "\": " + Describe(found) + " were published, not " + Describe(expected));
+      }
+    }
+  }
+}
+
+size_t Play::pages() const {
+  std::set<Timestamp> starts;
+  for (const notify::Alert& alert : sink_.published) {
+    if (alert.urgent) starts.insert(alert.starts_at);
+  }
+  return starts.size();
+}
+
+size_t Play::fired_publications() const {
+  return static_cast<size_t>(
+      std::count_if(sink_.published.begin(), sink_.published.end(),
+                    [](const notify::Alert& alert) { return alert.urgent && !alert.resolved(); }));
+}
+
+std::string PlayOut(const OutageShape& shape) {
+  Play play(shape.group_by);
+  shape.play(play);
+  play.Finish();
+  if (!play.agrees()) return play.mismatch();
+  if (shape.pages >= 0 && play.pages() != static_cast<size_t>(shape.pages)) {
+    return std::to_string(play.pages()) + " pages, not " + std::to_string(shape.pages);
+  }
+  if (shape.publishes_once && play.fired_publications() != play.pages()) {
+    return "a page was published as firing more than once";
+  }
+  return "";
+}
+
+}  // namespace basalt::slo

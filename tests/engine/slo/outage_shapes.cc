@@ -1,0 +1,528 @@
+// The outages that the evaluator is judged by. All times are on no grid of slots.
+#include <cmath>
+#include <limits>
+
+#include "tests/engine/slo/outage.h"
+
+namespace basalt::slo {
+namespace {
+
+constexpr int64_t kScrapeMs = 15'000;
+constexpr int64_t kHourMs = 3'600'000;
+
+int64_t At(int step, int64_t scrape_ms = kScrapeMs) { return kStartMs + step * scrape_ms; }
+bool Between(int i, int from, int to) { return i >= from && i < to; }
+
+// One target, both counters in each scrape.
+struct Script {
+  int steps;
+  std::function<double(int)> error_share;
+  std::function<double(int)> requests = [](int) { return 1000.0; };
+  std::function<bool(int)> scraped = [](int) { return true; };
+  std::function<bool(int)> process_restarts = [](int) { return false; };  // counters reset
+  std::function<bool(int)> basalt_restarts = [](int) { return false; };
+  int64_t scrape_ms = kScrapeMs;
+};
+
+// Cumulative counters of one target.
+struct Counters {
+  double requests = 0;
+  double errors = 0;
+  void Serve(double n, double share) {
+    requests += n;
+    errors += std::floor(n * share);
+  }
+  void WriteTo(Play& play, const std::string& target, int64_t t) const {
+    play.Write("requests " + target, t, requests);
+    play.Write("errors " + target, t, errors);
+  }
+};
+
+std::function<void(Play&)> Scripted(Script script) {
+  return [script](Play& play) {
+    Counters counters;
+    for (int i = 0; i < script.steps && play.agrees(); ++i) {
+      const int64_t t = At(i, script.scrape_ms);
+      if (script.process_restarts(i)) counters = {};
+      counters.Serve(script.requests(i), script.error_share(i));
+      if (script.basalt_restarts(i)) play.Restart(t - 100);
+      if (!script.scraped(i)) continue;
+      counters.WriteTo(play, "a", t);
+      play.Judge(t);
+    }
+  };
+}
+
+double Outage(int i, int from, int to, double share) { return Between(i, from, to) ? share : 0; }
+
+void LateData(Play& play) {
+  Counters counters;
+  Counters kept;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 330, 0.4));
+    if (i % 8 == 5) {
+      kept = counters;
+      continue;
+    }
+    if (i % 8 == 7) kept.WriteTo(play, "a", At(i - 2));
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+  }
+}
+
+void SkewedShards(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 330, 0.1) + 0.001);
+    const bool errors_first = i % 3 != 0;
+    if (errors_first) play.Write("errors a", At(i), counters.errors);
+    if (!errors_first) play.Write("requests a", At(i), counters.requests);
+    play.Sweep(At(i) + 100);
+    play.Sweep(At(i) + 2'000);
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+  }
+}
+
+void RestartAtEachStep(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 330 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 290, 1));
+    const bool restart = Between(i, 245, 325);
+    if (restart && i % 4 == 0) play.Restart(At(i) - 50);
+    play.Write("errors a", At(i), counters.errors);
+    if (restart && i % 4 == 1) play.Restart(At(i) + 20);  // half a scrape is there
+    play.Sweep(At(i) + 50);
+    if (restart && i % 4 == 2) play.Restart(At(i) + 70);
+    play.Write("requests a", At(i), counters.requests);
+    if (restart && i % 4 == 3) play.Restart(At(i) + 90);  // all of it, and no sweep yet
+    play.Judge(At(i));
+    if (restart && i % 4 == 3) play.Restart(At(i) + 300);
+  }
+}
+
+// The wall clock jumps; samples carry their sender's times.
+void ClockSteps(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    if (i == 100) play.StepWallClock(3 * kHourMs);
+    if (i == 200) play.StepWallClock(-2 * kHourMs);
+    if (i == 280) play.StepWallClock(40'000);
+    if (i == 350) play.StepWallClock(0);
+    if (i % 50 == 10) play.Restart(At(i) - 100);
+    counters.Serve(1000, Outage(i, 250, 330, 0.3));
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+  }
+}
+
+// A twin takes over whose scrapes come at another time and whose clock is 3 s off: its counters
+// show what the first one's showed 2 s earlier.
+void ReplicaSwitch(Play& play) {
+  Counters counters;
+  double requests_before = 0;
+  int64_t shift = 0;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    requests_before = counters.requests;
+    counters.Serve(1000, Outage(i, 350, 400, 0.2) + 0.002);
+    if (i == 150 || i == 300) {
+      // 12 s early by its clock, with less than the other one showed last.
+      shift -= 12'000;
+      play.Write("requests a", At(i) + shift, requests_before - 130);
+      play.Write("errors a", At(i) + shift, std::floor(counters.errors * 0.99));
+    } else {
+      counters.WriteTo(play, "a", At(i) + shift);
+    }
+    play.Judge(At(i) + shift);
+  }
+}
+
+void NewLabelGroup(Play& play) {
+  Counters a;
+  Counters b;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    a.Serve(1000, 0);
+    a.WriteTo(play, "a", At(i));
+    play.Judge(At(i), "a");
+    if (i < 240) continue;
+    b.Serve(100, Outage(i, 240, 300, 0.5));  // breaks from its first breath
+    play.Write("up b", At(i) + 2'000 - (i == 240 ? 15'000 : 0), 1);
+    b.WriteTo(play, "b", At(i) + 2'000);
+    play.Judge(At(i) + 2'000, "b");
+  }
+}
+
+void EverythingTwice(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 330 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 290, 0.2));
+    counters.WriteTo(play, "a", At(i));
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+    counters.WriteTo(play, "a", At(i));  // a retry after the answer was lost
+  }
+}
+
+void OverwrittenSamples(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 290, 0.5));
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+    if (i % 10 == 9) play.Write("errors a", At(i - 3), counters.errors);  // now a step and a reset
+    if (i % 10 == 4) play.Write("errors a", At(i), counters.errors + 3);
+    if (i % 10 == 4) counters.errors += 3;
+    play.Sweep(At(i) + 300);
+  }
+}
+
+void SeveralTargetsOneBurns(Play& play) {
+  std::array<Counters, 4> targets;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    for (size_t k = 0; k < targets.size(); ++k) {
+      targets[k].Serve(300, k == 2 ? Outage(i, 250, 300, 0.5) : 0);
+      const int64_t t = At(i) + static_cast<int64_t>(k) * 3'333;
+      targets[k].WriteTo(play, std::string(1, static_cast<char>('a' + k)), t);
+      play.Judge(t);
+    }
+  }
+}
+
+void ATargetDiesInTheOutage(Play& play) {
+  Counters a;
+  Counters b;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    a.Serve(500, Outage(i, 250, 280, 1));
+    b.Serve(500, 0);
+    if (i < 270) a.WriteTo(play, "a", At(i));
+    if (i == 270) {
+      play.Stale("requests a", At(i));
+      play.Stale("errors a", At(i));
+    }
+    if (i == 400) a = {};  // restarted, and well
+    if (i >= 400) a.WriteTo(play, "a", At(i));
+    b.WriteTo(play, "b", At(i));
+    play.Judge(At(i));
+  }
+}
+
+// The outage kills the process: no markers, nothing, for good; the other target goes on.
+void ATargetVanishes(Play& play) {
+  Counters a;
+  Counters b;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    a.Serve(500, Outage(i, 250, 280, 1));
+    b.Serve(500, 0);
+    if (i < 262) a.WriteTo(play, "a", At(i));
+    if (i < 262) play.Judge(At(i));
+    b.WriteTo(play, "b", At(i) + 5'000);
+    play.Judge(At(i) + 5'000);
+  }
+}
+
+void RollingUpdate(Play& play) {
+  Counters counters;
+  int generation = 0;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    std::string pod = "pod" + std::to_string(generation);
+    if (i % 60 == 59) {
+      play.Stale("requests " + pod, At(i));
+      play.Stale("errors " + pod, At(i));
+      pod = "pod" + std::to_string(++generation);
+      counters = {};
+      play.Write("up " + pod, At(i) - 5'000, 1);
+    }
+    counters.Serve(800, Outage(i, 300, 370, 0.15));
+    counters.WriteTo(play, pod, At(i));
+    play.Judge(At(i));
+  }
+}
+
+void ErrorsAppearOnlyInTheOutage(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 300, 0.3));
+    play.Write("requests a", At(i), counters.requests);
+    if (counters.errors > 0) play.Write("errors a", At(i), counters.errors);
+    play.Judge(At(i));
+  }
+}
+
+void TheErrorSeriesMissesScrapes(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 320, 0.3));
+    play.Write("requests a", At(i), counters.requests);
+    if (i % 9 > 2) play.Write("errors a", At(i), counters.errors);
+    play.Judge(At(i));
+  }
+}
+
+void DeletedInTheMiddle(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 330, 0.2));
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+    if (i == 340) {
+      play.Delete("errors a", At(255), At(325));
+      play.Delete("requests a", At(255), At(325));
+    }
+  }
+}
+
+void StrangeValues(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 300, 0.3));
+    counters.WriteTo(play, "a", At(i));
+    if (i % 20 == 3) play.Write("errors a", At(i) + 5'000, std::nan(""));
+    if (i % 20 == 8) play.Write("errors a", At(i) + 5'000, -5);
+    if (i % 20 == 13)
+      play.Write("requests a", At(i) + 5'000, std::numeric_limits<double>::infinity());
+    play.Judge(At(i));
+  }
+}
+
+void SilentForADayAndMore(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 200 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 20, 60, 0.5));
+    const int64_t t = At(i) + (i >= 100 ? 26 * kHourMs : 0);
+    counters.WriteTo(play, "a", t);
+    play.Judge(t);
+  }
+}
+
+void StartTimestampsTellTheResets(Play& play) {
+  Counters counters;
+  int64_t start = kStartMs - 10 * kHourMs;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    if (i % 90 == 80) {
+      counters = {};
+      start = At(i) - 4'000;
+    }
+    // So busy that a scrape after a restart the counter stands higher than before.
+    counters.Serve(i % 90 == 80 ? 200'000 : 1000, Outage(i, 250, 300, 0.3));
+    play.Write("requests a", At(i), counters.requests, start);
+    play.Write("errors a", At(i), counters.errors, start);
+    play.Judge(At(i));
+  }
+}
+
+void SeriesLeaveMemory(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 450 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 300, 0.3));
+    if (i % 40 == 30) {
+      play.Forget("errors a");
+      if (i % 80 == 30) play.Forget("requests a");
+      play.Sweep(At(i) - 100);
+    }
+    if (i % 40 >= 30 && i % 40 < 36) continue;
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+  }
+}
+
+void Backlog(Play& play) {
+  // The sender was cut off for half an hour and then pushes everything at once, oldest first.
+  Counters counters;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 300, 0.5));
+    counters.WriteTo(play, "a", At(i));
+    if (i == 240) play.Sweep(At(360));
+    play.Judge(At(i));
+  }
+}
+
+// Marked stale and back after two scrapes: when in between the events happened, nobody knows.
+void BrieflyStale(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 300, 0.3));
+    if (i % 13 == 11) {
+      play.Stale("requests a", At(i));
+      play.Stale("errors a", At(i));
+    }
+    if (i % 13 >= 11) continue;
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+  }
+}
+
+// The outage stops all traffic, which comes back and fails on.
+void FrozenAndFailingAgain(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 700 && play.agrees(); ++i) {
+    const bool silent = Between(i, 270, 410) || Between(i, 430, 560);
+    counters.Serve(silent ? 0 : 1000, Outage(i, 250, 580, 0.8));
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+  }
+}
+
+// Requests travel 4 s longer than errors, at a scrape a second: several rounds wait at once, and a
+// later one is clear before the first one is decided.
+void ASlowShardAndManyOpenRounds(Play& play) {
+  constexpr int kLag = 4;
+  std::vector<Counters> rounds;
+  Counters counters;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    // A little above the threshold, as will show, and in the next round far above it.
+    counters.Serve(1000, i == 50 ? 0.31 : Outage(i, 51, 90, 1));
+    rounds.push_back(counters);
+    play.Write("errors a", At(i, 1'000), counters.errors);
+    play.Sweep(At(i, 1'000) + 100);
+    if (Between(i, kLag, 2 * kLag)) continue;
+    const int settled = i < kLag ? i : i - kLag;
+    play.Write("requests a", At(settled, 1'000), rounds[static_cast<size_t>(settled)].requests);
+    play.Judge(At(settled, 1'000));
+  }
+}
+
+// b's samples arrive after the next ones of a, which are later.
+void ASlowTarget(Play& play) {
+  Counters a;
+  Counters b;
+  for (int i = 0; i < 400 && play.agrees(); ++i) {
+    a.Serve(500, 0);
+    a.WriteTo(play, "a", At(i));
+    play.Sweep(At(i) + 200);  // nobody knows of b before it has a beat
+    const int64_t t = At(i) - 3'000;
+    if (i > 0) {
+      b.Serve(500, Outage(i, 250, 300, 0.3));
+      b.WriteTo(play, "b", t);
+      if (i > 3) play.Pass(t);  // it settles together with the next one of a
+    }
+    if (i > 3) play.Judge(At(i));
+  }
+}
+
+std::vector<OutageShape> MakeShapes() {
+  std::vector<OutageShape> shapes;
+  const auto scripted = [&](const char* name, int pages, Script script) {
+    shapes.push_back({name, Scripted(std::move(script)), pages, pages == 1, ""});
+  };
+  const auto special = [&](const char* name, void (*play)(Play&), int pages = -1,
+                           const char* group_by = "") {
+    shapes.push_back({name, play, pages, pages == 1, group_by});
+  };
+  scripted("quiet", 0, {.steps = 100, .error_share = [](int) { return 0.0; }});
+  scripted("within_budget", 0, {.steps = 300, .error_share = [](int) { return 0.0005; }});
+  scripted("total_outage", 1,
+           {.steps = 500, .error_share = [](int i) { return Outage(i, 250, 290, 1); }});
+  scripted("total_outage_from_the_first_sample", 1,
+           {.steps = 120, .error_share = [](int i) { return Outage(i, 0, 60, 1); }});
+  scripted("partial_outage", 1,
+           {.steps = 500, .error_share = [](int i) { return Outage(i, 200, 400, 0.05); }});
+  scripted("exactly_at_the_threshold_does_not_fire", 0,
+           {.steps = 300, .error_share = [](int) { return 0.006; }});
+  scripted("just_above_the_threshold", 1, {.steps = 300, .error_share = [](int) { return 0.007; }});
+  scripted("two_minutes_only", 1,
+           {.steps = 300, .error_share = [](int i) { return Outage(i, 250, 258, 1); }});
+  scripted("fifteen_seconds_do_not_page", 0,
+           {.steps = 300, .error_share = [](int i) { return Outage(i, 250, 251, 1); }});
+  scripted("flapping", -1,
+           {.steps = 600, .error_share = [](int i) { return i % 40 < 8 ? 0.3 : 0.0; }});
+  scripted("reset_in_the_middle", 1,
+           {.steps = 400,
+            .error_share = [](int i) { return Outage(i, 200, 260, 0.2); },
+            .process_restarts = [](int i) { return i == 230; }});
+  scripted("reset_every_minute", -1,
+           {.steps = 400,
+            .error_share = [](int i) { return Between(i, 200, 260) ? 0.2 : 0.001; },
+            .process_restarts = [](int i) { return i % 4 == 3; }});
+  scripted("gap_in_the_middle", -1,
+           {.steps = 400,
+            .error_share = [](int i) { return Outage(i, 200, 260, 0.4); },
+            .scraped = [](int i) { return !Between(i, 220, 240); }});
+  scripted("gap_over_the_end_of_the_outage", -1,
+           {.steps = 400,
+            .error_share = [](int i) { return Outage(i, 200, 240, 1); },
+            .scraped = [](int i) { return !Between(i, 230, 300); }});
+  scripted("gap_with_reset", -1,
+           {.steps = 400,
+            .error_share = [](int i) { return Outage(i, 200, 260, 0.4); },
+            .scraped = [](int i) { return !Between(i, 220, 240); },
+            .process_restarts = [](int i) { return i == 230; }});
+  scripted("every_other_scrape_is_missing", -1,
+           {.steps = 400,
+            .error_share = [](int i) { return Outage(i, 200, 260, 0.1); },
+            .scraped = [](int i) { return i % 2 == 0; }});
+  scripted("traffic_stops_during_the_outage", -1,
+           {.steps = 700,
+            .error_share = [](int i) { return Outage(i, 200, 260, 1); },
+            .requests = [](int i) { return Between(i, 230, 400) ? 0.0 : 1000.0; }});
+  scripted("traffic_stops_for_good", -1,
+           {.steps = 900,
+            .error_share = [](int) { return 0.5; },
+            .requests = [](int i) { return i > 200 ? 0.0 : 1000.0; },
+            .scrape_ms = 60'000});
+  scripted("little_traffic", -1,
+           {.steps = 400,
+            .error_share = [](int i) { return i % 97 == 5 ? 1.0 : 0.0; },
+            .requests = [](int i) { return i % 7 == 5 ? 1.0 : 0.0; }});
+  scripted("scraped_every_second", 1,
+           {.steps = 1500,
+            .error_share = [](int i) { return Outage(i, 900, 1000, 1); },
+            .requests = [](int) { return 100.0; },
+            .scrape_ms = 1'000});
+  scripted("scraped_every_five_minutes", -1,
+           {.steps = 400,
+            .error_share = [](int i) { return Outage(i, 200, 220, 0.3); },
+            .scrape_ms = 300'000});
+  scripted("basalt_restarts_all_the_time", 1,
+           {.steps = 400,
+            .error_share = [](int i) { return Outage(i, 200, 260, 0.2); },
+            .basalt_restarts = [](int i) { return i % 5 == 4; }});
+  scripted("basalt_restarts_at_the_deciding_sample", 1,
+           {.steps = 300,
+            .error_share = [](int i) { return Outage(i, 250, 290, 1); },
+            .basalt_restarts = [](int i) { return Between(i, 251, 258); }});
+  scripted("restarts_gaps_and_resets", -1,
+           {.steps = 600,
+            .error_share = [](int i) { return Outage(i, 200, 300, 0.03); },
+            .scraped = [](int i) { return i % 50 < 42; },
+            .process_restarts = [](int i) { return i % 70 == 69; },
+            .basalt_restarts = [](int i) { return i % 31 == 30; }});
+  special("late_data", LateData);
+  special("skewed_shards", SkewedShards);
+  special("basalt_restarts_at_each_step", RestartAtEachStep, 1);
+  special("clock_steps", ClockSteps, 1);
+  special("replica_switch", ReplicaSwitch);
+  special("new_label_group", NewLabelGroup, 1, "instance");
+  special("everything_twice", EverythingTwice, 1);
+  special("overwritten_samples", OverwrittenSamples);
+  special("several_targets_one_burns", SeveralTargetsOneBurns, 1);
+  special("a_target_dies_in_the_outage", ATargetDiesInTheOutage);
+  special("a_target_vanishes", ATargetVanishes);
+  special("rolling_update", RollingUpdate);
+  special("errors_appear_only_in_the_outage", ErrorsAppearOnlyInTheOutage, 1);
+  special("the_error_series_misses_scrapes", TheErrorSeriesMissesScrapes);
+  special("deleted_in_the_middle", DeletedInTheMiddle);
+  special("strange_values", StrangeValues, 1);
+  special("silent_for_a_day_and_more", SilentForADayAndMore);
+  special("start_timestamps_tell_the_resets", StartTimestampsTellTheResets);
+  special("series_leave_memory", SeriesLeaveMemory);
+  special("backlog", Backlog);
+  special("briefly_stale", BrieflyStale);
+  special("frozen_and_failing_again", FrozenAndFailingAgain);
+  special("a_slow_shard_and_many_open_rounds", ASlowShardAndManyOpenRounds);
+  special("a_slow_target", ASlowTarget);
+  scripted("daily_traffic_and_a_slow_burn", -1,
+           {.steps = 4400,
+            .error_share = [](int i) { return Between(i, 1500, 3000) ? 0.0035 : 0.0001; },
+            .requests = [](int i) { return 1000.0 * (1 + i / 200 % 7); },
+            .scrape_ms = 60'000});
+  return shapes;
+}
+
+}  // namespace
+
+const std::vector<OutageShape>& OutageShapes() {
+  static const std::vector<OutageShape> shapes = MakeShapes();
+  return shapes;
+}
+
+}  // namespace basalt::slo
