@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "engine/http/api/write_handler.h"
+#include "engine/ingest/otlp/otlp_service.h"
 #include "engine/ingest/write_service.h"
 #include "storage/reader.h"
 
@@ -78,6 +79,54 @@ class LateWriteHandler final : public http::api::WriteHandler {
   }
 
   std::atomic<ingest::WriteService*> service_ = nullptr;
+};
+
+// OTLP metrics over HTTP, onto the OtlpService. Thread-safe.
+class LateOtlpHandler final : public http::api::WriteHandler {
+ public:
+  void Bind(ingest::otlp::OtlpService* service) {
+    service_.store(service, std::memory_order_release);
+  }
+
+  void Write(http::api::WriteRequest request, http::api::WriteDone done) override {
+    using ingest::otlp::Encoding;
+    const auto encoding = ingest::otlp::ParseEncoding(request.headers.Get("Content-Type"));
+    ingest::otlp::ExportAnswer refused;
+    if (!encoding.ok()) {
+      refused.status = encoding.status();
+      return done(ToResponse(refused, Encoding::kJson));
+    }
+    ingest::otlp::OtlpService* service = service_.load(std::memory_order_acquire);
+    if (service == nullptr) {
+      refused.status = Unavailable(kNotReady);
+      refused.retry_after_seconds = 1;
+      return done(ToResponse(refused, *encoding));
+    }
+    service->Export(
+        {.tenant = request.tenant,
+         .encoding = *encoding,
+         .content_encoding = request.headers.Get("Content-Encoding"),
+         .body = request.body.view()},
+        [encoding = *encoding, done = std::move(done)](const ingest::otlp::ExportAnswer& answer) {
+          done(ToResponse(answer, encoding));
+        });
+  }
+
+ private:
+  static http::Response ToResponse(const ingest::otlp::ExportAnswer& answer,
+                                   ingest::otlp::Encoding encoding) {
+    using ingest::otlp::Encoding;
+    http::Response response;
+    response.status = ingest::otlp::HttpStatusOf(answer);
+    response.body = ingest::otlp::ResponseBody(answer, encoding);
+    response.content_type =
+        encoding == Encoding::kJson ? "application/json" : "application/x-protobuf";
+    if (answer.retry_after_seconds > 0)
+      response.headers.emplace_back("Retry-After", std::to_string(answer.retry_after_seconds));
+    return response;
+  }
+
+  std::atomic<ingest::otlp::OtlpService*> service_ = nullptr;
 };
 
 }  // namespace basalt::cli

@@ -82,6 +82,12 @@ query::EngineOptions MakeEngineOptions(const admin::Config& config, Executors& e
   return options;
 }
 
+ingest::otlp::Settings MakeOtlpSettings(const admin::Config& config) {
+  ingest::otlp::Settings settings = config.otlp;
+  settings.lookback = config.query.lookback;
+  return settings;
+}
+
 // What people put into --slo, and the SLO that Basalt keeps on itself.
 Result<std::vector<slo::Definition>> LoadDefinitions(const admin::Config& config) {
   std::vector<slo::Problem> warnings;
@@ -129,6 +135,7 @@ class ServerProcess {
   query::Engine engine_;
   LateReader reader_;
   LateWriteHandler writes_;
+  LateOtlpHandler otlp_;
   SloViews slo_views_;
   std::atomic<bool> ready_ = false;
   std::mutex reload_mu_;
@@ -138,6 +145,7 @@ class ServerProcess {
   std::unique_ptr<storage::Store> store_;
   std::atomic<storage::Store*> store_for_http_ = nullptr;
   std::unique_ptr<ingest::WriteService> write_service_;
+  std::unique_ptr<ingest::otlp::OtlpService> otlp_service_;
   std::unique_ptr<rpc::Server> rpc_;
   std::unique_ptr<admin::SelfScrape> self_scrape_;
   std::unique_ptr<notify::Outbox> outbox_;
@@ -151,9 +159,12 @@ Status ServerProcess::StartHttp() {
   context.engine = &engine_;
   context.alerts = &slo_views_;
   context.slos = &slo_views_;
-  context.writes = {{.path = "/api/v1/write",
-                     .handler = &writes_,
-                     .max_body_bytes = config_.ingest.max_body_bytes}};
+  // OTLP at the path of Prometheus' receiver, and at the one that exporters use by default.
+  const size_t max_body = config_.ingest.max_body_bytes;
+  context.writes = {
+      {.path = "/api/v1/write", .handler = &writes_, .max_body_bytes = max_body},
+      {.path = "/api/v1/otlp/v1/metrics", .handler = &otlp_, .max_body_bytes = max_body},
+      {.path = "/v1/metrics", .handler = &otlp_, .max_body_bytes = max_body}};
   context.registry = &registry_;
   context.ready = [this] { return ready_ ? OkStatus() : Unavailable(kNotReady); };
   context.reload = [this] { return Reload(); };
@@ -228,10 +239,12 @@ Status ServerProcess::Start() {
   admin::RegisterSelfMetrics(registry_, *store_, kVersion);
   write_service_ =
       std::make_unique<ingest::WriteService>(*store_, SystemClock(), registry_, config_.ingest);
+  otlp_service_ = std::make_unique<ingest::otlp::OtlpService>(
+      *store_, SystemClock(), *write_service_, config_.ingest, MakeOtlpSettings(config_));
   if (config_.grpc.enabled) {
-    BASALT_TRY_ASSIGN(
-        rpc_, rpc::Server::Start({.address = config_.grpc.listen, .limits = config_.ingest},
-                                 *store_, SystemClock(), executors_.ingest, *write_service_));
+    BASALT_TRY_ASSIGN(rpc_, rpc::Server::Start(
+                                {.address = config_.grpc.listen, .limits = config_.ingest}, *store_,
+                                SystemClock(), executors_.ingest, *write_service_, *otlp_service_));
   }
   if (config_.self.interval > Duration(0)) {
     self_scrape_ = std::make_unique<admin::SelfScrape>(registry_, *store_, SystemClock(),
@@ -240,6 +253,7 @@ Status ServerProcess::Start() {
   BASALT_TRY(StartSlos());
   reader_.Bind(&store_->reader());
   writes_.Bind(write_service_.get());
+  otlp_.Bind(otlp_service_.get());
   store_for_http_ = store_.get();
   ready_ = true;
   BASALT_LOG(kInfo, "ready", {"http", http_->address()},
@@ -303,6 +317,7 @@ void ServerProcess::Stop() {
   if (http_ != nullptr) http_->Stop(kDrain);
   rpc_stop.join();
   writes_.Bind(nullptr);
+  otlp_.Bind(nullptr);
   reader_.Bind(nullptr);
   store_for_http_ = nullptr;
   executors_.ingest.Stop();

@@ -239,6 +239,45 @@ void AddRequestSettings(std::vector<Setting>& out) {
                             [](Config& c) -> auto& { return c.ingest.max_ahead; }));
 }
 
+void AddOtlpSettings(std::vector<Setting>& out) {
+  using ingest::otlp::Translation;
+  out.push_back(Make(
+      "otlp.translation_strategy",
+      "UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, "
+      "NoUTF8EscapingWithSuffixes or NoTranslation.",
+      false, [](Config& c) -> auto& { return c.otlp.translation; },
+      [](const YAML::Node& node) -> Result<Translation> {
+        BASALT_TRY_ASSIGN(const std::string text, Scalar(node));
+        return ingest::otlp::ParseTranslation(text);
+      },
+      [](Translation t) { return std::string(ingest::otlp::TranslationName(t)); }));
+  out.push_back(List("otlp.promote_resource_attributes",
+                     "Resource attributes that become labels of every series.",
+                     [](Config& c) -> auto& { return c.otlp.promote_resource_attributes; }));
+  out.push_back(Flag("otlp.promote_all_resource_attributes",
+                     "All of them, but otlp.ignore_resource_attributes.",
+                     [](Config& c) -> auto& { return c.otlp.promote_all_resource_attributes; }));
+  out.push_back(List("otlp.ignore_resource_attributes", "Not promoted with all others.",
+                     [](Config& c) -> auto& { return c.otlp.ignore_resource_attributes; }));
+  out.push_back(Flag("otlp.promote_scope_metadata",
+                     "Name, version and attributes of the scope become otel_scope_ labels.",
+                     [](Config& c) -> auto& { return c.otlp.promote_scope_metadata; }));
+  out.push_back(
+      Flag("otlp.keep_identifying_resource_attributes",
+           "Keep service.name, service.namespace and service.instance.id in target_info, too.",
+           [](Config& c) -> auto& { return c.otlp.keep_identifying_resource_attributes; }));
+  out.push_back(Flag("otlp.convert_histograms_to_nhcb",
+                     "Histograms with bounds become native histograms with custom buckets.",
+                     [](Config& c) -> auto& { return c.otlp.convert_histograms_to_nhcb; }));
+  out.push_back(
+      Flag("otlp.label_name_preserve_multiple_underscores",
+           "Keep runs of underscores in labels, as older translators did.",
+           [](Config& c) -> auto& { return c.otlp.label_name_preserve_multiple_underscores; }));
+  out.push_back(Flag("otlp.label_name_underscore_sanitization",
+                     "A label that begins with one underscore gets \"key\" before it.",
+                     [](Config& c) -> auto& { return c.otlp.label_name_underscore_sanitization; }));
+}
+
 void AddAlertingSettings(std::vector<Setting>& out) {
   out.push_back(List(
       "slo.paths", "Files, or directories of *.yml and *.yaml, with SLO definitions.",
@@ -255,6 +294,7 @@ const std::vector<Setting>& Settings() {
     AddServerSettings(*out);
     AddStorageSettings(*out);
     AddRequestSettings(*out);
+    AddOtlpSettings(*out);
     AddAlertingSettings(*out);
     return out;
   }();

@@ -16,6 +16,7 @@
 #include "engine/base/status.h"
 #include "engine/base/time.h"
 #include "engine/ingest/limits.h"
+#include "engine/ingest/otlp/settings.h"
 #include "storage/store.h"
 
 namespace basalt::admin {
@@ -72,6 +73,7 @@ struct Config {
   StorageConfig storage;
   QueryConfig query;
   ingest::Limits ingest;
+  ingest::otlp::Settings otlp;  // its lookback is query.lookback
   AlertingConfig alerting;
   SelfConfig self;
   LogConfig log;

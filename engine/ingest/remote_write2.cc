@@ -202,7 +202,7 @@ class RemoteWrite2Decoder::Series {
     entry.help = decoder_.symbols_[help];
     entry.unit = decoder_.symbols_[unit];
     if (!accept_.CheckMetadataEntry(place_, entry)) return;
-    if (decoder_.IsNews(tenant_, entry)) builder_.AddMetadata(std::move(entry));
+    if (decoder_.metadata_.IsNews(tenant_, entry)) builder_.AddMetadata(std::move(entry));
   }
 
   RemoteWrite2Decoder& decoder_;
@@ -213,24 +213,10 @@ class RemoteWrite2Decoder::Series {
   Report& report_;
 };
 
-bool RemoteWrite2Decoder::IsNews(TenantId tenant, const storage::MetadataEntry& entry) {
-  std::string key = entry.metric;
-  for (const std::string* text : {&entry.help, &entry.unit}) {
-    key += '\0';
-    key += *text;
-  }
-  key += static_cast<char>(entry.type);
-  if (passed_on_.size() >= kMaxPassedOn) passed_on_.clear();
-  return passed_on_.insert(HashBytes128(key, static_cast<uint64_t>(tenant))).second;
-}
-
 Status RemoteWrite2Decoder::Decode(std::string_view message, Timestamp now,
                                    storage::BatchBuilder& builder, Report& report,
                                    TenantId tenant) {
-  if (now >= forget_at_) {
-    passed_on_.clear();
-    forget_at_ = now + kMetadataRepeat;
-  }
+  metadata_.BeginRequest(now);
   symbols_.clear();
   size_t index = 0;
   try {

@@ -20,9 +20,10 @@ enum class Reason : uint8_t {
   kHistogram,    // inconsistent
   kExemplar,
   kMetadata,
-  kReference,  // of a stream: a series number that was never defined
+  kReference,    // of a stream: a series number that was never defined
+  kUnsupported,  // of a kind that is not known here
 };
-inline constexpr size_t kReasons = 7;
+inline constexpr size_t kReasons = 8;
 std::string_view ReasonName(Reason reason);
 
 // One thread; reused by Reset().

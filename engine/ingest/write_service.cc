@@ -128,10 +128,7 @@ void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
   }
   if (!status.ok()) {
     GiveBack(std::move(scratch));
-    registry_
-        .AddCounter("basalt_ingest_requests_malformed_total",
-                    "Write requests that could not be decoded.")
-        .Add();
+    CountMalformed();
     WriteAnswer answer = AnswerForError(status);
     answer.tells_written = is_two;
     return done(answer);
@@ -158,6 +155,13 @@ void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
     failed.tells_written = answer.tells_written;
     done(failed);
   });
+}
+
+void WriteService::CountMalformed() {
+  registry_
+      .AddCounter("basalt_ingest_requests_malformed_total",
+                  "Write requests that could not be decoded.")
+      .Add();
 }
 
 void WriteService::Count(std::string_view protocol, const Report& report) {

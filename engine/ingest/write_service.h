@@ -59,6 +59,8 @@ class WriteService {
 
   // Counts a finished decode and answers for its append; the gRPC stream uses it too.
   void Count(std::string_view protocol, const Report& report);
+  // Counts a request that could not be decoded.
+  void CountMalformed();
 
  private:
   struct Scratch;

@@ -1,26 +1,13 @@
 #include "engine/rpc/push_service.h"
 
-#include <charconv>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/rpc/grpc_types.h"
+
 namespace basalt::rpc {
 namespace {
-
-Result<TenantId> TenantOf(const grpc::CallbackServerContext& context) {
-  const auto& metadata = context.client_metadata();
-  const auto it = metadata.find("x-scope-orgid");
-  if (it == metadata.end()) return kDefaultTenant;
-  uint32_t id = 0;
-  const char* const end = it->second.data() + it->second.size();
-  const auto [at, error] = std::from_chars(it->second.data(), end, id);
-  if (error != std::errc() || at != end) {
-    return InvalidArgument("x-scope-orgid: \"" + std::string(it->second.data(), it->second.size()) +
-                           "\" is not a tenant number");
-  }
-  return TenantId{id};
-}
 
 grpc::ByteBuffer Serialize(const PushReply& reply) {
   v1::PushResponse message;
@@ -41,11 +28,6 @@ grpc::ByteBuffer Serialize(const PushReply& reply) {
 }
 
 }  // namespace
-
-grpc::Status ToGrpc(const Status& status) {
-  if (status.ok()) return grpc::Status::OK;
-  return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
-}
 
 // The transport of one stream: at most one read and one write under way, and an end that waits for
 // the decoder, for every append and for the write. Kept alive by `self_` until gRPC is done with

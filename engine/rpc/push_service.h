@@ -44,6 +44,4 @@ class PushService final : public v1::Ingest::WithRawCallbackMethod_Push<v1::Inge
   std::vector<std::weak_ptr<PushReactor>> streams_ BASALT_GUARDED_BY(mu_);
 };
 
-grpc::Status ToGrpc(const Status& status);
-
 }  // namespace basalt::rpc

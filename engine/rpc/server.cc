@@ -6,6 +6,7 @@
 
 #include <mutex>
 
+#include "engine/rpc/otlp_metrics_service.h"
 #include "engine/rpc/push_service.h"
 
 namespace basalt::rpc {
@@ -17,8 +18,8 @@ constexpr int kMinPingIntervalMs = 10'000;
 class GrpcServer final : public Server {
  public:
   GrpcServer(const ServerOptions& options, storage::Store& store, const Clock& clock,
-             Executor& ingest, ingest::WriteService& counts)
-      : push_(options, store, clock, ingest, counts) {}
+             Executor& ingest, ingest::WriteService& counts, ingest::otlp::OtlpService& exports)
+      : push_(options, store, clock, ingest, counts), otlp_(ingest, exports) {}
   ~GrpcServer() override { Shutdown(Duration(0)); }
   GrpcServer(const GrpcServer&) = delete;
   GrpcServer& operator=(const GrpcServer&) = delete;
@@ -32,6 +33,7 @@ class GrpcServer final : public Server {
     grpc::ServerBuilder builder;
     builder.AddListeningPort(options.address, grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(&push_);
+    builder.RegisterService(&otlp_);
     builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                                static_cast<int>(options.max_streams_per_connection));
@@ -63,6 +65,7 @@ class GrpcServer final : public Server {
 
  private:
   PushService push_;
+  OtlpMetricsService otlp_;
   int port_ = 0;
   std::mutex shutdown_mu_;
   std::unique_ptr<grpc::Server> server_;
@@ -72,8 +75,9 @@ class GrpcServer final : public Server {
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, storage::Store& store,
                                               const Clock& clock, Executor& ingest,
-                                              ingest::WriteService& counts) {
-  auto server = std::make_unique<GrpcServer>(options, store, clock, ingest, counts);
+                                              ingest::WriteService& counts,
+                                              ingest::otlp::OtlpService& exports) {
+  auto server = std::make_unique<GrpcServer>(options, store, clock, ingest, counts, exports);
   BASALT_TRY(server->Listen(options));
   return std::unique_ptr<Server>(std::move(server));
 }

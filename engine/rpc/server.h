@@ -1,4 +1,5 @@
-// engine/rpc/server.h -- the gRPC server: basalt.v1.Ingest, health and reflection. gRPC stays
+// engine/rpc/server.h -- the gRPC server: basalt.v1.Ingest, OpenTelemetry's
+// MetricsService, health and reflection. gRPC stays
 // inside the .cc files.
 #pragma once
 
@@ -11,6 +12,7 @@
 #include "engine/base/executor.h"
 #include "engine/base/status.h"
 #include "engine/ingest/limits.h"
+#include "engine/ingest/otlp/otlp_service.h"
 #include "engine/ingest/write_service.h"
 #include "storage/store.h"
 
@@ -31,7 +33,8 @@ class Server {
   // Listens and serves. kUnavailable naming the address if it cannot be had.
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, storage::Store& store,
                                                const Clock& clock, Executor& ingest,
-                                               ingest::WriteService& counts);
+                                               ingest::WriteService& counts,
+                                               ingest::otlp::OtlpService& exports);
   virtual ~Server() = default;
   // The port that was bound.
   [[nodiscard]] virtual int port() const = 0;

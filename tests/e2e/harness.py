@@ -150,6 +150,7 @@ class Basalt(Api):
         self.data = os.path.join(directory, "data")
         self.flags = list(flags)
         self.port = http_port or free_port()
+        self.grpc_port = free_port()
         self.name = name
         self.process = None
         super().__init__("http://127.0.0.1:%d" % self.port)
@@ -157,8 +158,8 @@ class Basalt(Api):
     def start(self, wait=True, seconds=60):
         if self.process is not None:
             self.process.close()
-        command = [basalt_binary(), "serve", "--http", "127.0.0.1:%d" % self.port, "--grpc", "127.0.0.1:0",
-                   "--data", self.data] + self.flags
+        command = [basalt_binary(), "serve", "--http", "127.0.0.1:%d" % self.port,
+                   "--grpc", "127.0.0.1:%d" % self.grpc_port, "--data", self.data] + self.flags
         self.process = Process(self.name, command, self.directory)
         if wait:
             def ready():

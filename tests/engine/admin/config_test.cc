@@ -60,9 +60,10 @@ TEST_P(ConfigRejects, WithFileLineAndKey) {
 INSTANTIATE_TEST_SUITE_P(
     Table, ConfigRejects,
     testing::Values(
-        BadCase{"unknown_section", "http: {listen: x}\n\nhtpp: 1\n",
-                "f.yml:3: htpp: unknown key; the file knows alerting, grpc, http, ingest, log, "
-                "query, self, slo, storage"},
+        BadCase{
+            "unknown_section", "http: {listen: x}\n\nhtpp: 1\n",
+            "f.yml:3: htpp: unknown key; the file knows alerting, grpc, http, ingest, log, otlp, "
+            "query, self, slo, storage"},
         BadCase{"unknown_key", "http:\n  listen: x\n  port: 80\n",
                 "f.yml:3: http.port: unknown key; http knows cors_origin, listen, max_connections, "
                 "path_prefix"},

@@ -102,7 +102,7 @@ TEST_F(RemoteWrite2, PassesMetadataOnOnceInAWhile) {
   EXPECT_EQ(first[0].help, "Is it up?");
   EXPECT_EQ(first[0].type, storage::MetricType::kCounter);
   EXPECT_TRUE(metadata(kNow + std::chrono::minutes(1)).empty());
-  EXPECT_EQ(metadata(kNow + RemoteWrite2Decoder::kMetadataRepeat).size(), 1U);
+  EXPECT_EQ(metadata(kNow + MetadataFilter::kRepeat).size(), 1U);
 }
 
 TEST_F(RemoteWrite2, RefusesOneSeriesAndStoresTheOther) {

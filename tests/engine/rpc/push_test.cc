@@ -43,12 +43,17 @@ class Push : public testing::Test {
         std::make_unique<ingest::WriteService>(*store, SystemClock(), registry, ingest::Limits());
     ServerOptions server_options;
     server_options.address = "127.0.0.1:0";
-    auto started = Server::Start(server_options, *store, SystemClock(), ingest_pool, *service);
+    exports = std::make_unique<ingest::otlp::OtlpService>(*store, SystemClock(), *service,
+                                                          ingest::Limits(),
+                                                          ingest::otlp::Settings());
+    auto started =
+        Server::Start(server_options, *store, SystemClock(), ingest_pool, *service, *exports);
     ASSERT_TRUE(started.ok()) << started.status().ToString();
     server = *std::move(started);
   }
   void CloseStore() {
     server.reset();
+    exports.reset();
     service.reset();
     if (store != nullptr) {
       EXPECT_TRUE(store->Close().ok());
@@ -90,6 +95,7 @@ class Push : public testing::Test {
   ThreadPool ingest_pool{"ingest", 2, 1000};
   std::unique_ptr<storage::Store> store;
   std::unique_ptr<ingest::WriteService> service;
+  std::unique_ptr<ingest::otlp::OtlpService> exports;
   std::unique_ptr<Server> server;
 };
 

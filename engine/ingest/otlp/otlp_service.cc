@@ -1,0 +1,170 @@
+#include "engine/ingest/otlp/otlp_service.h"
+
+#include <protozero/pbf_writer.hpp>
+#include <utility>
+
+#include "engine/base/compress.h"
+#include "engine/base/labels.h"
+#include "engine/ingest/otlp/json_decoder.h"
+#include "engine/ingest/otlp/protobuf_decoder.h"
+#include "engine/ingest/otlp/translator.h"
+
+namespace basalt::ingest::otlp {
+namespace {
+
+// Decoders that wait for the next request; more than this many at once are made anew.
+constexpr size_t kIdleScratch = 16;
+// A body buffer above this is not kept: one giant request must not pin its memory for ever.
+constexpr size_t kKeptBodyBytes = 8u << 20;
+
+ExportAnswer Failed(const Status& status) {
+  ExportAnswer answer;
+  answer.status = status;
+  answer.retry_after_seconds = AnswerForError(status).retry_after_seconds;
+  return answer;
+}
+
+void AppendJsonString(std::string_view text, std::string& out) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    // What else JSON escapes is no part of our messages but where they quote a sender's bytes.
+    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  out += '"';
+}
+
+std::string JsonBody(const ExportAnswer& answer) {
+  std::string out;
+  if (!answer.status.ok()) {
+    out = R"({"code":)" + std::to_string(static_cast<int>(answer.status.code())) + R"(,"message":)";
+    AppendJsonString(answer.status.message(), out);
+    return out + "}";
+  }
+  if (answer.message.empty()) return "{}";
+  out = R"({"partialSuccess":{"rejectedDataPoints":")" + std::to_string(answer.rejected_points) +
+        R"(","errorMessage":)";
+  AppendJsonString(answer.message, out);
+  return out + "}}";
+}
+
+std::string ProtobufBody(const ExportAnswer& answer) {
+  std::string out;
+  protozero::pbf_writer writer(out);
+  if (!answer.status.ok()) {
+    writer.add_int32(1, static_cast<int32_t>(answer.status.code()));
+    writer.add_string(2, std::string(answer.status.message()));
+  } else if (!answer.message.empty()) {
+    protozero::pbf_writer partial(writer, 1);
+    partial.add_int64(1, static_cast<int64_t>(answer.rejected_points));
+    partial.add_string(2, answer.message);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Encoding> ParseEncoding(std::string_view content_type) {
+  std::string_view type = content_type.substr(0, content_type.find(';'));
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  if (type == "application/x-protobuf" || type.empty()) return Encoding::kProtobuf;
+  if (type == "application/json") return Encoding::kJson;
+  return Unimplemented("Content-Type: \"" + std::string(content_type) +
+                       "\" is not spoken here; send application/x-protobuf or application/json");
+}
+
+int HttpStatusOf(const ExportAnswer& answer) {
+  if (answer.status.ok()) return 200;
+  if (answer.status.code() == StatusCode::kOutOfRange) return 413;
+  return AnswerForError(answer.status).status;
+}
+
+std::string ResponseBody(const ExportAnswer& answer, Encoding encoding) {
+  return encoding == Encoding::kJson ? JsonBody(answer) : ProtobufBody(answer);
+}
+
+struct OtlpService::Scratch {
+  Scratch(const Limits& limits, const Settings& settings, storage::Resolver& resolver)
+      : translator(limits, settings), builder(resolver, kDefaultTenant) {}
+  ProtobufDecoder protobuf;
+  JsonDecoder json;
+  Translator translator;
+  storage::BatchBuilder builder;
+  Report report;
+  std::string body;
+};
+
+OtlpService::OtlpService(storage::Store& store, const Clock& clock, WriteService& counts,
+                         const Limits& limits, const Settings& settings)
+    : store_(store), clock_(clock), counts_(counts), limits_(limits), settings_(settings) {}
+
+OtlpService::~OtlpService() = default;
+
+std::unique_ptr<OtlpService::Scratch> OtlpService::Borrow() {
+  {
+    const MutexLock lock(mu_);
+    if (!idle_.empty()) {
+      std::unique_ptr<Scratch> scratch = std::move(idle_.back());
+      idle_.pop_back();
+      return scratch;
+    }
+  }
+  return std::make_unique<Scratch>(limits_, settings_, store_.resolver());
+}
+
+void OtlpService::GiveBack(std::unique_ptr<Scratch> scratch) {
+  if (scratch->body.capacity() > kKeptBodyBytes) std::string().swap(scratch->body);
+  const MutexLock lock(mu_);
+  if (idle_.size() < kIdleScratch) idle_.push_back(std::move(scratch));
+}
+
+void OtlpService::Export(const ExportRequest& request, ExportDone done) {
+  const auto coding = ParseContentCoding(request.content_encoding);
+  if (!coding.ok()) return done(Failed(Unimplemented(std::string(coding.status().message()))));
+  std::unique_ptr<Scratch> scratch = Borrow();
+  scratch->report.Reset();
+  scratch->builder.Reset(request.tenant);
+  // Decoded where it lies if it was not compressed.
+  std::string_view body = request.body;
+  Status status;
+  if (*coding != ContentCoding::kIdentity) {
+    status = Decompress(*coding, request.body, limits_.max_body_bytes, scratch->body);
+    body = scratch->body;
+  } else if (body.size() > limits_.max_body_bytes) {
+    status = ResourceExhausted("body: " + std::to_string(body.size()) + " bytes, the limit is " +
+                               std::to_string(limits_.max_body_bytes));
+  }
+  if (status.code() == StatusCode::kResourceExhausted) {
+    // Sending it again would not make it smaller.
+    GiveBack(std::move(scratch));
+    return done(Failed(OutOfRange(std::string(status.message()) +
+                                  "; export smaller batches or raise ingest.max_body")));
+  }
+  if (status.ok()) {
+    scratch->translator.BeginRequest(request.tenant, clock_.Now(), scratch->builder,
+                                     scratch->report);
+    status = request.encoding == Encoding::kJson
+                 ? scratch->json.Decode(body, scratch->translator)
+                 : scratch->protobuf.Decode(body, scratch->translator);
+  }
+  if (!status.ok()) {
+    GiveBack(std::move(scratch));
+    counts_.CountMalformed();
+    return done(Failed(status));
+  }
+  counts_.Count("otlp", scratch->report);
+  ExportAnswer answer;
+  answer.rejected_points = scratch->translator.rejected_points();
+  answer.message = scratch->report.Message();
+  std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
+  GiveBack(std::move(scratch));
+  if (batches.empty()) return done(answer);
+  store_.Append(std::move(batches), [answer = std::move(answer), done = std::move(done)](
+                                        const Result<storage::AppendResult>& result) mutable {
+    if (!result.ok()) return done(Failed(result.status()));
+    answer.token = result->token;
+    done(answer);
+  });
+}
+
+}  // namespace basalt::ingest::otlp
