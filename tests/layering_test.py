@@ -37,12 +37,13 @@ THIRD_PARTIES = {
     "grpcpp/": ["engine/rpc", "tests/engine/rpc"],
     "google/protobuf": ["engine/rpc", "tests/engine/rpc"],
     "basalt/v1/": ["engine/rpc", "tests/engine/rpc"],
+    "opentelemetry/proto/": ["engine/rpc"],
     "zstd.h": ["engine/base/compress", "storage", "tests", "bench"],
     "snappy": ["engine/base/compress", "tests"],
     "zlib.h": ["engine/base/compress", "tests"],
     "yaml-cpp/": ["engine/admin", "engine/slo"],
     "nlohmann/": ["tests"],
-    "CLI/": ["tools"],
+    "CLI/": ["tools", "bench"],
     "roaring": ["storage/index", "storage/parts", "bench"],
     "re2/": ["storage/index", "query", "engine/slo", "engine/http/api", "tests"],
 }
@@ -109,7 +110,7 @@ def judge(path, number, quote, target):
         return []
     if not target.startswith(("engine/", "storage/", "query/", "tools/", "bench/", "tests/")):
         # Generated messages are the only others, and they were judged above.
-        return [] if target.startswith("basalt/v1/") else [where + '"%s" is not written from the root' % target]
+        return [] if target.startswith(("basalt/v1/", "opentelemetry/proto/")) else [where + '"%s" is not written from the root' % target]
     if not allowed(path, target):
         return [where + "%s does not see %s" % (folder_of(path), target)]
     return []
