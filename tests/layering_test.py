@@ -109,8 +109,8 @@ def judge(path, number, quote, target):
     if quote == "<" or target.startswith("absl/"):
         return []
     if not target.startswith(("engine/", "storage/", "query/", "tools/", "bench/", "tests/")):
-        # Generated messages are the only others, and they were judged above.
-        return [] if target.startswith(("basalt/v1/", "opentelemetry/proto/")) else [where + '"%s" is not written from the root' % target]
+        # What is generated is the only other: messages, judged above, and lists.
+        return [] if target.startswith(("basalt/v1/", "opentelemetry/proto/")) or target.endswith(".inc") else [where + '"%s" is not written from the root' % target]
     if not allowed(path, target):
         return [where + "%s does not see %s" % (folder_of(path), target)]
     return []
