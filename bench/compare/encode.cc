@@ -68,7 +68,8 @@ class Write1Encoder final : public RequestEncoder {
     std::string pair;
     for (size_t s = 0; s < fleet.series_count(); ++s) {
       std::string& out = labels_.emplace_back();
-      for (const Label& label : fleet.labels(s)) {
+      const Labels all = fleet.labels(s);
+      for (const Label& label : all) {
         pair.clear();
         AppendBytesField('\x0A', label.name, pair);
         AppendBytesField('\x12', label.value, pair);
@@ -115,7 +116,8 @@ class Write2Encoder final : public RequestEncoder {
     intern("");
     for (size_t s = 0; s < fleet.series_count(); ++s) {
       Series& series = series_.emplace_back();
-      for (const Label& label : fleet.labels(s)) {
+      const Labels all = fleet.labels(s);
+      for (const Label& label : all) {
         series.texts.push_back(intern(label.name));
         series.texts.push_back(intern(label.value));
       }

@@ -91,22 +91,19 @@ Fleet::Fleet(const Recording& recording, const FleetOptions& options)
     if (scale != 0)
       for (double& v : shape.values) v = std::round(v * scale);
   }
-  for (size_t host = 0; labels_.size() < options.series; ++host) {
-    for (size_t first = 0; first < recording.series.size() && labels_.size() < options.series;) {
+  for (uint32_t host = 0; recorded_of_.size() < options.series; ++host) {
+    for (size_t first = 0;
+         first < recording.series.size() && recorded_of_.size() < options.series;) {
       const std::string& job = recording.series[first].job;
       Target target;
-      target.first_series = labels_.size();
+      target.first_series = recorded_of_.size();
       target.first_recorded = first;
-      const std::string instance = HostName(host) + PortOf(job);
       for (; first < recording.series.size() && recording.series[first].job == job; ++first) {
-        if (labels_.size() == options.series) continue;
-        Labels labels = recording.series[first].labels;
-        labels.Set("job", job);
-        labels.Set("instance", instance);
-        labels_.push_back(std::move(labels));
+        if (recorded_of_.size() == options.series) continue;
         recorded_of_.push_back(static_cast<uint32_t>(first));
+        host_of_.push_back(host);
       }
-      target.series = labels_.size() - target.first_series;
+      target.series = recorded_of_.size() - target.first_series;
       const uint64_t mixed = Mix(options.seed, targets_.size(), 0);
       target.origin_row = mixed % (kOriginLaps * kLapRows);
       target.offset_ms = static_cast<int64_t>(Mix(options.seed, targets_.size(), 1) %
@@ -116,6 +113,14 @@ Fleet::Fleet(const Recording& recording, const FleetOptions& options)
   }
   std::stable_sort(targets_.begin(), targets_.end(),
                    [](const Target& a, const Target& b) { return a.offset_ms < b.offset_ms; });
+}
+
+Labels Fleet::labels(size_t series) const {
+  const RecordedSeries& recorded = recording_.series[recorded_of_[series]];
+  Labels labels = recorded.labels;
+  labels.Set("job", recorded.job);
+  labels.Set("instance", HostName(host_of_[series]) + PortOf(recorded.job));
+  return labels;
 }
 
 const std::string& Fleet::type(size_t series) const {

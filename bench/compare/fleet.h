@@ -41,8 +41,9 @@ class Fleet {
 
   // In the order in which they are scraped: by offset.
   [[nodiscard]] const std::vector<Target>& targets() const { return targets_; }
-  [[nodiscard]] size_t series_count() const { return labels_.size(); }
-  [[nodiscard]] const Labels& labels(size_t series) const { return labels_[series]; }
+  [[nodiscard]] size_t series_count() const { return recorded_of_.size(); }
+  // Made on demand: millions of them would be gigabytes.
+  [[nodiscard]] Labels labels(size_t series) const;
   [[nodiscard]] const std::string& type(size_t series) const;
 
   [[nodiscard]] int64_t TimeMs(const Target& target, int64_t scrape) const;
@@ -62,8 +63,8 @@ class Fleet {
   FleetOptions options_;
   std::vector<Shape> shapes_;
   std::vector<Target> targets_;
-  std::vector<Labels> labels_;
-  std::vector<uint32_t> recorded_of_;
+  std::vector<uint32_t> recorded_of_;  // by series
+  std::vector<uint32_t> host_of_;
 };
 
 }  // namespace basalt::bench

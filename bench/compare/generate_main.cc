@@ -6,6 +6,7 @@
 #include "bench/compare/encode.h"
 #include "bench/compare/flags.h"
 #include "bench/compare/order.h"
+#include "bench/compare/program.h"
 #include "bench/compare/recording.h"
 
 namespace basalt::bench {
@@ -31,7 +32,7 @@ Status Run(int argc, char** argv) {
                                                      {"scrapes", "1"},
                                                      {"order", "ordered"},
                                                      {"protocol", "1"},
-                                                     {"connections", "4"},
+                                                     {"connections", "16"},
                                                      {"out", ""}}));
   FleetOptions fleet_options;
   OrderOptions order_options;
@@ -97,7 +98,5 @@ Status Run(int argc, char** argv) {
 }  // namespace basalt::bench
 
 int main(int argc, char** argv) {
-  const basalt::Status status = basalt::bench::Run(argc, argv);
-  if (!status.ok()) std::fprintf(stderr, "compare_generate: %s\n", status.ToString().c_str());
-  return status.ok() ? 0 : 1;
+  return basalt::bench::Exit("compare_generate", basalt::bench::Run(argc, argv));
 }

@@ -131,7 +131,7 @@ class Generator {
         {{"__name__", job_ + "_family_" + std::to_string(i / 12) + (counter ? "_total" : "")},
          {"kind", std::to_string(i % 12)},
          {"path", "/some/path/of/its/own/" + std::to_string(i % 5)}},
-        std::pow(10.0, std::floor(4 * Uniform())));
+        std::pow(10.0, 1 + std::floor(3 * Uniform())));
   }
 
   double Uniform() { return std::uniform_real_distribution<double>(0, 1)(random_); }

@@ -12,9 +12,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <limits>
+#include <utility>
 
 namespace basalt::bench {
 namespace {
@@ -22,7 +25,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::duration;
 
+// A lane may be this many requests a connection ahead of the slowest: a fleet's targets are scraped
+// at the same time, and no server is made for targets hours apart.
+constexpr uint64_t kLeadPerConnection = 8;
+
 struct Request {
+  uint64_t number = 0;  // in the file
   size_t body_offset = 0;
   uint32_t bytes = 0;
   uint32_t samples = 0;
@@ -62,12 +70,16 @@ bool TakeAnswer(std::string& in, Answer& answer) {
 class Connection {
  public:
   Connection() = default;
-  ~Connection() {
-    if (fd_ >= 0) ::close(fd_);
-  }
+  ~Connection() { Close(); }
   Connection(Connection&&) = delete;
 
+  void Close() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    in_.clear();
+  }
+
   Status Open(const std::string& address) {
+    Close();
     const size_t colon = address.rfind(':');
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -115,7 +127,7 @@ class Connection {
   }
   bool Answered(Answer& answer) { return TakeAnswer(in_, answer); }
   [[nodiscard]] bool writing() const { return head_sent_ < head_.size() || body_at_ < body_end_; }
-  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] int fd() const { return fd_; }  // -1: closed
 
  private:
   int fd_ = -1;
@@ -133,6 +145,7 @@ struct Lane {
   double begun_s = 0;       // of the first attempt, or when it was due
   double not_before_s = 0;  // after a refusal
   bool retrying = false;
+  bool resent = false;  // the request in flight, on a second connection
 };
 
 class Sender {
@@ -151,6 +164,7 @@ class Sender {
     while (open_ != 0 && !report_.broken) {
       const double now = Now();
       double wait = 1;
+      latest_ = Slowest() + kLeadPerConnection * lanes_.size();
       for (Lane& lane : lanes_) Advance(lane, now, wait);
       Wait(wait);
       if (now - said >= 1) {
@@ -173,18 +187,14 @@ class Sender {
     for (size_t at = sizeof(RequestFileHeader); file_.Next(at, head, request.body_offset);) {
       request.bytes = head.bytes;
       request.samples = head.samples;
+      ++request.number;
       if (options_.samples_per_second > 0) request.due_s = samples / options_.samples_per_second;
       samples += head.samples;
       lanes_[head.connection % lanes_.size()].waiting.push_back(request);
     }
-    for (size_t i = 0; i < lanes_.size(); ++i) {
-      BASALT_TRY(lanes_[i].connection.Open(options_.address));
-      epoll_event event{};
-      event.events = EPOLLIN | EPOLLOUT | EPOLLET;
-      event.data.u64 = i;
-      if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, lanes_[i].connection.fd(), &event) != 0)
-        return Unavailable(std::string("epoll: ") + std::strerror(errno));
-      if (!lanes_[i].waiting.empty()) ++open_;
+    for (Lane& lane : lanes_) {
+      BASALT_TRY(Open(lane));
+      if (!lane.waiting.empty()) ++open_;
     }
     common_ = "POST " + options_.path + " HTTP/1.1\r\nHost: " + options_.address +
               "\r\nUser-Agent: basalt-compare/1\r\nContent-Encoding: snappy\r\n" +
@@ -197,31 +207,80 @@ class Sender {
     return OkStatus();
   }
 
+  Status Open(Lane& lane) {
+    BASALT_TRY(lane.connection.Open(options_.address));
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+    event.data.u64 = static_cast<uint64_t>(&lane - lanes_.data());
+    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, lane.connection.fd(), &event) != 0)
+      return Unavailable(std::string("epoll: ") + std::strerror(errno));
+    return OkStatus();
+  }
+
+  // Servers close connections that were idle for a while, and may do so while a request is on its
+  // way. A server that is gone takes no new connection.
+  void Lost(Lane& lane) {
+    lane.connection.Close();
+    if (!lane.busy) return;
+    if (std::exchange(lane.resent, true) || !Open(lane).ok()) {
+      report_.broken = true;
+      return;
+    }
+    ++report_.reconnects;
+    Start(lane);
+  }
+
+  void Start(Lane& lane) {
+    const Request& next = lane.waiting.front();
+    lane.connection.Start(common_ + std::to_string(next.bytes) + "\r\n\r\n", next);
+    lane.busy = true;
+    if (!lane.connection.Write(file_.fd())) Lost(lane);
+  }
+
+  // The first request of the file that is not answered.
+  [[nodiscard]] uint64_t Slowest() const {
+    uint64_t number = std::numeric_limits<uint64_t>::max();
+    for (const Lane& lane : lanes_)
+      if (!lane.waiting.empty()) number = std::min(number, lane.waiting.front().number);
+    return number;
+  }
+
   // Starts what is due; shortens `wait` to the next instant at which something will be.
   void Advance(Lane& lane, double now, double& wait) {
     if (lane.busy || lane.waiting.empty()) return;
     const Request& next = lane.waiting.front();
+    if (next.number > latest_) return;  // an answer on another lane changes that
     const double due = std::max(next.due_s, lane.not_before_s);
     if (due > now) {
       wait = std::min(wait, due - now);
       return;
     }
     if (!lane.retrying) lane.begun_s = options_.samples_per_second > 0 ? next.due_s : now;
-    lane.connection.Start(common_ + std::to_string(next.bytes) + "\r\n\r\n", next);
-    lane.busy = true;
-    if (!lane.connection.Write(file_.fd())) report_.broken = true;
+    if (lane.connection.fd() < 0 && !Open(lane).ok()) {
+      report_.broken = true;
+      return;
+    }
+    Start(lane);
   }
 
   void Wait(double seconds) {
     epoll_event events[64];
-    const int n = ::epoll_wait(epoll_, events, 64, static_cast<int>(seconds * 1e3) + 1);
+    const timespec timeout{static_cast<time_t>(seconds),
+                           static_cast<long>((seconds - std::floor(seconds)) * 1e9)};
+    const int n = ::epoll_pwait2(epoll_, events, 64, &timeout, nullptr);
     for (int i = 0; i < n; ++i) {
       Lane& lane = lanes_[events[i].data.u64];
-      if (lane.busy && lane.connection.writing() && !lane.connection.Write(file_.fd()))
-        report_.broken = true;
+      if (lane.connection.fd() < 0) continue;
+      if (lane.busy && lane.connection.writing() && !lane.connection.Write(file_.fd())) {
+        Lost(lane);
+        continue;
+      }
       if ((events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) continue;
       // The answer is small, so one read drains the socket, as edge triggering wants.
-      if (!lane.connection.Read()) report_.broken = true;
+      if (!lane.connection.Read()) {
+        Lost(lane);
+        continue;
+      }
       Answer answer;
       if (lane.busy && lane.connection.Answered(answer)) Finish(lane, answer);
     }
@@ -230,7 +289,7 @@ class Sender {
   void Finish(Lane& lane, const Answer& answer) {
     const Request& request = lane.waiting.front();
     const double now = Now();
-    lane.busy = false;
+    lane.busy = lane.resent = false;
     lane.retrying = answer.status == 429 || answer.status >= 500;
     if (answer.status / 100 != 2 && report_.first_refusal.empty())
       report_.first_refusal = std::to_string(answer.status) + " " + answer.body.substr(0, 300);
@@ -264,6 +323,7 @@ class Sender {
   std::string common_;
   std::vector<Lane> lanes_;
   size_t open_ = 0;
+  uint64_t latest_ = 0;  // of requests that may start
   int epoll_ = -1;
   Clock::time_point start_;
   SendReport report_;

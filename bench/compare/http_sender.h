@@ -25,10 +25,12 @@ struct SendReport {
   double seconds = 0;
   uint64_t acked_requests = 0;
   uint64_t acked_samples = 0;
-  uint64_t refused_requests = 0;     // 4xx but 429; not sent again
-  uint64_t retries = 0;              // 429 and 5xx; sent again
-  std::string first_refusal;         // status and body
-  bool broken = false;               // the server went away; acked is what it had said
+  uint64_t refused_requests = 0;  // 4xx but 429; not sent again
+  uint64_t retries = 0;           // 429 and 5xx; sent again
+  std::string first_refusal;      // status and body
+  uint64_t reconnects =
+      0;                // a connection that the server closed is opened again, its request resent
+  bool broken = false;  // the server went away; acked is what it had said
   std::vector<uint32_t> latency_us;  // of acked requests, in no order
 };
 

@@ -29,7 +29,7 @@ struct OrderOptions {
   Order order = Order::kOrdered;
   int64_t first_scrape = 0;
   int64_t scrapes = 0;
-  uint32_t connections = 4;  // kSharded has kShards
+  uint32_t connections = 16;  // kSharded has kShards
 };
 
 // Hands out all samples of these scrapes, request by request, in the order of time. A target (or

@@ -1,38 +1,19 @@
 // compare_replay: sends a file of requests to a server and prints one line of JSON about it.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cstdio>
 
 #include "bench/compare/flags.h"
 #include "bench/compare/http_sender.h"
+#include "bench/compare/program.h"
 
 namespace basalt::bench {
 namespace {
-
-double OwnCpuSeconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 double QuantileMs(std::vector<uint32_t>& us, double q) {
   if (us.empty()) return 0;
   const auto at = static_cast<ptrdiff_t>(q * static_cast<double>(us.size() - 1));
   std::nth_element(us.begin(), us.begin() + at, us.end());
   return static_cast<double>(us[static_cast<size_t>(at)]) / 1e3;
-}
-
-std::string JsonText(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return out + "\"";
 }
 
 Status Run(int argc, char** argv) {
@@ -48,10 +29,12 @@ Status Run(int argc, char** argv) {
   BASALT_TRY_ASSIGN(options.samples_per_second, flags.Number<double>("rate", 0));
   BASALT_TRY_ASSIGN(SendReport report, SendRequests(*file, options));
   std::printf(
-      "{\"seconds\": %.3f, \"acked_requests\": %llu, \"acked_samples\": %llu, "
+      "{\"seconds\": %.3f, \"reconnects\": %llu, \"acked_requests\": %llu, \"acked_samples\": "
+      "%llu, "
       "\"refused_requests\": %llu, \"retries\": %llu, \"broken\": %s, \"first_refusal\": %s, "
       "\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"client_cpu_s\": %.3f}\n",
-      report.seconds, static_cast<unsigned long long>(report.acked_requests),
+      report.seconds, static_cast<unsigned long long>(report.reconnects),
+      static_cast<unsigned long long>(report.acked_requests),
       static_cast<unsigned long long>(report.acked_samples),
       static_cast<unsigned long long>(report.refused_requests),
       static_cast<unsigned long long>(report.retries), report.broken ? "true" : "false",
@@ -64,7 +47,5 @@ Status Run(int argc, char** argv) {
 }  // namespace basalt::bench
 
 int main(int argc, char** argv) {
-  const basalt::Status status = basalt::bench::Run(argc, argv);
-  if (!status.ok()) std::fprintf(stderr, "compare_replay: %s\n", status.ToString().c_str());
-  return status.ok() ? 0 : 1;
+  return basalt::bench::Exit("compare_replay", basalt::bench::Run(argc, argv));
 }

@@ -12,8 +12,13 @@ def say(text):
 
 def tool(command):
     """Runs one of our programs, whose own progress line is shown on a terminal. Returns what it printed."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False,
-                          stderr=None if sys.stderr.isatty() else subprocess.PIPE)
-    if done.returncode != 0:
-        raise RuntimeError("%s failed: %s" % (command[0], (done.stderr or "").split("\r")[-1].strip()))
-    return done.stdout
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                          stderr=None if sys.stderr.isatty() else subprocess.PIPE) as child:
+        try:
+            printed, said = child.communicate()
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode != 0:
+        raise RuntimeError("%s failed: %s" % (command[0], (said or "").split("\r")[-1].strip()))
+    return printed
