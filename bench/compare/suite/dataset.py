@@ -67,4 +67,6 @@ def replay(server, info, rate=0):
     if sent["refused_requests"]:
         raise RuntimeError("%s refused %d requests; the first: %s" % (server.name, sent["refused_requests"],
                                                                      sent["first_refusal"]))
+    if sent["acked_samples"] != info["samples"]:
+        raise RuntimeError("%s acknowledged %d of %d samples" % (server.name, sent["acked_samples"], info["samples"]))
     return sent

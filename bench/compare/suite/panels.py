@@ -70,6 +70,8 @@ def measure(kind, directory, main, tail, rate):
             except BaseException:
                 sender.kill()
                 raise
+        if sent["broken"] or sent["refused_requests"]:
+            raise RuntimeError("%s did not take the samples meanwhile: %s" % (server.name, sent["first_refusal"]))
         took.sort()
         return {"refreshes": turn, "p50_ms": took[len(took) // 2], "p99_ms": took[int(len(took) * 0.99)], "max_ms": took[-1],
                 "send": sent, "wanted_per_second": rate, "cpu_s": server.process.cpu_seconds() - cpu}
