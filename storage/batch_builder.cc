@@ -11,15 +11,26 @@
 namespace basalt::storage {
 namespace {
 
-// The series of one request by id: open addressing, emptied by a new generation instead of a sweep,
-// since a builder serves one request after another.
+// A series with an ordinal as a number.
+uint64_t KnownKey(PartitionId partition, SeriesOrdinal ordinal) {
+  return uint64_t{static_cast<uint16_t>(partition)} << 32 | static_cast<uint32_t>(ordinal);
+}
+// Mixed well: runs of neighbours from several partitions must not pile up on each other.
+size_t HashOf(uint64_t key) {
+  key *= 0x9E37'79B9'7F4A'7C15;
+  return key ^ key >> 32;
+}
+size_t HashOf(const SeriesId& id) { return id.hash.low; }
+
+// Where the series of one request stand in its batches: open addressing, emptied by a new
+// generation instead of a sweep, since a builder serves one request after another.
+template <typename Key>
 class SeenSeries {
  public:
   struct Slot {
+    Key key{};
     uint32_t generation = 0;
-    uint32_t batch = 0;
     uint32_t series = 0;
-    SeriesId id;
   };
 
   void Clear() {
@@ -30,30 +41,30 @@ class SeenSeries {
     }
   }
 
-  // The slot of `id`; `fresh` tells that it is new, and batch and series are then for the caller to
-  // fill in.
-  Slot& FindOrAdd(const SeriesId& id, bool& fresh) {
+  // The slot of `key`, whose hash is `hash`; `fresh` tells that it is new, and `series` is then for
+  // the caller to fill in.
+  Slot& FindOrAdd(const Key& key, size_t hash, bool& fresh) {
     if ((used_ + 1) * 2 > slots_.size()) Grow();
-    Slot& slot = Probe(slots_, id);
+    Slot& slot = Probe(slots_, key, hash);
     fresh = slot.generation != generation_;
     if (fresh) {
-      slot = {.generation = generation_, .batch = 0, .series = 0, .id = id};
+      slot = {.key = key, .generation = generation_, .series = 0};
       ++used_;
     }
     return slot;
   }
 
  private:
-  Slot& Probe(std::vector<Slot>& slots, const SeriesId& id) const {
+  Slot& Probe(std::vector<Slot>& slots, const Key& key, size_t hash) const {
     const size_t mask = slots.size() - 1;
-    size_t i = id.hash.low & mask;
-    while (slots[i].generation == generation_ && slots[i].id != id) i = (i + 1) & mask;
+    size_t i = hash & mask;
+    while (slots[i].generation == generation_ && slots[i].key != key) i = (i + 1) & mask;
     return slots[i];
   }
   void Grow() {
     std::vector<Slot> bigger(std::max<size_t>(256, slots_.size() * 2));
     for (const Slot& slot : slots_) {
-      if (slot.generation == generation_) Probe(bigger, slot.id) = slot;
+      if (slot.generation == generation_) Probe(bigger, slot.key, HashOf(slot.key)) = slot;
     }
     slots_ = std::move(bigger);
   }
@@ -68,7 +79,8 @@ class SeenSeries {
 struct BatchBuilder::Impl {
   using Table = Resolver::Table;
 
-  Impl(Resolver& r, TenantId t) : resolver(r), tenant(t), batches(r.partitions()) {}
+  Impl(Resolver& r, TenantId t)
+      : resolver(r), tenant(t), batches(r.partitions()), expected(r.partitions()) {}
 
   void Begin(TenantId new_tenant) {
     tenant = new_tenant;
@@ -76,28 +88,51 @@ struct BatchBuilder::Impl {
     previous = Table::kNone;
     selected_batch = nullptr;
     selected_series = 0;
-    seen.Clear();
+    known.Clear();
+    created.Clear();
   }
 
-  // Makes `handle` the selected series; `canonical` defines it if it has no ordinal.
-  void Select(const SeriesHandle& handle, std::string_view canonical_labels) {
-    selected_handle = handle;
-    const auto partition = static_cast<uint32_t>(handle.partition);
-    selected_batch = &batches[partition];
+  // Makes a series with an ordinal the selected one. Its id is filled in by Finish.
+  void SelectKnown(PartitionId partition, SeriesOrdinal ordinal) {
+    selected_batch = &batches[static_cast<uint32_t>(partition)];
+    selected_partition = partition;
+    const uint64_t key = KnownKey(partition, ordinal);
     bool fresh = false;
-    SeenSeries::Slot& slot = seen.FindOrAdd(handle.id, fresh);
+    auto& slot = known.FindOrAdd(key, HashOf(key), fresh);
     if (fresh) {
-      slot.batch = partition;
       slot.series = static_cast<uint32_t>(selected_batch->series.size());
-      BatchSeries series{.ordinal = handle.ordinal, .id = handle.id};
-      if (handle.ordinal == kUnknownOrdinal) {
-        series.labels_offset = static_cast<uint32_t>(selected_batch->labels.size());
-        series.labels_bytes = static_cast<uint32_t>(canonical_labels.size());
-        selected_batch->labels.append(canonical_labels);
-      }
-      selected_batch->series.push_back(series);
+      selected_batch->series.push_back({.ordinal = ordinal, .id = {}});
     }
     selected_series = slot.series;
+  }
+
+  // Makes a series the selected one that `canonical` defines.
+  void SelectNew(PartitionId partition, const SeriesId& id) {
+    selected_batch = &batches[static_cast<uint32_t>(partition)];
+    selected_partition = partition;
+    bool fresh = false;
+    auto& slot = created.FindOrAdd(id, HashOf(id), fresh);
+    if (fresh) {
+      slot.series = static_cast<uint32_t>(selected_batch->series.size());
+      selected_batch->series.push_back(
+          {.ordinal = kUnknownOrdinal,
+           .id = id,
+           .labels_offset = static_cast<uint32_t>(selected_batch->labels.size()),
+           .labels_bytes = static_cast<uint32_t>(canonical.size())});
+      selected_batch->labels.append(canonical);
+    }
+    selected_series = slot.series;
+  }
+
+  // Room for as much as the last request brought: batches are given away, so their columns would
+  // otherwise grow from nothing each time.
+  void MakeRoom() {
+    for (size_t i = 0; i < batches.size(); ++i) {
+      batches[i].series.reserve(expected[i].series);
+      batches[i].sample_series.reserve(expected[i].samples);
+      batches[i].sample_ms.reserve(expected[i].samples);
+      batches[i].sample_value.reserve(expected[i].samples);
+    }
   }
 
   void Follow(uint32_t index) {
@@ -109,11 +144,17 @@ struct BatchBuilder::Impl {
   TenantId tenant;
   std::shared_ptr<Table> table;
   uint32_t previous = Table::kNone;  // the entry selected before this one
-  SeenSeries seen;
+  SeenSeries<uint64_t> known;
+  SeenSeries<SeriesId> created;
   std::vector<IngestBatch> batches;  // by partition
+  struct Sizes {
+    size_t series = 0;
+    size_t samples = 0;
+  };
+  std::vector<Sizes> expected;  // by partition: what the last request brought
   IngestBatch* selected_batch = nullptr;
+  PartitionId selected_partition{0};
   uint32_t selected_series = 0;
-  SeriesHandle selected_handle;
   std::string canonical;  // scratch
 };
 
@@ -130,18 +171,20 @@ bool BatchBuilder::SelectKnown(const Hash128& raw_fingerprint) {
   const Hash128 key = TenantFingerprint(m.tenant, raw_fingerprint);
   if (m.previous != Impl::Table::kNone) {
     const uint32_t guess = m.table->at(m.previous).next.load(std::memory_order_acquire);
-    if (guess != Impl::Table::kNone && m.table->at(guess).fingerprint == key) {
-      m.previous = guess;
+    if (guess != Impl::Table::kNone) {
       const auto& entry = m.table->at(guess);
-      m.Select({entry.partition, entry.ordinal, entry.id}, {});
-      return true;
+      if (entry.Is(key)) {
+        m.previous = guess;
+        m.SelectKnown(entry.partition, entry.ordinal);
+        return true;
+      }
     }
   }
   const uint32_t found = m.table->Find(key);
   if (found == Impl::Table::kNone) return false;
   m.Follow(found);
   const auto& entry = m.table->at(found);
-  m.Select({entry.partition, entry.ordinal, entry.id}, {});
+  m.SelectKnown(entry.partition, entry.ordinal);
   return true;
 }
 
@@ -158,6 +201,7 @@ void BatchBuilder::SelectLabels(const Hash128& raw_fingerprint, std::span<const 
     // Nothing to predict with yet; the series before this one will point here once both are known.
     m.table->Await(handle.id, key);
     m.previous = Impl::Table::kNone;
+    m.SelectNew(handle.partition, handle.id);
   } else {
     uint32_t index = m.table->Insert(key, handle);
     if (index == Impl::Table::kNone) {
@@ -167,19 +211,21 @@ void BatchBuilder::SelectLabels(const Hash128& raw_fingerprint, std::span<const 
     }
     // A new table may have filled up again already; then this series stays unknown for now.
     if (index != Impl::Table::kNone) m.Follow(index);
+    m.SelectKnown(handle.partition, handle.ordinal);
   }
-  m.Select(handle, m.canonical);
 }
 
 void BatchBuilder::SelectHandle(const SeriesHandle& handle) {
   BASALT_CHECK(handle.ordinal != kUnknownOrdinal, "SelectHandle: the handle has no ordinal yet");
   BASALT_CHECK(static_cast<uint32_t>(handle.partition) < impl_->resolver.partitions());
-  impl_->Select(handle, {});
+  impl_->SelectKnown(handle.partition, handle.ordinal);
 }
 
 SeriesHandle BatchBuilder::selected() const {
   BASALT_CHECK(impl_->selected_batch != nullptr, "no series is selected");
-  return impl_->selected_handle;
+  BatchSeries series = impl_->selected_batch->series[impl_->selected_series];
+  impl_->resolver.finder_.FillIds(impl_->selected_partition, {&series, 1});
+  return {impl_->selected_partition, series.ordinal, series.id};
 }
 
 void BatchBuilder::AddSample(int64_t time_ms, double value, int64_t start_ms) {
@@ -220,24 +266,28 @@ void BatchBuilder::AddMetadata(MetadataEntry entry) {
 }
 
 std::vector<IngestBatch> BatchBuilder::Finish(WriterSequence writer) {
+  Impl& m = *impl_;
   std::vector<IngestBatch> out;
-  for (size_t i = 0; i < impl_->batches.size(); ++i) {
-    IngestBatch& batch = impl_->batches[i];
+  for (size_t i = 0; i < m.batches.size(); ++i) {
+    IngestBatch& batch = m.batches[i];
+    m.expected[i] = {batch.series.size(), batch.sample_ms.size()};
     if (!batch.empty()) {
-      batch.tenant = impl_->tenant;
+      batch.tenant = m.tenant;
       batch.partition = PartitionId{static_cast<uint16_t>(i)};
       batch.writer = writer;
+      m.resolver.finder_.FillIds(batch.partition, batch.series);
       out.push_back(std::move(batch));
     }
     batch = IngestBatch();
   }
-  impl_->Begin(impl_->tenant);
+  m.Begin(m.tenant);
   return out;
 }
 
 void BatchBuilder::Reset(TenantId tenant) {
   for (IngestBatch& batch : impl_->batches) batch = IngestBatch();
   impl_->Begin(tenant);
+  impl_->MakeRoom();
 }
 
 }  // namespace basalt::storage

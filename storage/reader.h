@@ -218,6 +218,28 @@ struct SeriesExemplars {
   std::vector<ExemplarPoint> exemplars;  // in time order
 };
 
+// "How many" of something with a name.
+struct LabelCount {
+  std::string name;
+  uint64_t count = 0;
+  friend bool operator==(const LabelCount&, const LabelCount&) = default;
+};
+// Where cardinality comes from. Lists are sorted by count, largest first, then by name.
+struct Cardinality {
+  uint64_t series = 0;
+  uint64_t label_pairs = 0;                  // distinct
+  std::vector<LabelCount> series_by_metric;  // series with that __name__
+  std::vector<LabelCount> values_by_label;   // distinct values of that label name
+  std::vector<LabelCount> bytes_by_label;    // of the values, once a series
+  std::vector<LabelCount> series_by_pair;    // "name=value"
+};
+// The series of one UTC day.
+struct DaySeries {
+  uint16_t day = 0;      // since 1970-01-01
+  uint64_t active = 0;   // with a sample on it
+  uint64_t created = 0;  // of these, with none on any earlier day that is kept
+};
+
 // Matchers of one selector: all must hold. Several sets: a series matches if any set does.
 using MatcherSet = std::vector<Matcher>;
 
@@ -247,6 +269,12 @@ class Snapshot {
   virtual Result<std::vector<Labels>> Series(TenantId tenant, const std::vector<MatcherSet>& any_of,
                                              TimeRange range, size_t limit,
                                              bool& truncated) const = 0;
+  // What the series that match have of labels; `limit`: entries of each list. Asks the index how
+  // many, not each series which.
+  virtual Result<Cardinality> CountLabels(TenantId tenant, const std::vector<MatcherSet>& any_of,
+                                          TimeRange range, size_t limit) const;
+  // The newest `days` days that have samples, newest first, of all tenants together.
+  [[nodiscard]] virtual std::vector<DaySeries> SeriesByDay(size_t /*days*/) const { return {}; }
   virtual Result<std::vector<SeriesExemplars>> Exemplars(TenantId tenant,
                                                          const std::vector<MatcherSet>& any_of,
                                                          TimeRange range) const = 0;

@@ -31,15 +31,29 @@ PartitionId MetadataPartition(std::string_view metric, uint32_t partition_count)
 
 // ---- Resolver::Table ----
 
+namespace {
+
+// Where a fingerprint's search begins: its lower half scaled to the number of slots, which is no
+// power of two, so that a table need not double to grow.
+size_t HomeSlot(uint64_t low, size_t slots) {
+  return static_cast<size_t>((low & 0xFFFF'FFFF) * slots >> 32);
+}
+
+}  // namespace
+
 Resolver::Table::Table(size_t max_entries)
-    : max_entries_(max_entries), pages_((max_entries + kPageEntries - 1) / kPageEntries) {}
+    : max_entries_(max_entries),
+      index_bits_(static_cast<int>(std::bit_width(max_entries))),
+      pages_((max_entries + kPageEntries - 1) / kPageEntries) {}
 
 uint32_t Resolver::Table::FindLocked(Shard& shard, const Hash128& fingerprint) {
-  if (shard.slots.empty()) return kNone;
-  const size_t mask = shard.slots.size() - 1;
-  for (size_t i = fingerprint.low & mask;; i = (i + 1) & mask) {
-    const uint32_t index = shard.slots[i];
-    if (index == kNone || at(index).fingerprint == fingerprint) return index;
+  const size_t count = shard.slots.size();
+  if (count == 0) return kNone;
+  const uint32_t wanted = SlotOf(fingerprint.low, 0);
+  for (size_t i = HomeSlot(fingerprint.low, count);; i = i + 1 == count ? 0 : i + 1) {
+    const uint32_t slot = shard.slots[i];
+    if (slot == kNone) return kNone;
+    if (SameTag(slot, wanted) && at(IndexOf(slot)).Is(fingerprint)) return IndexOf(slot);
   }
 }
 
@@ -49,18 +63,16 @@ uint32_t Resolver::Table::Find(const Hash128& fingerprint) {
   return FindLocked(shard, fingerprint);
 }
 
-void Resolver::Table::Place(std::vector<uint32_t>& slots, const Hash128& fingerprint,
-                            uint32_t index) {
-  const size_t mask = slots.size() - 1;
-  size_t i = fingerprint.low & mask;
-  while (slots[i] != kNone) i = (i + 1) & mask;
-  slots[i] = index;
+void Resolver::Table::Place(std::vector<uint32_t>& slots, uint64_t low, uint32_t slot) {
+  size_t i = HomeSlot(low, slots.size());
+  while (slots[i] != kNone) i = i + 1 == slots.size() ? 0 : i + 1;
+  slots[i] = slot;
 }
 
 void Resolver::Table::Grow(Shard& shard) {
-  std::vector<uint32_t> slots(std::max<size_t>(64, shard.slots.size() * 2), kNone);
-  for (const uint32_t index : shard.slots) {
-    if (index != kNone) Place(slots, at(index).fingerprint, index);
+  std::vector<uint32_t> slots(std::max<size_t>(64, shard.slots.size() * 3 / 2), kNone);
+  for (const uint32_t slot : shard.slots) {
+    if (slot != kNone) Place(slots, at(IndexOf(slot)).low, slot);
   }
   shard.slots = std::move(slots);
 }
@@ -88,12 +100,13 @@ uint32_t Resolver::Table::Insert(const Hash128& fingerprint, const SeriesHandle&
   const uint32_t index = NewEntry();
   if (index == kNone) return kNone;
   Entry& entry = at(index);
-  entry.fingerprint = fingerprint;
-  entry.id = handle.id;
+  entry.low = fingerprint.low;
+  entry.middle = static_cast<uint32_t>(fingerprint.high);
+  entry.high = static_cast<uint16_t>(fingerprint.high >> 32);
   entry.ordinal = handle.ordinal;
   entry.partition = handle.partition;
-  if ((shard.used + 1) * 3 > shard.slots.size() * 2) Grow(shard);
-  Place(shard.slots, fingerprint, index);
+  if ((shard.used + 1) * 20 > shard.slots.size() * 17) Grow(shard);  // 85 % full
+  Place(shard.slots, fingerprint.low, SlotOf(fingerprint.low, index));
   ++shard.used;
   return index;
 }
@@ -146,7 +159,7 @@ Resolver::Resolver(const ResolverOptions& options, const SeriesFinder& finder)
       finder_(finder),
       table_(std::make_shared<Table>(options.max_fingerprints)) {
   BASALT_CHECK(std::has_single_bit(partitions_) && partitions_ <= 65536);
-  BASALT_CHECK(max_fingerprints_ > 0 && max_fingerprints_ < Table::kNone);
+  BASALT_CHECK(max_fingerprints_ > 0 && max_fingerprints_ <= Table::kMaxEntries);
 }
 
 Resolver::~Resolver() = default;

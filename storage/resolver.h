@@ -2,8 +2,9 @@
 // batches.
 //
 // The usual sample costs no map look-up: the series that followed this one last time is tried
-// first, and a 128-bit fingerprint of the raw label bytes confirms it (DESIGN decision 1). No copy
-// of wire bytes is kept.
+// first, and a fingerprint of the raw label bytes confirms it (DESIGN decision 1): 112 of its 128
+// bits, so that a million new series a day for a thousand years beside four million known ones meet
+// a false one with a probability of 2^-52. No copy of wire bytes is kept.
 #pragma once
 
 #include <cstdint>
@@ -49,12 +50,15 @@ class SeriesFinder {
   // kUnknownOrdinal if there is none.
   [[nodiscard]] virtual SeriesOrdinal FindSeries(PartitionId partition,
                                                  const SeriesId& id) const = 0;
+  // Fills in the ids of those series that have an ordinal, which FindSeries or Resolver::Learn has
+  // told.
+  virtual void FillIds(PartitionId partition, std::span<BatchSeries> series) const = 0;
 };
 
 struct ResolverOptions {
   uint32_t partitions = 8;  // power of two, 1..65536
   // Fingerprints kept. Past it the table is forgotten and learnt again, which costs every series
-  // one more decoding of its labels; 56 bytes each. Four million are two fingerprints a series for
+  // one more decoding of its labels; 31 bytes each. Four million are two fingerprints a series for
   // two protocols and a million series, twice.
   size_t max_fingerprints = 4u << 20;
 };
@@ -109,8 +113,8 @@ class BatchBuilder {
   void SelectLabels(const Hash128& raw_fingerprint, std::span<const LabelView> sorted);
   // For streams with references.
   void SelectHandle(const SeriesHandle& handle);
-  // The handle of the selected series; its ordinal is kUnknownOrdinal while the series is new (look
-  // it up again by fingerprint once the batch is applied).
+  // The handle of the selected series, for streams; its ordinal is kUnknownOrdinal while the series
+  // is new (look it up again by fingerprint once the batch is applied).
   [[nodiscard]] SeriesHandle selected() const;
 
   void AddSample(int64_t time_ms, double value, int64_t start_ms = kNoStartMs);

@@ -278,6 +278,10 @@ StoreStats StoreImpl::Stats() const {
     stats.index_bytes += partition->index.Stats().bytes;
   }
   stats.database_bytes = core_.database->MemoryBytes();
+  stats.resolver_bytes = core_.resolver->memory_bytes();
+  const Timestamp now = core_.options.clock->Now();
+  stats.series_created_last_hour = core_.churn.LastHour(now);
+  stats.series_created_last_day = core_.churn.LastDay(now);
   const LogStats log = core_.log->Stats();
   stats.log_bytes = log.segment_bytes;
   stats.log_segments = log.segments;

@@ -167,6 +167,9 @@ struct StoreStats {
   uint64_t histograms_appended = 0;
   uint64_t exemplars_appended = 0;
   uint64_t series_created = 0;
+  uint64_t series_created_last_hour = 0;  // by appends since the store was opened, about: counted
+  uint64_t series_created_last_day = 0;   // by whole minutes and by whole hours
+  uint64_t resolver_bytes = 0;
   uint64_t active_series = 0;
   uint64_t total_series = 0;
   uint64_t groups = 0;

@@ -227,6 +227,8 @@ void StoreImpl::Logged(const std::shared_ptr<PendingAppend>& pending, const Stat
       }
       const WriterSequence writer = pending->batches.front().writer;
       if (writer.writer != Hash128{}) core_.writers.Applied(writer.writer, writer.seq);
+      if (result.series_created > 0)
+        core_.churn.Add(core_.options.clock->Now(), result.series_created);
       core_.applied.Finish(pending->position.seq);
       pending->done(result);
       Leave(pending->bytes);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "storage/parts/runs.h"
 #include "storage/parts/side_store.h"
 #include "storage/resolver.h"
+#include "storage/series_churn.h"
 #include "storage/store.h"
 #include "storage/writer_table.h"
 
@@ -95,6 +97,12 @@ struct StoreCore final : SeriesFinder {
   [[nodiscard]] SeriesOrdinal FindSeries(PartitionId partition, const SeriesId& id) const override {
     return partitions[static_cast<size_t>(partition)]->index.Find(id);
   }
+  void FillIds(PartitionId partition, std::span<BatchSeries> series) const override {
+    const PartitionIndex& index = partitions[static_cast<size_t>(partition)]->index;
+    for (BatchSeries& one : series) {
+      if (one.ordinal != kUnknownOrdinal) one.id = index.id(one.ordinal);
+    }
+  }
   [[nodiscard]] Partition& at(PartitionId partition) {
     return *partitions[static_cast<size_t>(partition)];
   }
@@ -117,6 +125,7 @@ struct StoreCore final : SeriesFinder {
   WriterTable writers;
   AppliedTracker applied;
   StoreCounters counters;
+  mutable SeriesChurn churn;
   SnapshotCount snapshots;
   std::unique_ptr<SegmentLog> log;
 

@@ -1,10 +1,12 @@
 #include "storage/store_reader.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <utility>
 #include <vector>
 
+#include "storage/cardinality.h"
 #include "storage/run_rows.h"
 
 namespace basalt::storage {
@@ -55,6 +57,9 @@ class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this
                                                bool& truncated) const override;
   Result<std::vector<Labels>> Series(TenantId tenant, const std::vector<MatcherSet>& any_of,
                                      TimeRange range, size_t limit, bool& truncated) const override;
+  Result<Cardinality> CountLabels(TenantId tenant, const std::vector<MatcherSet>& any_of,
+                                  TimeRange range, size_t limit) const override;
+  [[nodiscard]] std::vector<DaySeries> SeriesByDay(size_t days) const override;
   Result<std::vector<SeriesExemplars>> Exemplars(TenantId tenant,
                                                  const std::vector<MatcherSet>& any_of,
                                                  TimeRange range) const override;
@@ -269,6 +274,39 @@ Result<std::vector<Labels>> StoreSnapshot::Series(TenantId tenant,
   truncated = limit != 0 && all.size() > limit;
   if (truncated) all.resize(limit);
   return all;
+}
+
+Result<Cardinality> StoreSnapshot::CountLabels(TenantId tenant,
+                                               const std::vector<MatcherSet>& any_of,
+                                               TimeRange range, size_t limit) const {
+  CardinalityCounter counter;
+  for (const auto& partition : core_.partitions) {
+    BASALT_TRY_ASSIGN(const uint64_t series,
+                      partition->index.CountLabels(tenant, any_of, range,
+                                                   [&](const LabelView& label, uint64_t count) {
+                                                     counter.Add(label.name, label.value, count);
+                                                   }));
+    counter.AddSeries(series);
+  }
+  return counter.Finish(limit);
+}
+
+std::vector<DaySeries> StoreSnapshot::SeriesByDay(size_t days) const {
+  std::map<uint16_t, DaySeries, std::greater<>> by_day;
+  for (const auto& partition : core_.partitions) {
+    for (const DaySeries& day : partition->index.SeriesByDay(days)) {
+      DaySeries& sum = by_day[day.day];
+      sum.day = day.day;
+      sum.active += day.active;
+      sum.created += day.created;
+    }
+  }
+  std::vector<DaySeries> out;
+  for (const auto& [day, sum] : by_day) {
+    if (out.size() == days) break;
+    out.push_back(sum);
+  }
+  return out;
 }
 
 Result<std::vector<SeriesExemplars>> StoreSnapshot::Exemplars(TenantId tenant,

@@ -121,6 +121,70 @@ BENCHMARK(BM_SelectRegexOfInstances)->Unit(benchmark::kMicrosecond);
 BENCHMARK(BM_SelectNegative)->Unit(benchmark::kMicrosecond);
 BENCHMARK(BM_SelectEverything)->Unit(benchmark::kMicrosecond);
 
+// A label with 200 k values, as a careless path or id is.
+const PartitionIndex& ManyValues() {
+  static const PartitionIndex* const kIndex = [] {
+    auto* index = new PartitionIndex(PartitionId{0});
+    std::string canonical;
+    for (size_t i = 0; i < 200'000; ++i) {
+      canonical.clear();
+      AppendCanonical(Labels{{"__name__", "requests_total"},
+                             {"instance", "host-1.example:9100"},
+                             {"job", "api"},
+                             {"path", "/api/v1/users/" + std::to_string(i * 7919) + "/orders"}},
+                      canonical);
+      const SeriesId id = MakeSeriesId(kDefaultTenant, canonical);
+      index->MarkActive(index->Insert(kDefaultTenant, id, canonical).value(), kDay);
+    }
+    return index;
+  }();
+  return *kIndex;
+}
+
+// `pattern` with a number that never comes again for "@": nothing of it is in the cache.
+void RegexOfManyValues(benchmark::State& state, const std::string& pattern) {
+  const PartitionIndex& index = ManyValues();
+  size_t found = 0;
+  size_t number = 1000;
+  for (auto _ : state) {
+    std::string one = pattern;
+    if (const size_t at = one.find('@'); at != std::string::npos)
+      one.replace(at, 1, std::to_string(++number));
+    found = index.Select(kDefaultTenant, {{MatchType::kRegex, "path", one}}, kToday, SIZE_MAX)
+                .value()
+                ->size();
+  }
+  state.counters["series"] = static_cast<double>(found);
+}
+void BM_ManyValuesLiteralPieces(benchmark::State& state) {
+  RegexOfManyValues(state, "/api/v1/users/.*@.*/orders");
+}
+void BM_ManyValuesAutomaton(benchmark::State& state) {
+  RegexOfManyValues(state, "/api/v1/users/[0-9]+@[0-9]*/orders");
+}
+void BM_ManyValuesAutomatonAgain(benchmark::State& state) {
+  RegexOfManyValues(state, "/api/v1/users/[0-9]+1234[0-9]*/orders");
+}
+void BM_ManyValuesAlternatives(benchmark::State& state) {
+  RegexOfManyValues(state, "/api/v1/users/(7919|15838|@)/orders");
+}
+BENCHMARK(BM_ManyValuesLiteralPieces)->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_ManyValuesAutomaton)->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_ManyValuesAutomatonAgain)->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_ManyValuesAlternatives)->Unit(benchmark::kMicrosecond);
+
+// What /api/v1/status/tsdb asks.
+void BM_CountLabels(benchmark::State& state) {
+  const PartitionIndex& index = Shared();
+  for (auto _ : state) {
+    uint64_t pairs = 0;
+    const auto series =
+        index.CountLabels(kDefaultTenant, {}, kToday, [&](const LabelView&, uint64_t) { ++pairs; });
+    benchmark::DoNotOptimize(series.value() + pairs);
+  }
+}
+BENCHMARK(BM_CountLabels)->Unit(benchmark::kMicrosecond);
+
 void BM_LabelsOfEverySeries(benchmark::State& state) {
   const auto set = Shared().Select(kDefaultTenant, {}, kToday, SIZE_MAX).value();
   for (auto _ : state) {

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "bench/fleet/fleet.h"
+#include "bench/fleet/index_world.h"
 #include "storage/index/index.h"
 #include "storage/parts/database.h"
 #include "storage/parts/runs.h"
@@ -63,16 +64,9 @@ void PrintBytes(const char* what, size_t bytes, size_t series) {
 
 using Partitions = std::vector<std::unique_ptr<PartitionIndex>>;
 
-struct Finder final : SeriesFinder {
-  explicit Finder(const Partitions& p) : partitions(p) {}
-  [[nodiscard]] SeriesOrdinal FindSeries(PartitionId partition, const SeriesId& id) const override {
-    return partitions[static_cast<size_t>(partition)]->Find(id);
-  }
-  const Partitions& partitions;
-};
-
 // One request a target: what ingest does, without the store between.
-void Insert(const bench::ExporterFleet& fleet, Resolver& resolver, Partitions& partitions) {
+void Insert(const bench::ExporterFleet& fleet, const Resolver& resolver,
+            const Partitions& partitions) {
   std::string canonical;
   std::vector<LabelView> views;
   for (const auto& target : fleet.targets()) {
@@ -164,9 +158,9 @@ void ReportOn(size_t series, uint32_t count) {
 
   InChild([&] {
     const size_t empty = ResidentBytes();
-    Partitions partitions = Empty(count);
-    const Finder finder(partitions);
-    Resolver resolver({.partitions = count}, finder);
+    const bench::IndexWorld world(count);
+    const Partitions& partitions = world.partitions();
+    Resolver resolver({.partitions = count}, world);
     const Timer timer;
     Insert(fleet, resolver, partitions);
     timer.Print("insert (labels made too)", series);

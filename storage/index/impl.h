@@ -4,6 +4,7 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <roaring/roaring.hh>
@@ -14,6 +15,7 @@
 
 #include "engine/base/mutex.h"
 #include "storage/index/index.h"
+#include "storage/index/match_cache.h"
 #include "storage/index/matcher.h"
 #include "storage/index/posting_list.h"
 #include "storage/index/series_order.h"
@@ -76,6 +78,30 @@ struct ByGroup {
     return {tables->groups[group].tenant, tables->GroupPairs(GroupId{group})};
   }
 };
+struct ShapeKey {
+  PairId name;
+  std::span<const PairId> own;
+};
+struct ByShape {
+  using is_transparent = void;  // NOLINT(readability-identifier-naming): the standard's name
+  const Tables* tables;
+  size_t operator()(const ShapeKey& key) const {
+    uint64_t h = key.name;
+    for (const PairId id : key.own) h = Mix(h ^ id) + 1;
+    return Mix(h);
+  }
+  size_t operator()(ShapeId shape) const { return (*this)(Key(shape)); }
+  bool operator()(ShapeId a, ShapeId b) const { return a == b; }
+  bool operator()(ShapeId a, const ShapeKey& b) const {
+    const ShapeKey key = Key(a);
+    return key.name == b.name &&
+           std::equal(key.own.begin(), key.own.end(), b.own.begin(), b.own.end());
+  }
+  [[nodiscard]] ShapeKey Key(ShapeId shape) const {
+    const ShapeView view = tables->Shape(shape);
+    return {view.name, view.own};
+  }
+};
 struct BySeriesId {
   using is_transparent = void;  // NOLINT(readability-identifier-naming): the standard's name
   const Tables* tables;
@@ -87,11 +113,17 @@ struct BySeriesId {
 template <typename By>
 using NumberSet = absl::flat_hash_set<uint32_t, By, By>;
 
+// Postings go by way of *carriers*: a carrier is a group or a shape, which are what labels stand
+// in. A label lists its carriers and a carrier its series, so that a new series of a known target
+// and metric costs two appends however many labels it has (docs/0001-postings.md).
+using CarrierId = uint32_t;
+
 // One label name of one tenant.
 struct NameIndex {
   StringId name = 0;
   StableVector<PairId> pairs;  // one a value, in order of first appearance; read without a lock
-  Roaring series;              // that have the label, whatever its value
+  Roaring carriers;            // that have the label, whatever its value
+  uint64_t value_bytes = 0;
 };
 
 struct TenantIndex {
@@ -99,6 +131,8 @@ struct TenantIndex {
   Roaring series;
   absl::flat_hash_map<StringId, std::unique_ptr<NameIndex>> names;
 };
+
+struct Term;  // of a selection: select.cc
 
 struct DayActivity {
   Roaring series;
@@ -122,6 +156,16 @@ struct PartitionIndex::Impl {
   index_internal::TenantIndex& Tenant(TenantId tenant) BASALT_REQUIRES(mu);
   // A pair joins its name's list; called once a pair, in their order.
   void RegisterPair(index_internal::PairId pair) BASALT_REQUIRES(mu);
+  index_internal::ShapeId InternShape(index_internal::PairId name,
+                                      std::span<const index_internal::PairId> own)
+      BASALT_REQUIRES(mu);
+  // The newest group or shape of the tables can be found by its labels and gets its carrier.
+  void RegisterGroup() BASALT_REQUIRES(mu);
+  void RegisterShape() BASALT_REQUIRES(mu);
+  void AddCarrierOf(index_internal::CarrierId carrier, index_internal::PairId pair)
+      BASALT_REQUIRES(mu);
+  // Of all posting lists, about.
+  [[nodiscard]] uint64_t ListBytes() const BASALT_REQUIRES_SHARED(mu);
   // The newest series of the tables enters the postings.
   void Post(uint32_t ordinal) BASALT_REQUIRES(mu);
 
@@ -132,6 +176,11 @@ struct PartitionIndex::Impl {
   Result<Roaring> MatchAny(TenantId tenant, const std::vector<MatcherSet>& any_of,
                            TimeRange range) const BASALT_EXCLUDES(mu, activity_mu);
   void KeepActive(TimeRange range, Roaring& series) const BASALT_EXCLUDES(activity_mu);
+  // Removes the series of which the term says no, one by one.
+  void KeepByCarrier(const index_internal::Term& term, Roaring& set) const
+      BASALT_REQUIRES_SHARED(mu);
+  // By carrier: whether one of the series has it.
+  [[nodiscard]] std::vector<bool> CarriersOf(const Roaring& set) const BASALT_REQUIRES_SHARED(mu);
   const index_internal::TenantIndex* FindTenant(TenantId tenant) const BASALT_REQUIRES_SHARED(mu);
   const index_internal::NameIndex* FindName(const index_internal::TenantIndex& tenant,
                                             std::string_view name) const BASALT_REQUIRES_SHARED(mu);
@@ -139,15 +188,24 @@ struct PartitionIndex::Impl {
   const PartitionId partition;
   const std::shared_ptr<index_internal::Tables> tables;
   const index_internal::SeriesOrderKeeper order;
+  mutable index_internal::MatchCache matched;
 
   mutable SharedMutex mu;
   index_internal::NumberSet<index_internal::ByString> strings BASALT_GUARDED_BY(mu);
   index_internal::NumberSet<index_internal::ByPair> pairs BASALT_GUARDED_BY(mu);
   index_internal::NumberSet<index_internal::ByGroup> groups BASALT_GUARDED_BY(mu);
+  index_internal::NumberSet<index_internal::ByShape> shapes BASALT_GUARDED_BY(mu);
   index_internal::NumberSet<index_internal::BySeriesId> series BASALT_GUARDED_BY(mu);
-  std::vector<uint32_t> group_sizes BASALT_GUARDED_BY(mu);
-  index_internal::StableVector<index_internal::PostingList> postings;  // by pair; contents under mu
+  std::vector<index_internal::CarrierId> group_carriers BASALT_GUARDED_BY(mu);
+  std::vector<index_internal::CarrierId> shape_carriers BASALT_GUARDED_BY(mu);
+  // Contents under mu.
+  index_internal::StableVector<index_internal::PostingList> carriers_of_pair;
+  index_internal::StableVector<index_internal::PostingList> series_of_carrier;
   std::map<TenantId, index_internal::TenantIndex> tenants BASALT_GUARDED_BY(mu);
+
+  // What ListBytes found, and for how many series.
+  mutable std::atomic<uint64_t> list_bytes{0};
+  mutable std::atomic<uint64_t> list_bytes_of{0};
 
   mutable SharedMutex activity_mu;
   std::map<uint16_t, index_internal::DayActivity> days BASALT_GUARDED_BY(activity_mu);

@@ -7,11 +7,15 @@
 
 namespace basalt::storage {
 
+using index_internal::CarrierId;
 using index_internal::GroupKey;
 using index_internal::kNoPair;
 using index_internal::LabelPair;
 using index_internal::NameIndex;
 using index_internal::PairId;
+using index_internal::ShapeId;
+using index_internal::ShapeKey;
+using index_internal::ShapeView;
 using index_internal::StringId;
 using index_internal::TenantIndex;
 
@@ -40,6 +44,7 @@ PartitionIndex::Impl::Impl(PartitionId p)
       strings(0, {tables.get()}, {tables.get()}),
       pairs(0, {tables.get()}, {tables.get()}),
       groups(0, {tables.get()}, {tables.get()}),
+      shapes(0, {tables.get()}, {tables.get()}),
       series(0, {tables.get()}, {tables.get()}) {}
 
 StringId PartitionIndex::Impl::InternString(std::string_view text) {
@@ -61,26 +66,63 @@ PairId PartitionIndex::Impl::InternPair(TenantId tenant, std::string_view name,
 
 void PartitionIndex::Impl::RegisterPair(PairId id) {
   pairs.insert(id);
-  postings.Append();
+  carriers_of_pair.Append();
   const LabelPair& pair = tables->Pair(id);
   std::unique_ptr<NameIndex>& name = Tenant(pair.tenant).names[pair.name];
   if (name == nullptr) {
     name = std::make_unique<NameIndex>();
     name->name = pair.name;
   }
+  name->value_bytes += tables->String(pair.value).size();
   name->pairs.Append(id);
+}
+
+void PartitionIndex::Impl::AddCarrierOf(CarrierId carrier, PairId pair) {
+  carriers_of_pair[pair].Append(carrier);
+  const LabelPair& label = tables->Pair(pair);
+  Tenant(label.tenant).names.find(label.name)->second->carriers.add(carrier);
 }
 
 GroupId PartitionIndex::Impl::InternGroup(TenantId tenant, std::span<const PairId> key) {
   const auto it = groups.find(GroupKey{tenant, key});
-  if (it != groups.end()) {
-    if (group_sizes[*it] < kMaxSeriesPerGroup) return GroupId{*it};
-    groups.erase(it);
+  if (it != groups.end() &&
+      series_of_carrier[group_carriers[*it]].cardinality() < kMaxSeriesPerGroup) {
+    return GroupId{*it};
   }
   const GroupId id = tables->AddGroup(tenant, key);
-  groups.insert(static_cast<uint32_t>(id));
-  group_sizes.push_back(0);
+  RegisterGroup();
   return id;
+}
+
+void PartitionIndex::Impl::RegisterGroup() {
+  const auto group = static_cast<uint32_t>(tables->groups.size() - 1);
+  // A key comes again when its group is full; from then on its newest group is the one to find.
+  if (const auto it = groups.find(groups.hash_function().Key(group)); it != groups.end()) {
+    groups.erase(it);
+  }
+  groups.insert(group);
+  const auto carrier = static_cast<CarrierId>(series_of_carrier.size());
+  series_of_carrier.Append();
+  group_carriers.push_back(carrier);
+  for (const PairId pair : tables->GroupPairs(GroupId{group})) AddCarrierOf(carrier, pair);
+}
+
+ShapeId PartitionIndex::Impl::InternShape(PairId name, std::span<const PairId> own) {
+  if (const auto it = shapes.find(ShapeKey{name, own}); it != shapes.end()) return *it;
+  const ShapeId id = tables->AddShape(name, own);
+  RegisterShape();
+  return id;
+}
+
+void PartitionIndex::Impl::RegisterShape() {
+  const auto shape = static_cast<ShapeId>(tables->shapes.size() - 1);
+  shapes.insert(shape);
+  const auto carrier = static_cast<CarrierId>(series_of_carrier.size());
+  series_of_carrier.Append();
+  shape_carriers.push_back(carrier);
+  const ShapeView view = tables->Shape(shape);
+  for (const PairId pair : view.own) AddCarrierOf(carrier, pair);
+  if (view.name != kNoPair) AddCarrierOf(carrier, view.name);
 }
 
 TenantIndex& PartitionIndex::Impl::Tenant(TenantId tenant) {
@@ -90,18 +132,11 @@ TenantIndex& PartitionIndex::Impl::Tenant(TenantId tenant) {
 }
 
 void PartitionIndex::Impl::Post(uint32_t ordinal) {
-  const auto o = SeriesOrdinal{ordinal};
-  const index_internal::SeriesEntry& entry = tables->Series(o);
-  TenantIndex& tenant = Tenant(tables->Place(o).tenant);
-  tenant.series.add(ordinal);
-  const auto post = [&](PairId pair) {
-    postings[pair].Append(ordinal);
-    tenant.names.find(tables->Pair(pair).name)->second->series.add(ordinal);
-  };
-  for (const PairId pair : tables->GroupPairs(entry.group)) post(pair);
-  for (const PairId pair : tables->OwnPairs(o)) post(pair);
-  if (entry.name != kNoPair) post(entry.name);
-  ++group_sizes[static_cast<uint32_t>(entry.group)];
+  const index_internal::SeriesEntry& entry = tables->Series(SeriesOrdinal{ordinal});
+  const auto group = static_cast<uint32_t>(entry.group);
+  Tenant(tables->groups[group].tenant).series.add(ordinal);
+  series_of_carrier[group_carriers[group]].Append(ordinal);
+  series_of_carrier[shape_carriers[entry.shape]].Append(ordinal);
   series.insert(ordinal);
 }
 
@@ -152,7 +187,7 @@ Result<SeriesOrdinal> PartitionIndex::Insert(TenantId tenant, const SeriesId& id
     }
   }
   const GroupId group = impl.InternGroup(tenant, group_pairs);
-  const SeriesOrdinal ordinal = tables.AddSeries(id, group, name, own);
+  const SeriesOrdinal ordinal = tables.AddSeries(id, {group, impl.InternShape(name, own)});
   impl.Post(static_cast<uint32_t>(ordinal));
   return ordinal;
 }
@@ -207,6 +242,25 @@ void PartitionIndex::SortBySeriesOrder(std::vector<SeriesOrdinal>& ordinals) con
   impl_->order.Sort(ordinals);
 }
 
+uint64_t PartitionIndex::Impl::ListBytes() const {
+  const uint64_t count = tables->series.size();
+  const uint64_t counted = list_bytes_of.load(std::memory_order_relaxed);
+  // Going over all lists takes a millisecond, and somebody asks every few seconds: a guess that is
+  // right to the 64th will do.
+  if (counted != 0 && count - counted <= count / 64) {
+    return list_bytes.load(std::memory_order_relaxed);
+  }
+  uint64_t bytes = 0;
+  for (const auto* const lists : {&carriers_of_pair, &series_of_carrier}) {
+    for (size_t i = 0; i < lists->size(); ++i) {
+      bytes += sizeof((*lists)[i]) + (*lists)[i].heap_bytes();
+    }
+  }
+  list_bytes.store(bytes, std::memory_order_relaxed);
+  list_bytes_of.store(count, std::memory_order_relaxed);
+  return bytes;
+}
+
 IndexStats PartitionIndex::Stats() const {
   const Impl& impl = *impl_;
   IndexStats stats;
@@ -215,19 +269,21 @@ IndexStats PartitionIndex::Stats() const {
   stats.groups = impl.tables->groups.size();
   stats.strings = impl.tables->strings.size() - index_internal::kReservedStrings;
   stats.label_pairs = impl.tables->pairs.size();
+  stats.regex_values_asked = impl.matched.values_asked();
+  stats.shapes = impl.tables->shapes.size();
   // An absl table holds 1 control byte beside each slot.
   const auto table_bytes = [](const auto& set) { return set.capacity() * (sizeof(uint32_t) + 1); };
-  size_t bytes = impl.tables->Bytes() + table_bytes(impl.strings) + table_bytes(impl.pairs) +
-                 table_bytes(impl.groups) + table_bytes(impl.series) + impl.order.Bytes() +
-                 impl.group_sizes.capacity() * sizeof(uint32_t);
-  for (size_t i = 0; i < impl.postings.size(); ++i) {
-    bytes += sizeof(index_internal::PostingList) + impl.postings[i].heap_bytes();
-  }
+  size_t bytes =
+      impl.tables->Bytes() + table_bytes(impl.strings) + table_bytes(impl.pairs) +
+      table_bytes(impl.groups) + table_bytes(impl.shapes) + table_bytes(impl.series) +
+      impl.order.Bytes() + impl.matched.bytes() +
+      (impl.group_carriers.capacity() + impl.shape_carriers.capacity()) * sizeof(CarrierId);
+  bytes += impl.ListBytes();
   for (const auto& [id, tenant] : impl.tenants) {
     bytes += tenant.series.getSizeInBytes();
     for (const auto& [name_id, name] : tenant.names) {
       bytes +=
-          sizeof(NameIndex) + name->series.getSizeInBytes() + name->pairs.size() * sizeof(PairId);
+          sizeof(NameIndex) + name->carriers.getSizeInBytes() + name->pairs.size() * sizeof(PairId);
     }
   }
   const ReaderLock activity_lock(impl.activity_mu);

@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -45,7 +46,9 @@ struct IndexStats {
   uint64_t groups = 0;
   uint64_t strings = 0;
   uint64_t label_pairs = 0;
-  uint64_t bytes = 0;  // estimate of the memory held
+  uint64_t shapes = 0;              // label sets without the target's labels
+  uint64_t bytes = 0;               // estimate of the memory held
+  uint64_t regex_values_asked = 0;  // label values held against an expression, ever
 };
 
 // Apply-side calls (Insert, MarkActive, DropDay) come one at a time; every other call may come from
@@ -108,6 +111,14 @@ class PartitionIndex {
                                                   const std::vector<MatcherSet>& any_of,
                                                   TimeRange range, size_t max_series) const;
 
+  // Calls `fn` with every label that series of `tenant` matching any set have, and how many of
+  // them; returns how many series there are in all. Counts lists instead of reading series. Views
+  // live as long as the index; `fn` must not call it.
+  Result<uint64_t> CountLabels(TenantId tenant, const std::vector<MatcherSet>& any_of,
+                               TimeRange range,
+                               const std::function<void(const LabelView&, uint64_t)>& fn) const;
+  // Days that have activity, newest first, `days` of them at most.
+  [[nodiscard]] std::vector<DaySeries> SeriesByDay(size_t days) const;
   [[nodiscard]] IndexStats Stats() const;
   [[nodiscard]] uint64_t ActiveCount(TimeRange range) const;  // all tenants
 

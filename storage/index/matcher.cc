@@ -33,32 +33,9 @@ bool TakeLiteral(std::string_view& in, char& out) {
 
 }  // namespace
 
-bool LiteralAlternatives(std::string_view pattern, std::vector<std::string>& out) {
-  if (pattern.size() >= 2 && pattern.front() == '(' && pattern.back() == ')') {
-    // "(a)|(b)" does not get here whole: the loop below stops at its inner parenthesis. An escaped
-    // last parenthesis does not close the group.
-    pattern.remove_prefix(pattern.starts_with("(?:") ? 3 : 1);
-    pattern.remove_suffix(1);
-    if (pattern.ends_with('\\')) return false;
-  }
-  std::vector<std::string> found(1);
-  while (!pattern.empty()) {
-    if (pattern[0] == '|') {
-      found.emplace_back();
-      pattern.remove_prefix(1);
-      continue;
-    }
-    char c = 0;
-    if (!TakeLiteral(pattern, c)) return false;
-    found.back() += c;
-  }
-  out = std::move(found);
-  return true;
-}
-
-std::string LiteralPrefix(std::string_view pattern, std::string_view& rest) {
+std::string LiteralPrefix(std::string_view pattern) {
   // An alternative anywhere could be the top level's; telling which is not worth a parser.
-  rest = pattern;
+  std::string_view rest = pattern;
   std::string prefix;
   if (pattern.find('|') != std::string_view::npos) return prefix;
   while (true) {
@@ -95,34 +72,51 @@ Result<CompiledMatcher> CompiledMatcher::Compile(const Matcher& matcher) {
     made.shape_ = Shape::kLiterals;
     made.literals_ = {matcher.value};
   } else {
-    // Compiled even where a shape makes it needless: what is wrong must be said whatever the shape.
-    RE2::Options options;
-    options.set_log_errors(false);
-    std::string anchored = "^(?s:" + matcher.value + ")$";
-    made.regex_ = std::make_unique<RE2>(anchored, options);
-    if (!made.regex_->ok()) {
-      std::string text = matcher.name + (made.positive_ ? "=~" : "!~");
-      AppendQuoted(matcher.value, text);
-      return InvalidArgument("matcher " + text + ": " + made.regex_->error());
+    auto globs =
+        IsValidUtf8(matcher.value) ? index_internal::ParseGlobs(matcher.value) : std::nullopt;
+    if (!globs.has_value() || !made.TakeShape(*std::move(globs))) {
+      BASALT_TRY(made.CompileExpression());
     }
-    if (matcher.value == ".*") {
-      made.shape_ = Shape::kAll;
-    } else if (matcher.value == ".+") {
-      made.shape_ = Shape::kNonEmpty;
-    } else if (index_internal::LiteralAlternatives(matcher.value, made.literals_)) {
-      made.shape_ = Shape::kLiterals;
-    } else {
-      std::string_view rest;
-      made.prefix_ = index_internal::LiteralPrefix(matcher.value, rest);
-      made.any_suffix_ = rest == ".*";
-    }
-    if (made.shape_ != Shape::kExpression || made.any_suffix_) made.regex_.reset();
   }
   std::sort(made.literals_.begin(), made.literals_.end());
   made.literals_.erase(std::unique(made.literals_.begin(), made.literals_.end()),
                        made.literals_.end());
   made.matches_empty_ = made.Matches("");
   return made;
+}
+
+Status CompiledMatcher::CompileExpression() {
+  RE2::Options options;
+  options.set_log_errors(false);
+  const std::string anchored = "^(?s:" + matcher_.value + ")$";
+  regex_ = std::make_unique<RE2>(anchored, options);
+  if (!regex_->ok()) {
+    std::string text = matcher_.name + (positive_ ? "=~" : "!~");
+    AppendQuoted(matcher_.value, text);
+    return InvalidArgument("matcher " + text + ": " + regex_->error());
+  }
+  prefix_ = index_internal::LiteralPrefix(matcher_.value);
+  return OkStatus();
+}
+
+bool CompiledMatcher::TakeShape(std::vector<index_internal::Glob> globs) {
+  // Beyond this one automaton is faster than one glob after another.
+  constexpr size_t kMaxAskedGlobs = 32;
+  const index_internal::Glob anything{.literals = {"", ""}, .at_least = {0}};
+  const index_internal::Glob something{.literals = {"", ""}, .at_least = {1}};
+  const auto is_literal = [](const index_internal::Glob& glob) { return glob.is_literal(); };
+  if (std::find(globs.begin(), globs.end(), anything) != globs.end()) {
+    shape_ = Shape::kAll;
+  } else if (globs.size() == 1 && globs[0] == something) {
+    shape_ = Shape::kNonEmpty;
+  } else if (std::all_of(globs.begin(), globs.end(), is_literal)) {
+    shape_ = Shape::kLiterals;
+    for (index_internal::Glob& glob : globs) literals_.push_back(std::move(glob.literals[0]));
+  } else {
+    if (globs.size() > kMaxAskedGlobs) return false;
+    globs_ = std::move(globs);
+  }
+  return true;
 }
 
 bool CompiledMatcher::MatchesPattern(std::string_view value) const {
@@ -136,8 +130,12 @@ bool CompiledMatcher::MatchesPattern(std::string_view value) const {
     case Shape::kExpression:
       break;
   }
-  if (!value.starts_with(prefix_)) return false;
-  return any_suffix_ || RE2::FullMatch(re2::StringPiece(value.data(), value.size()), *regex_);
+  if (regex_ == nullptr) {
+    return std::any_of(globs_.begin(), globs_.end(),
+                       [&](const index_internal::Glob& glob) { return glob.Matches(value); });
+  }
+  return value.starts_with(prefix_) &&
+         RE2::FullMatch(re2::StringPiece(value.data(), value.size()), *regex_);
 }
 
 }  // namespace basalt::storage

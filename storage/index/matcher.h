@@ -1,8 +1,8 @@
 // storage/index/matcher.h -- one label matcher, made ready to be asked about many values.
 //
 // PromQL's meaning: an absent label has the value ""; regular expressions are RE2, anchored at both
-// ends, and "." matches a newline. What needs no automaton gets none: "a|b|c" is three look-ups,
-// "api-.*" a prefix, ".*" and ".+" no work at all.
+// ends, and "." matches a newline. What needs no automaton gets none (glob.h): "a|b|c" is three
+// look-ups, "api-.*" a prefix, ".*err.*" a search, ".*" and ".+" no work at all.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "storage/index/glob.h"
 #include "storage/reader.h"
 
 namespace re2 {
@@ -28,6 +29,7 @@ class CompiledMatcher {
   CompiledMatcher(CompiledMatcher&&) noexcept;
   CompiledMatcher& operator=(CompiledMatcher&&) noexcept;
 
+  [[nodiscard]] const Matcher& matcher() const { return matcher_; }
   [[nodiscard]] const std::string& name() const { return matcher_.name; }
   [[nodiscard]] bool Matches(std::string_view value) const {
     return positive_ == MatchesPattern(value);
@@ -45,29 +47,30 @@ class CompiledMatcher {
   [[nodiscard]] Shape shape() const { return shape_; }
   [[nodiscard]] const std::vector<std::string>& literals() const { return literals_; }
   [[nodiscard]] bool positive() const { return positive_; }
+  // Asking takes no automaton.
+  [[nodiscard]] bool is_globs() const { return regex_ == nullptr; }
 
  private:
   CompiledMatcher() = default;
+  // False if the globs are too many to be worth it.
+  bool TakeShape(std::vector<index_internal::Glob> globs);
+  Status CompileExpression();
   [[nodiscard]] bool MatchesPattern(std::string_view value) const;
 
   Matcher matcher_;
   bool positive_ = true;
   bool matches_empty_ = false;
   Shape shape_ = Shape::kExpression;
-  std::vector<std::string> literals_;  // kLiterals: sorted, unique
-  std::string prefix_;                 // kExpression: every match begins so
-  bool any_suffix_ = false;            // the expression is prefix_ and ".*"
+  std::vector<std::string> literals_;        // kLiterals: sorted, unique
+  std::vector<index_internal::Glob> globs_;  // kExpression, if there is no regex_
+  std::string prefix_;                       // kExpression with a regex_: every match begins so
   std::unique_ptr<re2::RE2> regex_;
 };
 
 namespace index_internal {
 
-// The strings that `pattern` matches, if it is an alternation of literals, as a whole or inside one
-// group: "a", "a|b", "(a|b)", "(?:a|b\.c)". False if it is anything else. An empty alternative
-// counts.
-bool LiteralAlternatives(std::string_view pattern, std::vector<std::string>& out);
-// The literal text that every match of `pattern` begins with; `rest` is what follows it.
-std::string LiteralPrefix(std::string_view pattern, std::string_view& rest);
+// The literal text that every match of `pattern` begins with.
+std::string LiteralPrefix(std::string_view pattern);
 
 }  // namespace index_internal
 

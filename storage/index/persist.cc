@@ -17,22 +17,26 @@ using index_internal::DayActivity;
 using index_internal::kNoPair;
 using index_internal::LabelPair;
 using index_internal::PairId;
+using index_internal::SeriesEntry;
+using index_internal::ShapeView;
 using index_internal::StringId;
 using index_internal::Tables;
 
 namespace {
 
 // Entries a block: big enough that keys and per-key costs vanish, small enough that writing a
-// half-full block again at the next commit is cheap (a block of series is about 40 KB).
+// half-full block again at the next commit is cheap (a block of series is about 18 KB).
 constexpr uint32_t kStringsPerBlock = 1024;
 constexpr uint32_t kPairsPerBlock = 4096;
 constexpr uint32_t kGroupsPerBlock = 1024;
+constexpr uint32_t kShapesPerBlock = 1024;
 constexpr uint32_t kSeriesPerBlock = 1024;
 
 // Tables of the dictionary, a byte of its keys.
 constexpr char kStringTable = 's';
 constexpr char kPairTable = 'p';
 constexpr char kGroupTable = 'g';
+constexpr char kShapeTable = 'h';
 
 void AppendBigEndian16(uint16_t v, std::string& out) {
   out += static_cast<char>(v >> 8);
@@ -58,28 +62,35 @@ std::string DictionaryPrefix(PartitionId partition, char table) {
 }
 
 // Writes entries [flushed, count) as whole blocks: the last one that was written may have been
-// half full, so writing begins at its first entry. Append(i, out) writes entry i.
-template <typename AppendEntry>
+// half full, so writing begins at its first entry. AppendBlock(begin, end, out) writes one block.
+template <typename AppendBlock>
 void WriteBlocks(IndexFamily family, const std::string& prefix, uint32_t per_block,
                  uint32_t flushed, uint32_t count, std::vector<IndexWrite>& writes,
-                 const AppendEntry& append) {
+                 const AppendBlock& append) {
   if (flushed == count) return;
   for (uint32_t block = flushed / per_block; block * uint64_t{per_block} < count; ++block) {
     IndexWrite write{family, prefix, {}};
     AppendBigEndian32(block, write.key);
     const uint64_t end = std::min<uint64_t>(count, (block + uint64_t{1}) * per_block);
-    for (uint64_t i = block * uint64_t{per_block}; i < end; ++i) {
-      append(static_cast<uint32_t>(i), write.value);
-    }
+    append(block * per_block, static_cast<uint32_t>(end), write.value);
     writes.push_back(std::move(write));
   }
 }
 
-// Reads entries [0, count); blocks must be there without a gap. Read(in) takes one entry and
-// returns false if it does not parse. What lies beyond `count` was never committed.
-template <typename ReadEntry>
+// A block as its entries one after another.
+template <typename AppendEntry>
+auto OneByOne(AppendEntry append) {
+  return [append](uint32_t begin, uint32_t end, std::string& out) {
+    for (uint32_t i = begin; i < end; ++i) append(i, out);
+  };
+}
+
+// Reads entries [0, count); blocks must be there without a gap. ReadBlock(in, n) takes the first n
+// entries of one block and returns false if they do not parse. What lies beyond `count` was never
+// committed.
+template <typename ReadBlock>
 Status ReadBlocks(const IndexSource& source, IndexFamily family, const std::string& prefix,
-                  uint32_t per_block, uint32_t count, const char* what, const ReadEntry& read) {
+                  uint32_t per_block, uint32_t count, const char* what, const ReadBlock& read) {
   uint32_t next = 0;
   const auto damaged = [&](const std::string& why) {
     return DataLoss(std::string("index: ") + what + " block " + std::to_string(next / per_block) +
@@ -94,14 +105,23 @@ Status ReadBlocks(const IndexSource& source, IndexFamily family, const std::stri
           return damaged("missing");
         }
         VarintReader in(value);
-        const uint64_t end = std::min<uint64_t>(count, next + uint64_t{per_block});
-        for (; next < end; ++next) {
-          if (in.done() || !read(in)) return damaged("does not parse");
-        }
+        const uint32_t n = std::min(count - next, per_block);
+        if (!read(in, n)) return damaged("does not parse");
+        next += n;
         return OkStatus();
       });
   BASALT_TRY(status);
   return next == count ? OkStatus() : damaged("missing");
+}
+
+template <typename ReadEntry>
+auto EachOf(ReadEntry read) {
+  return [read](VarintReader& in, uint32_t n) {
+    for (uint32_t i = 0; i < n; ++i) {
+      if (in.done() || !read(in)) return false;
+    }
+    return true;
+  };
 }
 
 bool ReadNumber(VarintReader& in, uint64_t limit, uint32_t& out) {
@@ -126,14 +146,34 @@ void AppendPairList(std::span<const PairId> pairs, std::string& out) {
   for (const PairId pair : pairs) AppendVarint(pair, out);
 }
 
-void AppendSeriesEntry(const Tables& tables, uint32_t i, std::string& out) {
-  std::array<std::byte, 16> id;
-  StoreBigEndian(tables.ids[i].hash, id);
-  out.append(reinterpret_cast<const char*>(id.data()), id.size());
-  const index_internal::SeriesEntry& entry = tables.series[i];
-  AppendVarint(static_cast<uint32_t>(entry.group), out);
-  AppendVarint(entry.name == kNoPair ? 0 : uint64_t{entry.name} + 1, out);
-  AppendPairList(tables.OwnPairs(SeriesOrdinal{i}), out);
+// Series in columns: the ids, which are noise, then group and shape as differences to the series
+// before, which mostly are 0 and 1.
+void AppendSeriesBlock(const Tables& tables, uint32_t begin, uint32_t end, std::string& out) {
+  AppendVarint(end - begin, out);
+  for (uint32_t i = begin; i < end; ++i) {
+    std::array<std::byte, 16> id;
+    StoreBigEndian(tables.ids[i].hash, id);
+    out.append(reinterpret_cast<const char*>(id.data()), id.size());
+  }
+  int64_t group = 0;
+  int64_t shape = 0;
+  for (uint32_t i = begin; i < end; ++i) {
+    const SeriesEntry& entry = tables.series[i];
+    AppendVarint(ZigZag(int64_t{static_cast<uint32_t>(entry.group)} - group), out);
+    AppendVarint(ZigZag(int64_t{entry.shape} - shape), out);
+    group = static_cast<uint32_t>(entry.group);
+    shape = entry.shape;
+  }
+}
+
+bool ReadDifference(VarintReader& in, uint64_t limit, int64_t& number) {
+  int64_t difference = 0;
+  if (!in.ReadSigned(difference)) return false;
+  // Unsigned, so that no hostile difference overflows; what wraps around is beyond the limit.
+  const uint64_t sum = static_cast<uint64_t>(number) + static_cast<uint64_t>(difference);
+  if (sum >= limit) return false;
+  number = static_cast<int64_t>(sum);
+  return true;
 }
 
 std::string BitmapBytes(const Roaring& bitmap) {
@@ -156,35 +196,44 @@ IndexFlush PartitionIndex::PrepareFlush() const {
     const ReaderLock lock(impl.mu);
     flush.counts = {
         static_cast<uint32_t>(tables.strings.size()), static_cast<uint32_t>(tables.pairs.size()),
-        static_cast<uint32_t>(tables.groups.size()), static_cast<uint32_t>(tables.series.size())};
+        static_cast<uint32_t>(tables.groups.size()), static_cast<uint32_t>(tables.shapes.size()),
+        static_cast<uint32_t>(tables.series.size())};
   }
   const MutexLock flush_lock(impl.flush_mu);
   const IndexCounts& done = impl.flushed;
   std::vector<IndexWrite>& writes = flush.writes;
   WriteBlocks(IndexFamily::kDictionary, DictionaryPrefix(impl.partition, kStringTable),
               kStringsPerBlock, done.strings, flush.counts.strings, writes,
-              [&](uint32_t i, std::string& out) {
+              OneByOne([&](uint32_t i, std::string& out) {
                 const std::string_view text = tables.String(i);
                 AppendVarint(text.size(), out);
                 out += text;
-              });
+              }));
   WriteBlocks(IndexFamily::kDictionary, DictionaryPrefix(impl.partition, kPairTable),
               kPairsPerBlock, done.pairs, flush.counts.pairs, writes,
-              [&](uint32_t i, std::string& out) {
+              OneByOne([&](uint32_t i, std::string& out) {
                 const LabelPair& pair = tables.Pair(i);
                 AppendVarint(static_cast<uint32_t>(pair.tenant), out);
                 AppendVarint(pair.name, out);
                 AppendVarint(pair.value, out);
-              });
+              }));
   WriteBlocks(IndexFamily::kDictionary, DictionaryPrefix(impl.partition, kGroupTable),
               kGroupsPerBlock, done.groups, flush.counts.groups, writes,
-              [&](uint32_t i, std::string& out) {
+              OneByOne([&](uint32_t i, std::string& out) {
                 AppendVarint(static_cast<uint32_t>(tables.groups[i].tenant), out);
                 AppendPairList(tables.GroupPairs(GroupId{i}), out);
-              });
+              }));
+  WriteBlocks(IndexFamily::kDictionary, DictionaryPrefix(impl.partition, kShapeTable),
+              kShapesPerBlock, done.shapes, flush.counts.shapes, writes,
+              OneByOne([&](uint32_t i, std::string& out) {
+                const ShapeView shape = tables.Shape(i);
+                AppendVarint(shape.name == kNoPair ? 0 : uint64_t{shape.name} + 1, out);
+                AppendPairList(shape.own, out);
+              }));
   WriteBlocks(IndexFamily::kRegistry, PartitionPrefix(impl.partition), kSeriesPerBlock, done.series,
-              flush.counts.series, writes,
-              [&](uint32_t i, std::string& out) { AppendSeriesEntry(tables, i, out); });
+              flush.counts.series, writes, [&](uint32_t begin, uint32_t end, std::string& out) {
+                AppendSeriesBlock(tables, begin, end, out);
+              });
 
   const ReaderLock activity_lock(impl.activity_mu);
   for (const uint16_t day : impl.forgotten_days) {
@@ -230,13 +279,17 @@ Status PartitionIndex::Load(const IndexSource& source, const IndexCounts& commit
   impl.strings.reserve(committed.strings);
   impl.pairs.reserve(committed.pairs);
   impl.groups.reserve(committed.groups);
+  impl.shapes.reserve(committed.shapes);
   impl.series.reserve(committed.series);
 
   // The lambdas below run under the locks taken here, which the analysis cannot see.
   uint32_t seen = 0;
-  BASALT_TRY(ReadBlocks(source, IndexFamily::kDictionary,
-                        DictionaryPrefix(impl.partition, kStringTable), kStringsPerBlock,
-                        committed.strings, "dictionary",
+  const auto dictionary = [&](char table, uint32_t per_block, uint32_t count, const char* what,
+                              const auto& read) {
+    return ReadBlocks(source, IndexFamily::kDictionary, DictionaryPrefix(impl.partition, table),
+                      per_block, count, what, EachOf(read));
+  };
+  BASALT_TRY(dictionary(kStringTable, kStringsPerBlock, committed.strings, "dictionary",
                         [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
                           std::string_view text;
                           if (!in.ReadString(text)) return false;
@@ -244,9 +297,7 @@ Status PartitionIndex::Load(const IndexSource& source, const IndexCounts& commit
                           impl.strings.insert(tables.AddString(text));
                           return true;
                         }));
-  BASALT_TRY(ReadBlocks(source, IndexFamily::kDictionary,
-                        DictionaryPrefix(impl.partition, kPairTable), kPairsPerBlock,
-                        committed.pairs, "label pair",
+  BASALT_TRY(dictionary(kPairTable, kPairsPerBlock, committed.pairs, "label pair",
                         [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
                           LabelPair pair;
                           uint32_t tenant = 0;
@@ -260,42 +311,60 @@ Status PartitionIndex::Load(const IndexSource& source, const IndexCounts& commit
                           return true;
                         }));
   std::vector<PairId> list;
-  BASALT_TRY(
-      ReadBlocks(source, IndexFamily::kDictionary, DictionaryPrefix(impl.partition, kGroupTable),
-                 kGroupsPerBlock, committed.groups, "group",
-                 [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
-                   uint32_t tenant = 0;
-                   if (!ReadNumber(in, uint64_t{1} << 32, tenant) ||
-                       !ReadPairList(in, committed.pairs, list)) {
-                     return false;
-                   }
-                   // A split group comes again: the newest is the one to find.
-                   const auto key = index_internal::GroupKey{TenantId{tenant}, list};
-                   if (const auto it = impl.groups.find(key); it != impl.groups.end()) {
-                     impl.groups.erase(it);
-                   }
-                   impl.groups.insert(static_cast<uint32_t>(tables.AddGroup(key.tenant, list)));
-                   impl.group_sizes.push_back(0);
-                   return true;
-                 }));
-  BASALT_TRY(ReadBlocks(
-      source, IndexFamily::kRegistry, PartitionPrefix(impl.partition), kSeriesPerBlock,
-      committed.series, "registry", [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
-        std::string_view id_bytes;
-        uint32_t group = 0;
-        uint32_t name = 0;
-        if (!in.ReadBytes(16, id_bytes) || !ReadNumber(in, committed.groups, group) ||
-            !ReadNumber(in, uint64_t{committed.pairs} + 1, name) ||
-            !ReadPairList(in, committed.pairs, list)) {
-          return false;
-        }
-        const std::span<const std::byte, 16> id(reinterpret_cast<const std::byte*>(id_bytes.data()),
-                                                16);
-        // Postings are not stored: they follow from the entries (docs/0001-postings.md).
-        impl.Post(static_cast<uint32_t>(tables.AddSeries({LoadHash128(id)}, GroupId{group},
-                                                         name == 0 ? kNoPair : name - 1, list)));
-        return true;
-      }));
+  BASALT_TRY(dictionary(kGroupTable, kGroupsPerBlock, committed.groups, "group",
+                        [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
+                          uint32_t tenant = 0;
+                          if (!ReadNumber(in, uint64_t{1} << 32, tenant) ||
+                              !ReadPairList(in, committed.pairs, list)) {
+                            return false;
+                          }
+                          tables.AddGroup(TenantId{tenant}, list);
+                          impl.RegisterGroup();
+                          return true;
+                        }));
+  BASALT_TRY(dictionary(kShapeTable, kShapesPerBlock, committed.shapes, "shape",
+                        [&](VarintReader& in) BASALT_NO_THREAD_SAFETY_ANALYSIS {
+                          uint32_t name = 0;
+                          if (!ReadNumber(in, uint64_t{committed.pairs} + 1, name) ||
+                              !ReadPairList(in, committed.pairs, list)) {
+                            return false;
+                          }
+                          tables.AddShape(name == 0 ? kNoPair : name - 1, list);
+                          impl.RegisterShape();
+                          return true;
+                        }));
+  std::vector<SeriesId> ids;
+  BASALT_TRY(ReadBlocks(source, IndexFamily::kRegistry, PartitionPrefix(impl.partition),
+                        kSeriesPerBlock, committed.series, "registry",
+                        [&](VarintReader& in, uint32_t n) BASALT_NO_THREAD_SAFETY_ANALYSIS {
+                          uint64_t stored = 0;
+                          if (!in.Read(stored) || stored < n || stored > kSeriesPerBlock)
+                            return false;
+                          ids.clear();
+                          for (uint64_t i = 0; i < stored; ++i) {
+                            std::string_view bytes;
+                            if (!in.ReadBytes(16, bytes)) return false;
+                            ids.push_back({LoadHash128(std::span<const std::byte, 16>(
+                                reinterpret_cast<const std::byte*>(bytes.data()), 16))});
+                            // Post looks each of them up: by then their places in the table are at
+                            // hand.
+                            impl.series.prefetch(ids.back());
+                          }
+                          int64_t group = 0;
+                          int64_t shape = 0;
+                          for (uint32_t i = 0; i < n; ++i) {
+                            if (!ReadDifference(in, committed.groups, group) ||
+                                !ReadDifference(in, committed.shapes, shape)) {
+                              return false;
+                            }
+                            // Postings are not stored: they follow from the entries
+                            // (docs/0001-postings.md).
+                            const SeriesEntry entry{GroupId{static_cast<uint32_t>(group)},
+                                                    static_cast<uint32_t>(shape)};
+                            impl.Post(static_cast<uint32_t>(tables.AddSeries(ids[i], entry)));
+                          }
+                          return true;
+                        }));
 
   const WriterLock activity_lock(impl.activity_mu);
   const std::string prefix = PartitionPrefix(impl.partition);

@@ -32,6 +32,7 @@ struct IndexCounts {
   uint32_t strings = 0;
   uint32_t pairs = 0;
   uint32_t groups = 0;
+  uint32_t shapes = 0;
   uint32_t series = 0;
   friend bool operator==(const IndexCounts&, const IndexCounts&) = default;
 };

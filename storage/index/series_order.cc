@@ -12,14 +12,17 @@ namespace {
 void SortByLabels(const Tables& tables, std::span<uint32_t> ordinals) {
   struct Keyed {
     SeriesPlace place;
+    ShapeId shape;
     uint32_t ordinal;
   };
   std::vector<Keyed> keyed;
   keyed.reserve(ordinals.size());
-  for (const uint32_t o : ordinals) keyed.push_back({tables.Place(SeriesOrdinal{o}), o});
+  for (const uint32_t o : ordinals) {
+    keyed.push_back({tables.Place(SeriesOrdinal{o}), tables.Series(SeriesOrdinal{o}).shape, o});
+  }
   std::sort(keyed.begin(), keyed.end(), [&tables](const Keyed& a, const Keyed& b) {
     if (a.place != b.place) return a.place < b.place;
-    return tables.CompareInsidePlace(SeriesOrdinal{a.ordinal}, SeriesOrdinal{b.ordinal}) < 0;
+    return tables.CompareShapes(a.shape, b.shape) < 0;
   });
   for (size_t i = 0; i < keyed.size(); ++i) ordinals[i] = keyed[i].ordinal;
 }

@@ -83,15 +83,22 @@ GroupId Tables::AddGroup(TenantId tenant, std::span<const PairId> group_pairs) {
   return id;
 }
 
-SeriesOrdinal Tables::AddSeries(const SeriesId& id, GroupId group, PairId name,
-                                std::span<const PairId> own) {
+ShapeId Tables::AddShape(PairId name, std::span<const PairId> own) {
   std::vector<uint32_t> run;
-  run.reserve(own.size() + 1);
+  run.reserve(own.size() + 3);
+  run.push_back(name);
+  run.push_back(name == kNoPair ? kNoMetricName : Pair(name).value);
   run.push_back(static_cast<uint32_t>(own.size()));
   run.insert(run.end(), own.begin(), own.end());
+  const auto id = static_cast<ShapeId>(shapes.size());
+  shapes.Append(words.Append(run.data(), run.size()));
+  return id;
+}
+
+SeriesOrdinal Tables::AddSeries(const SeriesId& id, const SeriesEntry& entry) {
   const auto ordinal = static_cast<SeriesOrdinal>(series.size());
   ids.Append(id);
-  series.Append(SeriesEntry{group, name, words.Append(run.data(), run.size())});
+  series.Append(entry);
   return ordinal;
 }
 
@@ -100,37 +107,34 @@ std::span<const PairId> Tables::GroupPairs(GroupId group) const {
   return {entry.pairs, entry.pair_count};
 }
 
-std::span<const PairId> Tables::OwnPairs(SeriesOrdinal ordinal) const {
-  const uint32_t* const own = Series(ordinal).own;
-  return {own + 1, *own};
-}
-
 SeriesPlace Tables::Place(SeriesOrdinal ordinal) const {
   const SeriesEntry& entry = Series(ordinal);
-  return {groups[static_cast<uint32_t>(entry.group)].tenant, Metric(entry), entry.group};
+  return {groups[static_cast<uint32_t>(entry.group)].tenant, MetricId{Shape(entry.shape).metric},
+          entry.group};
 }
 
 void Tables::AppendLabels(SeriesOrdinal ordinal, std::vector<LabelView>& out) const {
   const size_t before = out.size();
   const SeriesEntry& entry = Series(ordinal);
-  const std::span<const PairId> own = OwnPairs(ordinal);
+  const ShapeView shape = Shape(entry.shape);
   const std::span<const PairId> group = GroupPairs(entry.group);
-  out.reserve(before + 1 + own.size() + group.size());
+  out.reserve(before + 1 + shape.own.size() + group.size());
   const auto view = [this](PairId id) {
     const LabelPair& pair = Pair(id);
     return LabelView{String(pair.name), String(pair.value)};
   };
-  for (const PairId id : own) out.push_back(view(id));
+  for (const PairId id : shape.own) out.push_back(view(id));
   for (const PairId id : group) out.push_back(view(id));
-  if (entry.name != kNoPair) out.push_back(view(entry.name));
+  if (shape.name != kNoPair) out.push_back(view(shape.name));
   std::sort(out.begin() + static_cast<ptrdiff_t>(before), out.end(),
             [](const LabelView& a, const LabelView& b) { return a.name < b.name; });
 }
 
 std::string_view Tables::Label(SeriesOrdinal ordinal, std::string_view name) const {
   const SeriesEntry& entry = Series(ordinal);
-  if (name == kMetricName) return String(static_cast<StringId>(Metric(entry)));
-  for (const std::span<const PairId> list : {GroupPairs(entry.group), OwnPairs(ordinal)}) {
+  const ShapeView shape = Shape(entry.shape);
+  if (name == kMetricName) return String(shape.metric);
+  for (const std::span<const PairId> list : {GroupPairs(entry.group), shape.own}) {
     for (const PairId id : list) {
       const LabelPair& pair = Pair(id);
       if (String(pair.name) == name) return String(pair.value);
@@ -139,9 +143,9 @@ std::string_view Tables::Label(SeriesOrdinal ordinal, std::string_view name) con
   return {};
 }
 
-std::strong_ordering Tables::CompareInsidePlace(SeriesOrdinal a, SeriesOrdinal b) const {
-  const std::span<const PairId> x = OwnPairs(a);
-  const std::span<const PairId> y = OwnPairs(b);
+std::strong_ordering Tables::CompareShapes(ShapeId a, ShapeId b) const {
+  const std::span<const PairId> x = Shape(a).own;
+  const std::span<const PairId> y = Shape(b).own;
   size_t i = 0;
   size_t j = 0;
   std::string_view le_x;
@@ -174,12 +178,13 @@ std::strong_ordering Tables::CompareInsidePlace(SeriesOrdinal a, SeriesOrdinal b
 bool Tables::Before(SeriesOrdinal a, SeriesOrdinal b) const {
   const SeriesPlace x = Place(a);
   const SeriesPlace y = Place(b);
-  return x == y ? CompareInsidePlace(a, b) < 0 : x < y;
+  return x == y ? CompareShapes(Series(a).shape, Series(b).shape) < 0 : x < y;
 }
 
 size_t Tables::Bytes() const {
   return text.bytes() + words.bytes() + strings.size() * sizeof(const char*) +
          pairs.size() * sizeof(LabelPair) + groups.size() * sizeof(GroupEntry) +
+         shapes.size() * sizeof(const uint32_t*) +
          series.size() * (sizeof(SeriesId) + sizeof(SeriesEntry));
 }
 

@@ -52,7 +52,8 @@ std::string WriterKey(const Hash128& writer) {
 
 std::string EncodeCounts(const IndexCounts& counts) {
   std::string out;
-  for (const uint32_t n : {counts.strings, counts.pairs, counts.groups, counts.series}) {
+  for (const uint32_t n :
+       {counts.strings, counts.pairs, counts.groups, counts.shapes, counts.series}) {
     AppendVarint(n, out);
   }
   return out;
@@ -61,7 +62,8 @@ std::string EncodeCounts(const IndexCounts& counts) {
 Result<IndexCounts> DecodeCounts(std::string_view bytes) {
   VarintReader in(bytes);
   IndexCounts counts;
-  for (uint32_t* const n : {&counts.strings, &counts.pairs, &counts.groups, &counts.series}) {
+  for (uint32_t* const n :
+       {&counts.strings, &counts.pairs, &counts.groups, &counts.shapes, &counts.series}) {
     uint64_t v = 0;
     if (!in.Read(v) || v > UINT32_MAX) return DataLoss("meta: index counts do not parse");
     *n = static_cast<uint32_t>(v);

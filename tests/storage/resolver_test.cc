@@ -39,15 +39,22 @@ class FakeIndex : public SeriesFinder {
     const auto it = ordinals_.find({partition, id});
     return it == ordinals_.end() ? kUnknownOrdinal : it->second;
   }
+  void FillIds(PartitionId partition, std::span<BatchSeries> series) const override {
+    for (BatchSeries& one : series) {
+      if (one.ordinal != kUnknownOrdinal) one.id = ids_.at({partition, one.ordinal});
+    }
+  }
   SeriesOrdinal Insert(PartitionId partition, const SeriesId& id) {
     const auto next = SeriesOrdinal{next_[partition]};
     const auto [it, fresh] = ordinals_.try_emplace({partition, id}, next);
     if (fresh) ++next_[partition];
+    ids_[{partition, it->second}] = id;
     return it->second;
   }
 
  private:
   std::map<std::pair<PartitionId, SeriesId>, SeriesOrdinal> ordinals_;
+  std::map<std::pair<PartitionId, SeriesOrdinal>, SeriesId> ids_;
   std::map<PartitionId, uint32_t> next_;
 };
 
@@ -194,6 +201,47 @@ TEST(Resolver, ForgetsAndLearnsAgainPastItsBound) {
     }
     Apply(all.Finish(), small_index, exact);
   }
+}
+
+TEST(Resolver, TheTableGrowsAndFindsEverything) {
+  FakeIndex index;
+  constexpr int kSeries = 20'000;
+  for (int i = 0; i < kSeries; ++i) {
+    const Labels labels = TargetSeries(i, 0);
+    index.Insert(PlacementPartition(kDefaultTenant, Views(labels), 2),
+                 MakeSeriesId(kDefaultTenant, Canonical(labels)));
+  }
+  Resolver resolver({.partitions = 2, .max_fingerprints = kSeries}, index);
+  BatchBuilder builder(resolver, kDefaultTenant);
+  for (int i = 0; i < kSeries; ++i) EXPECT_TRUE(Select(builder, TargetSeries(i, 0)));
+  EXPECT_EQ(resolver.fingerprints(), size_t{kSeries});
+  // Backwards, so that no prediction helps.
+  for (int i = kSeries; i-- > 0;) {
+    const Labels labels = TargetSeries(i, 0);
+    ASSERT_FALSE(Select(builder, labels));
+    ASSERT_EQ(builder.selected().id, MakeSeriesId(kDefaultTenant, Canonical(labels)));
+  }
+  EXPECT_LT(resolver.memory_bytes(), size_t{kSeries} * 40);
+}
+
+TEST(BatchBuilder, ASeriesOfARequestStandsOnceHoweverItIsSelected) {
+  FakeIndex index;
+  Resolver resolver({.partitions = 1}, index);
+  BatchBuilder builder(resolver, kDefaultTenant);
+  const Labels labels = TargetSeries(1, 1);
+  Select(builder, labels);
+  builder.AddSample(1, 1.0);
+  Apply(builder.Finish(), index, resolver);
+  // Known by its fingerprint, by another protocol's, and by its handle.
+  EXPECT_FALSE(Select(builder, labels));
+  builder.AddSample(2, 1.0);
+  builder.SelectLabels({77, 77}, Views(labels));
+  builder.AddSample(3, 1.0);
+  builder.SelectHandle(builder.selected());
+  builder.AddSample(4, 1.0);
+  const auto batches = builder.Finish();
+  EXPECT_EQ(batches[0].series.size(), 1U);
+  EXPECT_EQ(batches[0].sample_series, (std::vector<uint32_t>{0, 0, 0}));
 }
 
 TEST(BatchBuilder, StartTimesAppearOnceOneIsGiven) {

@@ -75,6 +75,48 @@ TEST_F(StoreTest, WhatWasAppendedIsThereAtOnceAndAfterReopening) {
   EXPECT_EQ(Check(), "");
 }
 
+TEST_F(StoreTest, CountsLabelsAndNewSeriesWithoutReadingThem) {
+  Open();
+  for (int target = 0; target < 20; ++target) {
+    std::vector<ModelWrite> writes;
+    for (int metric = 0; metric < 30; ++metric) {
+      Labels labels = Series("m" + std::to_string(metric), "host" + std::to_string(target));
+      if (metric % 3 == 0) labels.Set("code", std::to_string(target % 4));
+      writes.push_back({labels, kBegin, 1});
+    }
+    Write(writes);
+  }
+  const auto snapshot = store_->reader().TakeSnapshot().value();
+  const std::vector<MatcherSet> some{{{MatchType::kRegex, "instance", "host1.*"}},
+                                     {{MatchType::kEqual, "code", "2"}}};
+  for (const auto& any_of : {std::vector<MatcherSet>{}, some}) {
+    for (const size_t limit : {size_t{1}, size_t{3}, size_t{1000}}) {
+      const Cardinality fast = snapshot->CountLabels(kDefaultTenant, any_of, {}, limit).value();
+      // By the labels of every series.
+      const Cardinality plain =
+          snapshot->Snapshot::CountLabels(kDefaultTenant, any_of, {}, limit).value();
+      EXPECT_EQ(fast.series, plain.series);
+      EXPECT_EQ(fast.label_pairs, plain.label_pairs);
+      EXPECT_EQ(fast.series_by_metric, plain.series_by_metric);
+      EXPECT_EQ(fast.values_by_label, plain.values_by_label);
+      EXPECT_EQ(fast.bytes_by_label, plain.bytes_by_label);
+      EXPECT_EQ(fast.series_by_pair, plain.series_by_pair);
+      EXPECT_LE(fast.series_by_pair.size(), limit);
+      EXPECT_GT(fast.series, 0U);
+    }
+  }
+  const auto days = snapshot->SeriesByDay(5);
+  ASSERT_EQ(days.size(), 1U);
+  EXPECT_EQ(days[0].created, 600U);
+  EXPECT_EQ(store_->Stats().series_created_last_hour, 600U);
+  clock_.Advance(std::chrono::minutes(61));
+  EXPECT_EQ(store_->Stats().series_created_last_hour, 0U);
+  EXPECT_EQ(store_->Stats().series_created_last_day, 600U);
+  clock_.Advance(std::chrono::hours(25));
+  EXPECT_EQ(store_->Stats().series_created_last_day, 0U);
+  EXPECT_GT(store_->Stats().index_bytes, 600U * 24);
+}
+
 TEST_F(StoreTest, TheLaterOfTwoSamplesOfATimeWinsAndAnIdenticalOneIsNothing) {
   Open();
   Write({{Series("x", "a"), kBegin, 1}});

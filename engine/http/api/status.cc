@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <climits>
-#include <map>
+#include <cstdio>
 #include <string>
 #include <thread>
 #include <utility>
@@ -26,6 +27,7 @@ constexpr std::string_view kPrometheusVersion = "3.5.0";
 constexpr Duration kHeadSpan = std::chrono::hours(3);
 constexpr int64_t kDefaultTopEntries = 10;
 constexpr int64_t kMaxTopEntries = 10'000;
+constexpr size_t kShownDays = 30;
 
 Answer BuildInfoAnswer(Call& call) {
   const BuildInfo& build = call.context.build;
@@ -109,62 +111,47 @@ Answer RuntimeInfo(Call& call) {
   return Succeed(data);
 }
 
-// Numbers of series by metric name and by label pair, of values by label name, and bytes of values
-// by label name.
-struct Cardinality {
-  uint64_t series = 0;
-  std::map<std::string, uint64_t, std::less<>> series_by_metric;
-  std::map<std::string, uint64_t, std::less<>> series_by_pair;
-  std::map<std::string, uint64_t, std::less<>> values_by_name;
-  std::map<std::string, uint64_t, std::less<>> bytes_by_name;
-};
-
-Status Count(const Call& call, const storage::Snapshot& snapshot, Cardinality& count) {
-  const Timestamp now = call.context.clock->Now();
-  const storage::TimeRange range{ToMs(now - kHeadSpan), ToMs(now + kMaxSampleAhead)};
-  for (uint32_t p = 0; p < snapshot.partition_count(); ++p) {
-    BASALT_TRY_ASSIGN(
-        const auto selection,
-        snapshot.Select(call.tenant, PartitionId(static_cast<uint16_t>(p)), {}, range, SIZE_MAX));
-    for (size_t i = 0; i < selection->size(); ++i) {
-      if (call.request.cancel.stop_requested()) return Cancelled("the client has gone");
-      ++count.series;
-      for (const Label& label : selection->labels(i)) {
-        if (label.name == kMetricName) ++count.series_by_metric[label.value];
-        ++count.series_by_pair[label.name + "=" + label.value];
-      }
-    }
-  }
-  for (const auto& [pair, unused] : count.series_by_pair) {
-    const size_t equals = pair.find('=');
-    ++count.values_by_name[pair.substr(0, equals)];
-    count.bytes_by_name[pair.substr(0, equals)] += pair.size() - equals - 1;
-  }
-  return OkStatus();
-}
-
-void WriteTop(std::string_view key, const std::map<std::string, uint64_t, std::less<>>& counts,
-              size_t limit, JsonWriter& json) {
-  std::vector<std::pair<std::string_view, uint64_t>> top(counts.begin(), counts.end());
-  const size_t shown = std::min(limit, top.size());
-  std::partial_sort(top.begin(), top.begin() + static_cast<std::ptrdiff_t>(shown), top.end(),
-                    [](const auto& a, const auto& b) {
-                      return a.second != b.second ? a.second > b.second : a.first < b.first;
-                    });
+void WriteCounts(std::string_view key, const std::vector<storage::LabelCount>& counts,
+                 JsonWriter& json) {
   json.Key(key);
   json.BeginArray();
-  for (size_t i = 0; i < shown; ++i) {
+  for (const storage::LabelCount& one : counts) {
     json.BeginObject();
-    json.Field("name", top[i].first);
+    json.Field("name", one.name);
     json.Key("value");
-    json.Uint(top[i].second);
+    json.Uint(one.count);
     json.EndObject();
   }
   json.EndArray();
 }
 
-// Reads the labels of every recent series: for people who look where cardinality comes from, not
-// for scraping.
+// "YYYY-MM-DD" of a day since 1970.
+std::string FormatDay(uint16_t day) {
+  const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(day))};
+  std::array<char, 16> text{};
+  const int n =
+      std::snprintf(text.data(), text.size(), "%04d-%02u-%02u", static_cast<int>(date.year()),
+                    static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
+  return {text.data(), static_cast<size_t>(n)};
+}
+
+// What of the data is looked at: a day, or what Prometheus' head would hold.
+Result<storage::TimeRange> TsdbRange(const Call& call) {
+  const std::string_view date = call.form.Get("date");
+  if (date.empty()) {
+    const Timestamp now = call.context.clock->Now();
+    return storage::TimeRange{ToMs(now - kHeadSpan), ToMs(now + kMaxSampleAhead)};
+  }
+  const Result<Timestamp> begin = ParseTime(std::string(date) + "T00:00:00Z");
+  if (!begin.ok() || date.size() != 10) {
+    return InvalidArgument("invalid parameter \"date\": cannot parse \"" + std::string(date) +
+                           "\" as YYYY-MM-DD");
+  }
+  return storage::TimeRange{ToMs(*begin), ToMs(*begin) + kMsPerDay - 1};
+}
+
+// Where cardinality comes from, counted in the index. Beside upstream's `limit`: `date`
+// (YYYY-MM-DD) and `match[]`, after VictoriaMetrics.
 Answer TsdbStatus(Call& call) {
   int64_t limit = kDefaultTopEntries;
   if (const std::string_view text = call.form.Get("limit"); !text.empty()) {
@@ -174,10 +161,15 @@ Answer TsdbStatus(Call& call) {
     if (*parsed > kMaxTopEntries) return Fail(ErrorType::kBadData, "limit must not exceed 10000");
     limit = *parsed;
   }
+  const Result<storage::TimeRange> range = TsdbRange(call);
+  if (!range.ok()) return FailWith(range.status());
+  const Result<std::vector<storage::MatcherSet>> matchers = ParseMatchers(call.form.All("match[]"));
+  if (!matchers.ok()) return InvalidParameter("match[]", matchers.status());
   const auto snapshot = call.TakeSnapshot();
   if (!snapshot.ok()) return FailWith(snapshot.status());
-  Cardinality count;
-  if (const Status status = Count(call, **snapshot, count); !status.ok()) return FailWith(status);
+  const Result<storage::Cardinality> count =
+      (*snapshot)->CountLabels(call.tenant, *matchers, *range, static_cast<size_t>(limit));
+  if (!count.ok()) return FailWith(count.status());
   const storage::StoreStats stats =
       call.context.stats == nullptr ? storage::StoreStats{} : call.context.stats();
 
@@ -190,23 +182,37 @@ Answer TsdbStatus(Call& call) {
     json.Key(key);
     json.Uint(value);
   };
-  number("numSeries", count.series);
-  number("numLabelPairs", count.series_by_pair.size());
+  number("numSeries", count->series);
+  number("numLabelPairs", count->label_pairs);
   number("chunkCount", stats.groups);  // the nearest thing to an open chunk: an open row of a group
   json.Key("minTime");
-  json.Int(ToMs(call.context.clock->Now() - kHeadSpan));
+  json.Int(range->min_ms);
   json.Key("maxTime");
-  json.Int(ToMs(call.context.clock->Now()));
+  json.Int(std::min(range->max_ms, ToMs(call.context.clock->Now())));
   json.EndObject();
-  const auto top = static_cast<size_t>(limit);
-  WriteTop("seriesCountByMetricName", count.series_by_metric, top, json);
-  WriteTop("labelValueCountByLabelName", count.values_by_name, top, json);
-  WriteTop("memoryInBytesByLabelName", count.bytes_by_name, top, json);
-  WriteTop("seriesCountByLabelValuePair", count.series_by_pair, top, json);
+  WriteCounts("seriesCountByMetricName", count->series_by_metric, json);
+  WriteCounts("labelValueCountByLabelName", count->values_by_label, json);
+  WriteCounts("memoryInBytesByLabelName", count->bytes_by_label, json);
+  WriteCounts("seriesCountByLabelValuePair", count->series_by_pair, json);
+  // Churn: who came on which day.
+  json.Key("seriesByDay");
+  json.BeginArray();
+  for (const storage::DaySeries& day : (*snapshot)->SeriesByDay(kShownDays)) {
+    json.BeginObject();
+    json.Field("date", FormatDay(day.day));
+    number("active", day.active);
+    number("created", day.created);
+    json.EndObject();
+  }
+  json.EndArray();
   json.Key("storageStats");
   json.BeginObject();
   number("activeSeries", stats.active_series);
   number("totalSeries", stats.total_series);
+  number("seriesCreatedLastHour", stats.series_created_last_hour);
+  number("seriesCreatedLastDay", stats.series_created_last_day);
+  number("indexBytes", stats.index_bytes);
+  number("resolverBytes", stats.resolver_bytes);
   number("groups", stats.groups);
   number("headBytes", stats.head_bytes);
   number("headSamples", stats.head_samples);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -25,6 +26,17 @@ class DecoderWorld final : public storage::SeriesFinder {
   [[nodiscard]] SeriesOrdinal FindSeries(PartitionId partition, const SeriesId& id) const override {
     const auto it = series_.find({partition, id});
     return it == series_.end() ? kUnknownOrdinal : it->second.ordinal;
+  }
+
+  void FillIds(PartitionId partition, std::span<storage::BatchSeries> series) const override {
+    for (storage::BatchSeries& one : series) {
+      for (const auto& [key, known] : series_) {
+        if (one.ordinal != kUnknownOrdinal && key.first == partition &&
+            known.ordinal == one.ordinal) {
+          one.id = key.second;
+        }
+      }
+    }
   }
 
   // Sorted rows of all batches; new series get ordinals.

@@ -160,6 +160,18 @@ void CheckAgainstModel(const PartitionIndex& index, const Model& model) {
     const std::string_view job = model.series[static_cast<uint32_t>(o)].labels.Get("job");
     if (!job.empty()) values.emplace(job);
   }
+  std::map<std::pair<std::string, std::string>, uint64_t> pairs;
+  for (const SeriesOrdinal o : any) {
+    for (const Label& l : model.series[static_cast<uint32_t>(o)].labels) ++pairs[{l.name, l.value}];
+  }
+  std::map<std::pair<std::string, std::string>, uint64_t> counted;
+  const auto series = index.CountLabels(
+      tenant, {matchers, others}, range, [&](const LabelView& label, uint64_t count) {
+        counted[{std::string(label.name), std::string(label.value)}] += count;
+      });
+  RC_ASSERT(series.value() == any.size());
+  RC_ASSERT(counted == pairs);
+
   std::vector<std::string> out;
   RC_ASSERT(index.LabelNames(tenant, {matchers, others}, range, 0, out).ok());
   RC_ASSERT(Unique(out) == names);

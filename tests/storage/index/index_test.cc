@@ -180,6 +180,23 @@ TEST(PartitionIndex, SelectsByDaysOfActivity) {
   EXPECT_EQ(index.ActiveCount(kAllTime), 2u);
 }
 
+TEST(PartitionIndex, TellsWhichSeriesOfADayAreNew) {
+  PartitionIndex index{PartitionId{0}};
+  const SeriesOrdinal a = MustInsert(index, {{"__name__", "a"}}, kDay);
+  MustInsert(index, {{"__name__", "b"}}, kDay);
+  index.MarkActive(a, kDay + 2);
+  MustInsert(index, {{"__name__", "c"}}, kDay + 2);
+  const auto days = index.SeriesByDay(10);
+  ASSERT_EQ(days.size(), 2U);
+  EXPECT_EQ(days[0].day, kDay + 2);
+  EXPECT_EQ(days[0].active, 2U);
+  EXPECT_EQ(days[0].created, 1U);
+  EXPECT_EQ(days[1].day, kDay);
+  EXPECT_EQ(days[1].created, 2U);
+  ASSERT_EQ(index.SeriesByDay(1).size(), 1U);
+  EXPECT_EQ(index.SeriesByDay(1)[0].created, 1U);
+}
+
 TEST(PartitionIndex, ForgetsDroppedDaysAndLearnsThemAgain) {
   PartitionIndex index{PartitionId{0}};
   const SeriesOrdinal a = MustInsert(index, {{"__name__", "a"}}, kDay);
@@ -342,6 +359,37 @@ TEST(PartitionIndex, ASelectionOutlivesTheIndex) {
   index.reset();
   EXPECT_EQ(job, "a");
   EXPECT_EQ(set->labels(0).ToString(), "up{job=\"a\"}");
+}
+
+TEST(PartitionIndex, AsksAnExpressionOnceAboutEachValue) {
+  PartitionIndex index{PartitionId{0}};
+  const auto insert = [&](int from, int to) {
+    for (int i = from; i < to; ++i) {
+      MustInsert(
+          index,
+          {{"__name__", "m"}, {"job", "j"}, {"instance", "i"}, {"n", "v-" + std::to_string(i)}});
+    }
+  };
+  const auto count = [&](MatchType type, const char* pattern) {
+    return index.Select(kDefaultTenant, {{type, "n", pattern}}, kAllTime, kNoLimit).value()->size();
+  };
+  insert(0, 1000);
+  EXPECT_EQ(count(MatchType::kRegex, "v-.*[05]"), 200U);
+  EXPECT_EQ(index.Stats().regex_values_asked, 1000U);
+  // The same again, and its negation, which shares what was found.
+  EXPECT_EQ(count(MatchType::kRegex, "v-.*[05]"), 200U);
+  EXPECT_EQ(count(MatchType::kNotRegex, "v-.*[05]"), 800U);
+  EXPECT_EQ(index.Stats().regex_values_asked, 1000U);
+  // Only what is new.
+  insert(1000, 1100);
+  EXPECT_EQ(count(MatchType::kRegex, "v-.*[05]"), 220U);
+  EXPECT_EQ(index.Stats().regex_values_asked, 1100U);
+  // More expressions than are kept: the oldest is asked again, and right.
+  for (int i = 0; i < 64; ++i) count(MatchType::kRegex, ("v-.*" + std::to_string(i)).c_str());
+  const uint64_t before = index.Stats().regex_values_asked;
+  EXPECT_EQ(count(MatchType::kRegex, "v-.*[05]"), 220U);
+  EXPECT_EQ(index.Stats().regex_values_asked, before + 1100);
+  EXPECT_LT(index.Stats().bytes, 1U << 20);
 }
 
 TEST(PartitionIndex, SelectsBesideInserts) {

@@ -190,6 +190,8 @@ INSTANTIATE_TEST_SUITE_P(
         ErrorCase{"/api/v1/metadata?limit_per_metric=x", "limit_per_metric must be a number"},
         ErrorCase{"/api/v1/status/tsdb?limit=0", "limit must be a positive number"},
         ErrorCase{"/api/v1/status/tsdb?limit=10001", "limit must not exceed 10000"},
+        ErrorCase{"/api/v1/status/tsdb?date=today",
+                  "invalid parameter \"date\": cannot parse \"today\" as YYYY-MM-DD"},
         ErrorCase{"/api/v1/rules?type=x", R"(invalid parameter "type": not supported value "x")"},
         ErrorCase{"/api/v1/rules?group_limit=0",
                   R"(invalid parameter "group_limit": group_limit needs to be greater than 0)"},
@@ -292,6 +294,11 @@ TEST_F(ApiTest, CountsCardinality) {
       (nlohmann::json{{{"name", "__name__"}, {"value", 2}}, {{"name", "job"}, {"value", 2}}}));
   EXPECT_EQ(data["seriesCountByLabelValuePair"][0],
             (nlohmann::json{{"name", "__name__=up"}, {"value", 2}}));
+  // As VictoriaMetrics has it: one day, and some of the series.
+  const nlohmann::json none = h_.Get("/api/v1/status/tsdb?date=2001-02-03").json()["data"];
+  EXPECT_EQ(none["headStats"]["numSeries"], 0);
+  const nlohmann::json some = h_.Get("/api/v1/status/tsdb?match[]=up").json()["data"];
+  EXPECT_EQ(some["headStats"]["numSeries"], 2);
 }
 
 TEST_F(ApiTest, ListsNoRulesWithoutAView) {
