@@ -124,9 +124,9 @@ Status PushDecoder::Message::DefineSeries(pbf_reader message) {
   if (const Status status = NormalizeSeriesLabels(decoder_.limits_, decoder_.labels_, reason);
       !status.ok()) {
     // Samples that use it are counted when they come.
-    report_.Reject(
-        reason, 0,
-        "series[ref " + std::to_string(ref) + "].labels: " + std::string(status.message()));
+    report_.Reject(reason, 0, [&] {
+      return "series[ref " + std::to_string(ref) + "].labels: " + std::string(status.message());
+    });
     return OkStatus();
   }
   AppendCanonical(decoder_.labels_, reference.labels);
@@ -137,8 +137,9 @@ Status PushDecoder::Message::DefineSeries(pbf_reader message) {
 
 bool PushDecoder::Message::Select(uint32_t ref, const char* what) {
   if (ref >= decoder_.references_.size() || !decoder_.references_[ref].defined) {
-    report_.Reject(Reason::kReference, 1,
-                   std::string(what) + ": ref " + std::to_string(ref) + " has no valid series");
+    report_.Reject(Reason::kReference, 1, [&] {
+      return std::string(what) + ": ref " + std::to_string(ref) + " has no valid series";
+    });
     return false;
   }
   Reference& reference = decoder_.references_[ref];
@@ -221,9 +222,10 @@ Status PushDecoder::Message::AddSamples(pbf_reader message) {
       if (before != 0 && before < static_cast<uint64_t>(std::max<int64_t>(ms, 0))) {
         start_ms = ms - static_cast<int64_t>(before);
       } else if (before != 0) {
-        report_.Reject(Reason::kTimestamp, 0,
-                       At(ref).Text() + ".start_before_ms: " + std::to_string(before) +
-                           " reaches before 1970; the sample is stored without a start");
+        report_.Reject(Reason::kTimestamp, 0, [&] {
+          return At(ref).Text() + ".start_before_ms: " + std::to_string(before) +
+                 " reaches before 1970; the sample is stored without a start";
+        });
       }
     }
     if (!Select(ref, "samples")) continue;

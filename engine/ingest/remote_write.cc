@@ -1,5 +1,6 @@
 #include "engine/ingest/remote_write.h"
 
+#include <cstring>
 #include <protozero/pbf_reader.hpp>
 #include <string>
 
@@ -47,6 +48,68 @@ LabelView ReadLabel(pbf_reader message) {
   return label;
 }
 
+// A bytes field with a one-byte tag and a length of one byte or two.
+bool TakeField(const char*& p, const char* end, std::string_view& field) {
+  if (end - p < 3) return false;
+  const char* data = p + 2;
+  auto bytes = static_cast<std::ptrdiff_t>(static_cast<unsigned char>(p[1]));
+  if (bytes >= 0x80) {
+    const auto high = static_cast<unsigned char>(*data++);
+    if (high >= 0x80) return false;
+    bytes = (bytes & 0x7F) | std::ptrdiff_t{high} << 7;
+  }
+  if (end - data < bytes) return false;
+  field = {data, static_cast<size_t>(bytes)};
+  p = data + bytes;
+  return true;
+}
+
+// A TimeSeries whose fields stand as every known sender writes them: labels first, then samples,
+// exemplars and histograms. Found by looking at tags and lengths alone.
+struct PlainSeries {
+  std::string_view labels;
+  std::string_view rest;
+};
+
+// False: some field is elsewhere or something else, and protozero is to look at it.
+bool TakePlain(std::string_view message, PlainSeries& out) {
+  const char* p = message.data();
+  const char* const end = p + message.size();
+  std::string_view field;
+  while (p != end && *p == '\x0A') {
+    if (!TakeField(p, end, field)) return false;
+  }
+  out.labels = {message.data(), static_cast<size_t>(p - message.data())};
+  out.rest = {p, static_cast<size_t>(end - p)};
+  while (p != end) {
+    if (*p != '\x12' && *p != '\x1A' && *p != '\x22') return false;
+    if (!TakeField(p, end, field)) return false;
+  }
+  return true;
+}
+
+// A Sample in the order of its fields; a value of zero is left out by gogo's marshaller.
+bool TakePlainSample(std::string_view message, double& value, int64_t& ms) {
+  const char* p = message.data();
+  const char* const end = p + message.size();
+  value = 0;
+  if (end - p >= 9 && *p == '\x09') {
+    std::memcpy(&value, p + 1, sizeof value);  // little-endian, as x86-64 and arm64 are
+    p += 9;
+  }
+  if (end - p < 2 || *p++ != '\x10') return false;
+  uint64_t v = 0;
+  for (unsigned shift = 0; p != end && shift < 63; shift += 7) {
+    const auto byte = static_cast<unsigned char>(*p++);
+    v |= uint64_t{byte & 0x7FU} << shift;
+    if (byte < 0x80) {
+      ms = static_cast<int64_t>(v);
+      return p == end;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 // One request on its way into the builder.
@@ -72,6 +135,42 @@ struct RemoteWriteDecoder::Context {
       }
     }
     accept.AddSample(place, ms, value);
+  }
+
+  // What TakePlain has gone over.
+  void AddPlain(std::string_view rest) {
+    const char* p = rest.data();
+    const char* const end = p + rest.size();
+    while (p != end) {
+      const char* const begin = p;
+      std::string_view field;
+      double value = 0;
+      int64_t ms = 0;
+      TakeField(p, end, field);
+      if (*begin == '\x12' && TakePlainSample(field, value, ms)) {
+        accept.AddSample(place, ms, value);
+      } else {
+        AddFields(pbf_reader(begin, static_cast<size_t>(p - begin)));
+      }
+    }
+  }
+
+  void AddFields(pbf_reader fields) {
+    while (fields.next()) {
+      switch (fields.tag_and_type()) {
+        case tag_and_type(series::kSamples, kBytes):
+          AddSample(fields.get_message());
+          break;
+        case tag_and_type(series::kExemplars, kBytes):
+          AddExemplar(fields.get_message());
+          break;
+        case tag_and_type(series::kHistograms, kBytes):
+          AddHistogram(fields.get_message());
+          break;
+        default:
+          fields.skip();
+      }
+    }
   }
 
   void AddHistogram(pbf_reader message) {
@@ -132,7 +231,8 @@ struct RemoteWriteDecoder::Context {
       if (message.tag() == series::kSamples || message.tag() == series::kHistograms) ++items;
       message.skip();
     }
-    report.Reject(reason, items, place.Text() + ".labels: " + std::string(status.message()));
+    report.Reject(reason, items,
+                  [&] { return place.Text() + ".labels: " + std::string(status.message()); });
   }
 };
 
@@ -171,6 +271,24 @@ std::string_view LabelBytes(std::string_view message, std::string& scratch) {
 
 }  // namespace
 
+void RemoteWriteDecoder::DecodeSeries(std::string_view message, Context& context) {
+  PlainSeries plain;
+  const bool is_plain = TakePlain(message, plain);
+  const Hash128 fingerprint = HashBytes128(is_plain ? plain.labels : LabelBytes(message, scratch_));
+  if (!context.builder.SelectKnown(fingerprint)) {
+    labels_.clear();
+    pbf_reader all(message.data(), message.size());
+    while (all.next(series::kLabels, kBytes)) labels_.push_back(ReadLabel(all.get_message()));
+    Reason reason = Reason::kLabels;
+    if (const Status status = NormalizeSeriesLabels(limits_, labels_, reason); !status.ok()) {
+      return context.RejectSeries(reason, status, pbf_reader(message.data(), message.size()));
+    }
+    context.builder.SelectLabels(fingerprint, labels_);
+  }
+  if (is_plain) return context.AddPlain(plain.rest);
+  context.AddFields(pbf_reader(message.data(), message.size()));
+}
+
 Status RemoteWriteDecoder::Decode(std::string_view message, Timestamp now,
                                   storage::BatchBuilder& builder, Report& report) {
   Context context{Acceptor(limits_, now, builder, report), builder, report, {}};
@@ -179,42 +297,10 @@ Status RemoteWriteDecoder::Decode(std::string_view message, Timestamp now,
     pbf_reader body(message.data(), message.size());
     while (body.next()) {
       switch (body.tag_and_type()) {
-        case tag_and_type(request::kTimeseries, kBytes): {
-          const std::string_view one = View(body.get_view());
-          const Hash128 fingerprint = HashBytes128(LabelBytes(one, scratch_));
-          pbf_reader fields(one.data(), one.size());
-          if (!builder.SelectKnown(fingerprint)) {
-            labels_.clear();
-            pbf_reader all(one.data(), one.size());
-            while (all.next(series::kLabels, kBytes))
-              labels_.push_back(ReadLabel(all.get_message()));
-            Reason reason = Reason::kLabels;
-            if (const Status status = NormalizeSeriesLabels(limits_, labels_, reason);
-                !status.ok()) {
-              context.RejectSeries(reason, status, fields);
-              ++context.place.index;
-              break;
-            }
-            builder.SelectLabels(fingerprint, labels_);
-          }
-          while (fields.next()) {
-            switch (fields.tag_and_type()) {
-              case tag_and_type(series::kSamples, kBytes):
-                context.AddSample(fields.get_message());
-                break;
-              case tag_and_type(series::kExemplars, kBytes):
-                context.AddExemplar(fields.get_message());
-                break;
-              case tag_and_type(series::kHistograms, kBytes):
-                context.AddHistogram(fields.get_message());
-                break;
-              default:
-                fields.skip();
-            }
-          }
+        case tag_and_type(request::kTimeseries, kBytes):
+          DecodeSeries(View(body.get_view()), context);
           ++context.place.index;
           break;
-        }
         case tag_and_type(request::kMetadata, kBytes):
           context.AddMetadata(metadata_index++, body.get_message());
           break;

@@ -32,6 +32,8 @@ class RemoteWriteDecoder {
 
  private:
   struct Context;
+  void DecodeSeries(std::string_view message, Context& context);
+
   Limits limits_;
   std::vector<LabelView> labels_;
   std::string scratch_;

@@ -64,7 +64,8 @@ class RemoteWrite2Decoder::Series {
       }
     }
     if (!has_samples)
-      report_.Reject(Reason::kLabels, 0, place_.Text() + ": holds neither samples nor histograms");
+      report_.Reject(Reason::kLabels, 0,
+                     [&] { return place_.Text() + ": holds neither samples nor histograms"; });
   }
 
  private:
@@ -110,7 +111,9 @@ class RemoteWrite2Decoder::Series {
       if (message.tag() == kSamples || message.tag() == kHistograms) ++items;
       message.skip();
     }
-    report_.Reject(reason, items, place_.Text() + ".labels_refs: " + std::string(status.message()));
+    report_.Reject(reason, items, [&] {
+      return place_.Text() + ".labels_refs: " + std::string(status.message());
+    });
     return false;
   }
 
@@ -162,8 +165,9 @@ class RemoteWrite2Decoder::Series {
       }
     }
     if (!status.ok()) {
-      return report_.Reject(Reason::kExemplar, 1,
-                            place_.Text() + ".exemplars: " + std::string(status.message()));
+      return report_.Reject(Reason::kExemplar, 1, [&] {
+        return place_.Text() + ".exemplars: " + std::string(status.message());
+      });
     }
     accept_.AddExemplar(place_, ms, value, labels);
   }
@@ -194,10 +198,10 @@ class RemoteWrite2Decoder::Series {
       if (label.name == kMetricName) entry.metric = label.value;
     }
     if (help >= decoder_.symbols_.size() || unit >= decoder_.symbols_.size()) {
-      return report_.Reject(Reason::kMetadata, 1,
-                            place_.Text() + ".metadata: symbol " +
-                                std::to_string(std::max(help, unit)) + " of " +
-                                std::to_string(decoder_.symbols_.size()));
+      return report_.Reject(Reason::kMetadata, 1, [&] {
+        return place_.Text() + ".metadata: symbol " + std::to_string(std::max(help, unit)) +
+               " of " + std::to_string(decoder_.symbols_.size());
+      });
     }
     entry.help = decoder_.symbols_[help];
     entry.unit = decoder_.symbols_[unit];

@@ -11,12 +11,6 @@ std::string_view ReasonName(Reason reason) {
   return kNames[static_cast<size_t>(reason)];
 }
 
-void Report::Reject(Reason reason, uint64_t items, std::string detail) {
-  rejected_[static_cast<size_t>(reason)] += items;
-  ++refusals_;
-  if (details_.size() < kMaxDetails) details_.push_back(std::move(detail));
-}
-
 uint64_t Report::rejected() const {
   return std::accumulate(rejected_.begin(), rejected_.end(), uint64_t{0});
 }

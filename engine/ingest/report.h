@@ -38,8 +38,15 @@ class Report {
   uint64_t metadata = 0;
   uint64_t finer_than_1ms = 0;  // floored times (protocols with nanoseconds)
 
-  // `items`: samples, histograms, exemplars or entries that were dropped for it.
-  void Reject(Reason reason, uint64_t items, std::string detail);
+  // `items`: samples, histograms, exemplars or entries that were dropped for it. `detail()` makes
+  // the text that says why; it is only called while texts are kept, so that a request that is wrong
+  // throughout costs no more than one that is right.
+  template <typename Detail>
+  void Reject(Reason reason, uint64_t items, const Detail& detail) {
+    rejected_[static_cast<size_t>(reason)] += items;
+    ++refusals_;
+    if (details_.size() < kMaxDetails) details_.push_back(detail());
+  }
 
   [[nodiscard]] uint64_t rejected(Reason reason) const {
     return rejected_[static_cast<size_t>(reason)];

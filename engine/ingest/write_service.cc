@@ -13,7 +13,8 @@ constexpr size_t kIdleScratch = 16;
 // A body buffer above this is not kept: one giant request must not pin its memory for ever.
 constexpr size_t kKeptBodyBytes = 8u << 20;
 
-enum class Protocol : uint8_t { kRemoteWrite1, kRemoteWrite2 };
+constexpr std::array<std::string_view, kProtocols> kProtocolNames = {
+    "remote_write_1", "remote_write_2", "push", "otlp"};
 
 // "application/x-protobuf;proto=..." and its shorter forms, as the remote write 2.0 specification
 // negotiates.
@@ -76,7 +77,14 @@ struct WriteService::Scratch {
 
 WriteService::WriteService(storage::Store& store, const Clock& clock, metrics::Registry& registry,
                            const Limits& limits)
-    : store_(store), clock_(clock), registry_(registry), limits_(limits) {}
+    : store_(store),
+      clock_(clock),
+      limits_(limits),
+      counters_{FindCounters(registry, Protocol::kRemoteWrite1),
+                FindCounters(registry, Protocol::kRemoteWrite2),
+                FindCounters(registry, Protocol::kPush), FindCounters(registry, Protocol::kOtlp)},
+      malformed_(registry.AddCounter("basalt_ingest_requests_malformed_total",
+                                     "Write requests that could not be decoded.")) {}
 
 WriteService::~WriteService() = default;
 
@@ -133,7 +141,7 @@ void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
     answer.tells_written = is_two;
     return done(answer);
   }
-  Count(is_two ? "remote_write_2" : "remote_write_1", scratch->report);
+  Count(*protocol, scratch->report);
   WriteAnswer answer;
   answer.message = scratch->report.Message();
   if (!answer.message.empty()) answer.status = 400;
@@ -157,35 +165,35 @@ void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
   });
 }
 
-void WriteService::CountMalformed() {
-  registry_
-      .AddCounter("basalt_ingest_requests_malformed_total",
-                  "Write requests that could not be decoded.")
-      .Add();
+void WriteService::CountMalformed() { malformed_.Add(); }
+
+WriteService::ProtocolCounters WriteService::FindCounters(metrics::Registry& registry,
+                                                          Protocol protocol) {
+  const std::string name(kProtocolNames[static_cast<size_t>(protocol)]);
+  const Labels labels{{"protocol", name}};
+  ProtocolCounters counters;
+  counters.samples = &registry.AddCounter("basalt_ingest_samples_total",
+                                          "Float samples decoded from write requests.", labels);
+  counters.histograms = &registry.AddCounter(
+      "basalt_ingest_histograms_total", "Native histograms decoded from write requests.", labels);
+  counters.exemplars = &registry.AddCounter("basalt_ingest_exemplars_total",
+                                            "Exemplars decoded from write requests.", labels);
+  for (size_t i = 0; i < kReasons; ++i) {
+    counters.rejected[i] = &registry.AddCounter(
+        "basalt_ingest_rejected_total", "Samples, histograms, exemplars and metadata refused.",
+        {{"protocol", name}, {"reason", std::string(ReasonName(static_cast<Reason>(i)))}});
+  }
+  return counters;
 }
 
-void WriteService::Count(std::string_view protocol, const Report& report) {
-  const Labels labels{{"protocol", std::string(protocol)}};
-  registry_
-      .AddCounter("basalt_ingest_samples_total", "Float samples decoded from write requests.",
-                  labels)
-      .Add(report.samples);
-  registry_
-      .AddCounter("basalt_ingest_histograms_total",
-                  "Native histograms decoded from write requests.", labels)
-      .Add(report.histograms);
-  registry_
-      .AddCounter("basalt_ingest_exemplars_total", "Exemplars decoded from write requests.", labels)
-      .Add(report.exemplars);
+void WriteService::Count(Protocol protocol, const Report& report) {
+  const ProtocolCounters& counters = counters_[static_cast<size_t>(protocol)];
+  counters.samples->Add(report.samples);
+  counters.histograms->Add(report.histograms);
+  counters.exemplars->Add(report.exemplars);
   if (report.details().empty()) return;
   for (size_t i = 0; i < kReasons; ++i) {
-    const auto reason = static_cast<Reason>(i);
-    if (report.rejected(reason) == 0) continue;
-    registry_
-        .AddCounter(
-            "basalt_ingest_rejected_total", "Samples, histograms, exemplars and metadata refused.",
-            {{"protocol", std::string(protocol)}, {"reason", std::string(ReasonName(reason))}})
-        .Add(report.rejected(reason));
+    counters.rejected[i]->Add(report.rejected(static_cast<Reason>(i)));
   }
   const MutexLock lock(mu_);
   for (const std::string& detail : report.details()) recent_.push_front(detail);

@@ -2,6 +2,7 @@
 // server.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -44,6 +45,10 @@ struct WriteAnswer {
 };
 using WriteDone = std::function<void(const WriteAnswer&)>;
 
+// The `protocol` label of basalt_ingest_*.
+enum class Protocol : uint8_t { kRemoteWrite1, kRemoteWrite2, kPush, kOtlp };
+inline constexpr size_t kProtocols = 4;
+
 // Thread-safe. `store` and `clock` must outlive it, and it must outlive its requests.
 class WriteService {
  public:
@@ -57,20 +62,30 @@ class WriteService {
   // The latest refusals, newest first, for people who look why.
   [[nodiscard]] std::vector<std::string> RecentRejections() const BASALT_EXCLUDES(mu_);
 
-  // Counts a finished decode and answers for its append; the gRPC stream uses it too.
-  void Count(std::string_view protocol, const Report& report);
+  // Counts a finished decode; the gRPC stream uses it too.
+  void Count(Protocol protocol, const Report& report);
   // Counts a request that could not be decoded.
   void CountMalformed();
 
  private:
   struct Scratch;
+  // Found once: a look-up in the registry takes its lock and builds label sets.
+  struct ProtocolCounters {
+    metrics::Counter* samples = nullptr;
+    metrics::Counter* histograms = nullptr;
+    metrics::Counter* exemplars = nullptr;
+    std::array<metrics::Counter*, kReasons> rejected{};
+  };
+  [[nodiscard]] static ProtocolCounters FindCounters(metrics::Registry& registry,
+                                                     Protocol protocol);
   std::unique_ptr<Scratch> Borrow() BASALT_EXCLUDES(mu_);
   void GiveBack(std::unique_ptr<Scratch> scratch) BASALT_EXCLUDES(mu_);
 
   storage::Store& store_;
   const Clock& clock_;
-  metrics::Registry& registry_;
   const Limits limits_;
+  std::array<ProtocolCounters, kProtocols> counters_;
+  metrics::Counter& malformed_;
   mutable Mutex mu_;
   std::vector<std::unique_ptr<Scratch>> idle_ BASALT_GUARDED_BY(mu_);
   std::deque<std::string> recent_ BASALT_GUARDED_BY(mu_);

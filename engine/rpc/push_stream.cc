@@ -30,7 +30,7 @@ void PushStream::OnMessage(std::string_view message, std::shared_ptr<void> owner
                                 std::to_string(last_seq_) + "; it must rise"));
   }
   last_seq_ = header->seq;
-  counts_.Count("push", report_);
+  counts_.Count(ingest::Protocol::kPush, report_);
 
   Pending pending;
   pending.seq = header->seq;

@@ -152,7 +152,7 @@ void OtlpService::Export(const ExportRequest& request, ExportDone done) {
     counts_.CountMalformed();
     return done(Failed(status));
   }
-  counts_.Count("otlp", scratch->report);
+  counts_.Count(Protocol::kOtlp, scratch->report);
   ExportAnswer answer;
   answer.rejected_points = scratch->translator.rejected_points();
   answer.message = scratch->report.Message();

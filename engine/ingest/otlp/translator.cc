@@ -116,7 +116,8 @@ void Translator::SkipMetric(std::string_view name) {
   place_ = "metrics[";
   AppendQuoted(name, place_);
   place_ += "]";
-  report_->Reject(Reason::kUnsupported, 1, place_ + ": its data is of no kind that is known here");
+  report_->Reject(Reason::kUnsupported, 1,
+                  [&] { return place_ + ": its data is of no kind that is known here"; });
   ++rejected_points_;
 }
 
@@ -317,7 +318,7 @@ void Translator::EndResource() {
 }
 
 void Translator::Refuse(Reason reason, uint64_t items, std::string_view what) {
-  report_->Reject(reason, items, Here().Text() + ": " + std::string(what));
+  report_->Reject(reason, items, [&] { return Here().Text() + ": " + std::string(what); });
 }
 
 }  // namespace basalt::ingest::otlp

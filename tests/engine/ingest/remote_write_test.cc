@@ -89,6 +89,61 @@ TEST_F(RemoteWrite, LabelsThatStandApartAreStillAllOfTheIdentity) {
   EXPECT_EQ(Rows(), (std::vector<SampleRow>{{"up{job=\"apart\"}", kT, 9}}));
 }
 
+// The usual encoding has a short way of its own; every other one gives the same rows.
+TEST_F(RemoteWrite, ReadsFieldsOfAnyLengthAndOrder) {
+  for (const size_t bytes : {1, 60, 115, 116, 117, 126, 127, 128, 300, 16'000}) {
+    const std::string value(bytes, 'v');
+    const std::string row = "up{job=\"" + value + "\"}";
+    const auto decoded = [&](const auto& write) {
+      std::string message;
+      {
+        pbf_writer request(message);
+        pbf_writer series(request, 1);
+        write(series);
+      }
+      EXPECT_TRUE(Decode(message).ok());
+      return Rows();
+    };
+    const auto labels = [&](pbf_writer& series) {
+      WriteLabel(series, {"__name__", "up"});
+      WriteLabel(series, {"job", value});
+    };
+    for (int round = 0; round < 2; ++round) {  // new, then known
+      // Zero is left out by gogo's marshaller.
+      EXPECT_EQ(decoded([&](pbf_writer& series) {
+                  labels(series);
+                  pbf_writer(series, 2).add_int64(2, kT);
+                }),
+                (std::vector<SampleRow>{{row, kT, 0}}));
+      // The time before the value, an unknown field, two samples.
+      EXPECT_EQ(decoded([&](pbf_writer& series) {
+                  labels(series);
+                  {
+                    pbf_writer sample(series, 2);
+                    sample.add_int64(2, kT);
+                    sample.add_double(1, 1);
+                    sample.add_string(9, "later");
+                  }
+                  WriteSample(series, kT + 1, 2);
+                }),
+                (std::vector<SampleRow>{{row, kT, 1}, {row, kT + 1, 2}}));
+      // Samples first, and a field that nobody knows between.
+      EXPECT_EQ(decoded([&](pbf_writer& series) {
+                  WriteSample(series, kT, 3);
+                  series.add_uint64(15, 7);
+                  labels(series);
+                }),
+                (std::vector<SampleRow>{{row, kT, 3}}));
+      // Before 1970: ten bytes of varint, and refused by name.
+      EXPECT_TRUE(decoded([&](pbf_writer& series) {
+                    labels(series);
+                    WriteSample(series, -5, 1);
+                  }).empty());
+      EXPECT_EQ(report.details()[0], "timeseries[0].samples.timestamp: -5 ms is before 1970");
+    }
+  }
+}
+
 struct RejectCase {
   const char* name;
   std::vector<Label> labels;
@@ -255,10 +310,15 @@ TEST_F(RemoteWrite, RejectsEveryCutOfARequest) {
 
 TEST(Report, KeepsAFewDetailsAndCountsTheRest) {
   Report report;
-  for (int i = 0; i < 12; ++i) report.Reject(Reason::kLabels, 2, "d" + std::to_string(i));
+  for (int i = 0; i < 12; ++i)
+    report.Reject(Reason::kLabels, 2, [&] { return "d" + std::to_string(i); });
   EXPECT_EQ(report.rejected(), 24U);
   EXPECT_EQ(report.Message(),
             "24 rejected, the rest is stored: d0; d1; d2; d3; d4; d5; d6; d7; d8; d9; and 2 more");
+  report.Reject(Reason::kLabels, 1, [] {
+    ADD_FAILURE() << "a text is made that nobody keeps";
+    return std::string();
+  });
 }
 
 }  // namespace
