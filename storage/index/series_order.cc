@@ -34,37 +34,37 @@ std::shared_ptr<const SeriesOrder> Extend(const Tables& tables, const SeriesOrde
   tail.reserve(count - order.size());
   for (size_t o = order.size(); o < count; ++o) tail.push_back(static_cast<uint32_t>(o));
   SortByLabels(tables, tail);
-  auto made = std::make_shared<SeriesOrder>();
-  made->by_rank.resize(count);
-  std::merge(order.by_rank.begin(), order.by_rank.end(), tail.begin(), tail.end(),
-             made->by_rank.begin(), [&tables](uint32_t a, uint32_t b) {
+  std::vector<uint32_t> ranked(order.size());
+  for (size_t o = 0; o < order.size(); ++o) ranked[order.rank[o]] = static_cast<uint32_t>(o);
+  std::vector<uint32_t> merged(count);
+  std::merge(ranked.begin(), ranked.end(), tail.begin(), tail.end(), merged.begin(),
+             [&tables](uint32_t a, uint32_t b) {
                return tables.Before(SeriesOrdinal{a}, SeriesOrdinal{b});
              });
+  auto made = std::make_shared<SeriesOrder>();
   made->rank.resize(count);
-  for (size_t r = 0; r < count; ++r) made->rank[made->by_rank[r]] = static_cast<uint32_t>(r);
+  for (size_t r = 0; r < count; ++r) made->rank[merged[r]] = static_cast<uint32_t>(r);
   return made;
 }
 
 // Sorts ordinals that all have a rank.
 void SortByRank(const SeriesOrder& order, std::span<uint32_t> ordinals) {
-  // A pass over a bitmap of the whole order beats sorting once a selection is not tiny.
+  // Laying them out over the whole order beats sorting once a selection is not tiny.
   if (ordinals.size() > order.size() / 32) {
-    std::vector<uint64_t> bits(order.size() / 64 + 1);
-    for (const uint32_t o : ordinals) {
-      const uint32_t r = order.rank[o];
-      bits[r / 64] |= uint64_t{1} << (r % 64);
-    }
+    constexpr uint32_t kNobody = 0xFFFF'FFFF;
+    std::vector<uint32_t> at(order.size(), kNobody);
+    for (const uint32_t o : ordinals) at[order.rank[o]] = o;
     size_t next = 0;
-    for (size_t w = 0; w < bits.size(); ++w) {
-      for (uint64_t word = bits[w]; word != 0; word &= word - 1) {
-        ordinals[next++] = order.by_rank[w * 64 + static_cast<size_t>(std::countr_zero(word))];
-      }
+    for (const uint32_t o : at) {
+      if (o != kNobody) ordinals[next++] = o;
     }
     return;
   }
-  for (uint32_t& o : ordinals) o = order.rank[o];
-  std::sort(ordinals.begin(), ordinals.end());
-  for (uint32_t& o : ordinals) o = order.by_rank[o];
+  std::vector<uint64_t> keyed;
+  keyed.reserve(ordinals.size());
+  for (const uint32_t o : ordinals) keyed.push_back(uint64_t{order.rank[o]} << 32 | o);
+  std::sort(keyed.begin(), keyed.end());
+  for (size_t i = 0; i < keyed.size(); ++i) ordinals[i] = static_cast<uint32_t>(keyed[i]);
 }
 
 // Sorts `ordinals` (ascending numbers, no duplicates).
@@ -115,7 +115,7 @@ void SeriesOrderKeeper::Sort(std::vector<SeriesOrdinal>& ordinals) const {
 
 size_t SeriesOrderKeeper::Bytes() const {
   const MutexLock lock(mu_);
-  return order_->size() * 2 * sizeof(uint32_t);
+  return order_->size() * sizeof(uint32_t);
 }
 
 }  // namespace basalt::storage::index_internal

@@ -14,11 +14,10 @@
 
 namespace basalt::storage::index_internal {
 
-// Ranks of ordinals [0, size()). Immutable.
+// Ranks of ordinals [0, size()): 4 bytes a series. Immutable.
 struct SeriesOrder {
-  std::vector<uint32_t> by_rank;  // rank -> ordinal
-  std::vector<uint32_t> rank;     // ordinal -> rank
-  [[nodiscard]] size_t size() const { return by_rank.size(); }
+  std::vector<uint32_t> rank;  // by ordinal
+  [[nodiscard]] size_t size() const { return rank.size(); }
 };
 
 // Keeps the permutation about up to date: it is extended when an eighth of the series (and at least
