@@ -47,7 +47,7 @@ starts at another row, counters stay integer and monotone, each target has a scr
 (bench/compare/fleet.h). All servers get the same bytes, one after another, each from an empty directory with its defaults
 (bench/compare/suite/servers.py says where not). CPU is the server's user and system time. Basalt acknowledges after
 fdatasync; VictoriaMetrics and Prometheus before. VictoriaMetrics is measured after a forced merge; Prometheus' bytes are
-those of a snapshot, which holds its head as a block too."""
+those of a snapshot, which holds its head as a block too. Increases and rates differ from VictoriaMetrics' by its own design."""
 
 
 def markdown(results, chapters):

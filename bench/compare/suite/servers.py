@@ -46,8 +46,8 @@ class Server:
     name = title = ready_path = ""
     protocols = ("1",)
 
-    def __init__(self, directory):
-        self.directory = directory
+    def __init__(self, directory, flags=()):
+        self.directory, self.flags = directory, list(flags)
         os.makedirs(directory)
         self.process = None
         self.port = 0
@@ -140,7 +140,7 @@ class Basalt(Server):
             # samples of a large data set takes.
             f.write("self: {interval: 0s, slo: false}\nquery: {max_samples: 2000000000, timeout: 10m}\n")
         return [self.binary(), "serve", "--http", self.address, "--grpc", "127.0.0.1:%d" % self.grpc_port,
-                "--data", self.data_directory(), "--config", path]
+                "--data", self.data_directory(), "--config", path, *self.flags]
 
     def settle(self):
         status, body = self.get("/-/settle", raw=True, method="POST", timeout=3600)
@@ -159,7 +159,7 @@ class VictoriaMetrics(Server):
                 "-storageDataPath=" + self.data_directory(), "-httpListenAddr=" + self.address,
                 # Its default forgets after a month; the limits are what counting all samples takes.
                 "-retentionPeriod=100y", "-search.maxUniqueTimeseries=10000000", "-search.maxSeries=10000000",
-                "-search.maxSamplesPerQuery=1000000000000", "-search.maxQueryDuration=10m"]
+                "-search.maxSamplesPerQuery=1000000000000", "-search.maxQueryDuration=10m", *self.flags]
 
     def settle(self):
         self.get("/internal/force_flush", raw=True)
@@ -180,12 +180,14 @@ class VictoriaMetrics(Server):
 class Prometheus(Server):
     name, title, ready_path = "prometheus", "Prometheus", "/-/ready"
     protocols = ("1", "2")
+    rules = ""  # further lines of its configuration
+    out_of_order = "10m"
 
     def command(self):
         path = os.path.join(self.directory, "prometheus.yml")
         with open(path, "w", encoding="utf-8") as f:
             # Shards of one target may overtake each other by some seconds.
-            f.write("storage: {tsdb: {out_of_order_time_window: 10m}}\n")
+            f.write("storage: {tsdb: {out_of_order_time_window: %s}}\n%s" % (self.out_of_order, self.rules))
         return [os.path.join(peers_directory(), "usr", "bin", "prometheus"), "--config.file=" + path,
                 "--storage.tsdb.path=" + self.data_directory(), "--web.listen-address=" + self.address,
                 "--web.enable-remote-write-receiver", "--web.enable-admin-api",
@@ -193,7 +195,7 @@ class Prometheus(Server):
                 "--web.remote-write-receiver.accepted-protobuf-messages=io.prometheus.write.v2.Request",
                 # Without it, counting over all metrics at once is refused: they differ in nothing but their names.
                 "--enable-feature=promql-delayed-name-removal",
-                "--storage.tsdb.retention.time=100y", "--query.max-samples=2000000000", "--query.timeout=10m"]
+                "--storage.tsdb.retention.time=100y", "--query.max-samples=2000000000", "--query.timeout=10m", *self.flags]
 
     def settle(self):
         """It has no way to ask for it: what is in the head becomes a block by a snapshot, which holds everything as blocks
