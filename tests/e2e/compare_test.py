@@ -58,6 +58,17 @@ class Compare(ServerTest):
         self.assertGreater(len(asked), 40)
         self.assertEqual([e["failed"] for e in asked if e["failed"]], [])
 
+    def test_panels_are_refreshed_while_samples_arrive(self):
+        found = self.run_compare("panels", "--series", "600", "--hours", "0.1", "--seconds", "2")["servers"]["basalt"]
+        self.assertGreater(found["refreshes"], 0)
+        self.assertGreater(found["send"]["acked_samples"], 0)
+
+    def test_every_outage_pages(self):
+        if not os.access(os.path.join(PEERS, "usr", "bin", "prometheus-alertmanager"), os.X_OK):
+            self.skipTest("no Alertmanager in %s; run tools/peers" % PEERS)
+        found = self.run_compare("slo", "--slos", "20", "--outages", "2", "--load", "500", "--series", "600")["servers"]["basalt"]
+        self.assertEqual((len(found["took_ms"]), found["false_pages"]), (2, []))
+
     def test_peers_are_filled_and_asked_alike(self):
         if not os.access(os.path.join(PEERS, "usr", "bin", "victoria-metrics"), os.X_OK):
             self.skipTest("no peers in %s; run tools/peers" % PEERS)

@@ -18,8 +18,7 @@ from harness import http, snappy, write_request  # noqa: E402
 SCRAPE_S = 5
 HISTORY_S = 4200
 HISTORY_STEP_S = 15
-WARM_S = 60       # the rules' first rounds
-OUTAGES = 20
+WARM_S = {"basalt": 10, "prometheus": 60, "victoriametrics": 60}  # the rules' first rounds
 OUTAGE_EVERY_S = 3
 PATIENCE_S = 150
 GOOD_A_SECOND = 10
@@ -86,7 +85,7 @@ def start(kind, directory, pager, count):
     return server, beside
 
 
-def measure(kind, directory, count, load, rate):
+def measure(kind, directory, count, outages, load, rate):
     pager = Pager(os.path.join(directory, "alertmanager"))
     server, beside = start(kind, os.path.join(directory, "it"), pager, count)
     sender = None
@@ -99,23 +98,24 @@ def measure(kind, directory, count, load, rate):
         processes = [server.process] + beside
         cpu = sum(p.cpu_seconds() for p in processes)
         begun = time.monotonic()
-        say("%s: %d outages while %d k samples/s arrive" % (server.name, OUTAGES, rate / 1e3))
+        say("%s: %d outages while %d k samples/s arrive" % (server.name, outages, rate / 1e3))
+        warm = WARM_S[server.name]
         acked, scraped = {}, 0
         while True:
             now = time.monotonic() - begun
             if now >= scraped * SCRAPE_S:
                 shop.scrape()
                 scraped += 1
-            if len(acked) < OUTAGES and now >= WARM_S + len(acked) * OUTAGE_EVERY_S:
-                i = len(acked) * (count // OUTAGES)
+            if len(acked) < outages and now >= warm + len(acked) * OUTAGE_EVERY_S:
+                i = len(acked) * (count // outages)
                 acked[slo_rules.name(i)] = shop.break_one(i)
-            done = len(acked) == OUTAGES and acked.keys() <= pager.accepted.keys()
-            if done or now > WARM_S + OUTAGES * OUTAGE_EVERY_S + PATIENCE_S:
+            done = len(acked) == outages and acked.keys() <= pager.accepted.keys()
+            if done or now > warm + outages * OUTAGE_EVERY_S + PATIENCE_S:
                 break
             time.sleep(0.02)
         lasted = time.monotonic() - begun
         took = sorted((pager.accepted[k] - acked[k]) * 1e3 for k in acked if k in pager.accepted)
-        return {"took_ms": took, "outages": OUTAGES, "false_pages": sorted(pager.accepted.keys() - acked.keys())[:10],
+        return {"took_ms": took, "outages": outages, "false_pages": sorted(pager.accepted.keys() - acked.keys())[:10],
                 "cores": (sum(p.cpu_seconds() for p in processes) - cpu) / lasted,
                 "peak": sum(p.memory()["peak"] for p in processes)}
     finally:
@@ -129,18 +129,18 @@ def measure(kind, directory, count, load, rate):
 
 
 def run(kinds, options, results):
-    count, rate = options.slos, options.load
-    seconds = WARM_S + OUTAGES * OUTAGE_EVERY_S + PATIENCE_S
+    count, outages, rate = options.slos, min(options.outages, options.slos), options.load
+    seconds = max(WARM_S[name] for name in kinds) + outages * OUTAGE_EVERY_S + PATIENCE_S
     series = options.series or 50_000
     hours = max(options.interval, seconds * rate / series * options.interval) / 3600
     load = Dataset(os.path.join(options.work, "slo"), series, hours, options.interval, options.seed).main()
     found = results["slo"] = {"data": load, "servers": {}, "notes": [
         "%d objectives of 99.9 %% over 30 days; %d outages, one every %d s, each proven by one sample. From that sample's "
         "acknowledgement to the Alertmanager's. Prometheus and vmalert: sloth's rules every %s; VictoriaMetrics' CPU and RSS "
-        "include vmalert's." % (count, OUTAGES, OUTAGE_EVERY_S, RULE_INTERVAL),
+        "include vmalert's." % (count, outages, OUTAGE_EVERY_S, RULE_INTERVAL),
         "%d k samples/s of other series arrive meanwhile." % (rate / 1e3)]}
     for name, kind in kinds.items():
-        result = found["servers"][name] = measure(kind, os.path.join(options.work, "slo-" + name), count, load, rate)
+        result = found["servers"][name] = measure(kind, os.path.join(options.work, "slo-" + name), count, outages, load, rate)
         if result["false_pages"]:
             found["notes"].append("%s paged for what had not failed: %s" % (name, ", ".join(result["false_pages"])))
         report.write(options.out, results, {"slo": rows(found)})
