@@ -5,6 +5,7 @@
 // selection can be read by many threads at once.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -59,9 +60,14 @@ struct RowSummary {
   double max = 0;
   double sum = 0;           // in time order, as sum_over_time adds
   bool exact_sum = false;   // any order of adding gives these bits
-  bool has_resets = false;  // then decode for rates
+  bool has_resets = false;  // a value is below the one before, or a start timestamp changes
   bool has_nan = false;
   bool has_stale = false;
+  // The values just before the resets, in time order: what a rate adds. If has_resets and none is
+  // kept there are many: decode for rates.
+  static constexpr uint32_t kMaxResets = 4;
+  uint32_t resets = 0;
+  std::array<double, kMaxResets> before_reset{};
 };
 
 // A row left undecoded: it stands before sample number `before` of the column.

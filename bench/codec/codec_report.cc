@@ -27,7 +27,7 @@ using namespace storage;  // NOLINT(google-build-using-namespace): a program of 
 
 struct Options {
   bool summaries = false;  // as a rewrite keeps them
-  bool entries = false;
+  bool entropy = true;
 };
 
 std::vector<std::string> Build(const RecordedRows& in, const Options& options) {
@@ -49,7 +49,7 @@ std::vector<std::string> Build(const RecordedRows& in, const Options& options) {
     input.time_column = placed.time_column;
     input.presence = placed.presence;
     input.values = row.values;
-    input.options.entry_points = options.entries && row.values.size() > kRowEntryInterval;
+    input.options.entropy = options.entropy;
     RowSummary summary;
     if (options.summaries && row.values.size() >= kMinSummarySamples) {
       summary = SummarizeRow(row.time_ms, row.values, {});
@@ -233,11 +233,11 @@ void Report(const char* name, const RecordedRows& in, bool kinds, bool times) {
       values += block->Parts(row)->values.size();
   }
   const size_t total = TotalBytes(blocks);
-  const size_t rewritten = TotalBytes(Build(in, {.summaries = true, .entries = true}));
+  const size_t rewritten = TotalBytes(Build(in, {.summaries = true}));
   const size_t time_bytes = TimeBytes(in);
   std::printf(
       "%-28s %7zu rows %9zu samples: values %.4f + headers %.4f + times %.4f = %.4f B/sample; "
-      "with summaries and entry points %.4f",
+      "with summaries %.4f",
       name, in.rows.size(), in.samples, per_sample(values), per_sample(total - values),
       per_sample(time_bytes), per_sample(total + time_bytes), per_sample(rewritten + time_bytes));
   if (times) {

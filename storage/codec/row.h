@@ -19,20 +19,20 @@ namespace basalt::storage {
 // more (design: 512 -> 2048 -> 8192 samples changes bytes by less than 1 %).
 inline constexpr size_t kMaxSamplesPerRow = 2048;
 
-// Distance of the points at which decoding may begin (RowOptions::entry_points).
+// Longer rows can be entered at multiples of this: DecodeRowRange begins there. A point costs 4-10
+// bytes a row that is not constant.
 inline constexpr size_t kRowEntryInterval = 256;
 
 // No row of n samples is longer than this: 8 bytes a sample, a width byte a 64 of them, the header,
-// and with entry points at most 12 bytes a point in each of the two columns a row can have.
+// and at most 24 bytes an entry point in each of the two columns a row can have.
 constexpr size_t MaxRowBytes(size_t samples) {
-  return 32 + samples * 8 + samples / 64 + samples / kRowEntryInterval * 24;
+  return 32 + samples * 8 + samples / 64 + samples / kRowEntryInterval * 48;
 }
 
 struct RowOptions {
-  // Write what DecodeRowRange needs to begin at multiples of kRowEntryInterval: 3-8 bytes a point,
-  // none for rows that need no state (constant, frame of reference). Without them a range is
-  // decoded from the row's start.
-  bool entry_points = false;
+  // Coders with built-in tables may be used. Without them rows are a fifth larger and cost less to
+  // write.
+  bool entropy = true;
 };
 
 // Appends one encoded row to `out`: the cheapest of the modes that the format page lists.
@@ -51,7 +51,7 @@ Status EncodeRow(std::span<const double> values, std::string& out, const RowOpti
 Status DecodeRow(std::string_view in, std::span<double> out);
 
 // Decodes samples [first, first + out.size()) of a row of `samples` samples; begins at the entry
-// point before `first` where the row has them. The same guarantees and errors; kInvalidArgument if
+// point before `first`. The same guarantees and errors; kInvalidArgument if
 // the range is not inside the row.
 Status DecodeRowRange(std::string_view in, size_t samples, size_t first, std::span<double> out);
 

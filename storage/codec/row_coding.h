@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +31,13 @@ Result<bool> EncodeRowAgainst(std::span<const double> values, std::span<const in
 
 // True if the row cannot be read without its reference.
 bool NeedsReference(std::string_view in);
+
+// The one value of a constant row, and its integer. Nothing for other rows and for damaged ones.
+struct ConstantRow {
+  double value = 0;
+  int64_t integer = 0;
+};
+std::optional<ConstantRow> ReadConstantRow(std::string_view in);
 
 // Decodes samples [first, first + integers.size()) of a row: their integers, and their values
 // unless `out` is empty. A row that needs a reference is decoded whole; kDataLoss if it is missing

@@ -4,6 +4,7 @@
 
 #include "engine/base/varint.h"
 #include "storage/codec/integer_column.h"
+#include "storage/codec/raw_row.h"
 #include "storage/codec/row.h"
 #include "storage/codec/row_coding.h"
 #include "storage/codec/row_mapping.h"
@@ -50,12 +51,38 @@ Status CheckRange(size_t samples, size_t first, size_t count) {
   return OkStatus();
 }
 
+bool IsRaw(std::string_view in) { return !in.empty() && static_cast<uint8_t>(in[0]) == kRawMethod; }
+
+Status DecodeRaw(std::string_view in, size_t samples, size_t first, std::span<double> out,
+                 std::span<int64_t> integers) {
+  std::array<double, kMaxSamplesPerRow> buffer;
+  const auto values = out.empty() ? std::span(buffer).first(integers.size()) : out;
+  if (!ReadRawRow(in, samples, first, values))
+    return DataLoss("row: the raw values do not fit " + std::to_string(samples) + " samples");
+  std::transform(values.begin(), values.end(), integers.begin(), AsOrdered);
+  return OkStatus();
+}
+
 }  // namespace
 
 bool IsConstantRow(std::string_view in) {
   VarintReader reader(in);
   RowHeader header;
   return ReadHeader(reader, header).ok() && IsConstant(header);
+}
+
+std::optional<ConstantRow> ReadConstantRow(std::string_view in) {
+  // Bits 0-2 of the method: most rows that are not constant are seen by one look.
+  if (in.empty() || (static_cast<unsigned char>(in[0]) & 7) != 0) return std::nullopt;
+  VarintReader reader(in);
+  RowHeader header;
+  ConstantRow row;
+  if (!ReadHeader(reader, header).ok() || !IsConstant(header) || !reader.ReadSigned(row.integer) ||
+      !reader.done()) {
+    return std::nullopt;
+  }
+  IntegersToDoubles(header.mapping, std::span(&row.integer, 1), {}, std::span(&row.value, 1));
+  return row;
 }
 
 bool NeedsReference(std::string_view in) {
@@ -68,6 +95,7 @@ Status DecodeRowAgainst(std::string_view in, size_t samples, std::span<const int
                         size_t first, std::span<double> out, std::span<int64_t> integers) {
   BASALT_CHECK(out.empty() || out.size() == integers.size());
   BASALT_TRY(CheckRange(samples, first, integers.size()));
+  if (IsRaw(in)) return DecodeRaw(in.substr(1), samples, first, out, integers);
   VarintReader reader(in);
   RowHeader header;
   BASALT_TRY(ReadHeader(reader, header));
@@ -79,7 +107,8 @@ Status DecodeRowAgainst(std::string_view in, size_t samples, std::span<const int
     while (exceptions.Next(position, value)) continue;
     if (!exceptions.ok()) return DataLoss("row: the list of exceptions does not fit");
   }
-  if (!ReadIntegers(reader, header.method, samples, first, integers, reference)) {
+  const IntegerRange range{samples, first, EntryPoints::kEvery256};
+  if (!ReadIntegers(reader, header.method, range, integers, reference)) {
     return DataLoss("row: the integers do not fit " + std::to_string(samples) + " samples");
   }
   std::array<int64_t, kMaxSamplesPerRow> buffer;
@@ -89,8 +118,7 @@ Status DecodeRowAgainst(std::string_view in, size_t samples, std::span<const int
     std::string_view byte;
     if (!reader.ReadBytes(1, byte)) return DataLoss("row: the corrections are missing");
     const auto method = ParseMethod(static_cast<uint8_t>(byte[0]));
-    if (!method || method->mapped ||
-        !ReadIntegers(reader, *method, samples, first, corrections, {})) {
+    if (!method || method->mapped || !ReadIntegers(reader, *method, range, corrections)) {
       return DataLoss("row: the corrections do not fit " + std::to_string(samples) + " samples");
     }
   }

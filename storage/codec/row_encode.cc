@@ -3,6 +3,8 @@
 #include <cstdint>
 
 #include "storage/codec/integer_column.h"
+#include "storage/codec/kernels.h"
+#include "storage/codec/raw_row.h"
 #include "storage/codec/row.h"
 #include "storage/codec/row_coding.h"
 #include "storage/codec/row_mapping.h"
@@ -13,6 +15,8 @@ namespace {
 // Below this many bytes a sample nothing dearer is tried: ordered bits and corrections do not get
 // there.
 constexpr size_t kGoodBytesASample = 2;
+// A raw row must save this part (DESIGN decision 13).
+constexpr size_t kRawGain = 10;
 
 // A row as integers, and the samples that are none.
 struct MappedRow {
@@ -42,14 +46,14 @@ class Trials {
     // Bits and corrected decimals are noise: a neighbour says nothing about them.
     const bool leans =
         row.mapping.mapping == Mapping::kInteger || row.mapping.mapping == Mapping::kDecimal;
-    row.plan =
-        PlanIntegers(std::span(row.integers).first(samples_),
-                     {options_.entry_points, leans ? reference_ : std::span<const int64_t>()});
+    row.plan = PlanIntegers(std::span(row.integers).first(samples_),
+                            {EntryPoints::kEvery256,
+                             leans ? reference_ : std::span<const int64_t>(), options_.entropy});
     row.plan.method.mapped = row.mapping.mapping != Mapping::kInteger || row.mapping.exceptions;
     row.bytes = row.plan.bytes + (row.plan.method.mapped ? 1 : 0) + row.exceptions.size();
     if (row.mapping.mapping == Mapping::kCorrected) {
-      row.correction_plan =
-          PlanIntegers(std::span(row.corrections).first(samples_), {options_.entry_points, {}});
+      row.correction_plan = PlanIntegers(std::span(row.corrections).first(samples_),
+                                         {EntryPoints::kEvery256, {}, options_.entropy});
       row.bytes += row.correction_plan.bytes;
     }
     if (row.bytes < best().bytes) best_ = 1 - best_;
@@ -71,9 +75,15 @@ bool MapWithExceptions(std::span<const double> values, Map map, MappedRow& row) 
   const size_t bearable = values.size() / 2;  // beyond it ordered bits are smaller for certain
   size_t leading = 0;                         // exceptions before the first integer
   int64_t last = 0;
+  bool last_refused = false;
   for (size_t i = 0; i < values.size(); ++i) {
+    if (i > 0 && !last_refused && SameBits(values[i], values[i - 1])) {
+      row.integers[i] = last;  // most samples repeat
+      continue;
+    }
     int64_t integer = 0;
-    if (map(values[i], integer)) {
+    last_refused = !map(values[i], integer);
+    if (!last_refused) {
       if (leading == i) std::fill_n(row.integers.begin(), i, integer);
       last = integer;
     } else {
@@ -126,7 +136,11 @@ void AttemptOrderedBits(std::span<const double> values, Trials& trials) {
 // Finds the smallest mapping of a row that is not constant.
 void MapRow(std::span<const double> values, Trials& trials) {
   trials.trial().mapping = {};
-  if (MapWithExceptions(values, AsInteger, trials.trial())) trials.Consider();
+  trials.trial().exceptions.clear();
+  if (ActiveKernels().to_integers(values.data(), values.size(), trials.trial().integers.data()) ||
+      MapWithExceptions(values, AsInteger, trials.trial())) {
+    trials.Consider();
+  }
   if (trials.found() && !trials.best().mapping.exceptions)
     return;  // all integers: nothing is smaller
 
@@ -166,13 +180,20 @@ Result<bool> EncodeRowAgainst(std::span<const double> values, std::span<const in
     return InvalidArgument("row: " + std::to_string(values.size()) + " samples, 1.." +
                            std::to_string(kMaxSamplesPerRow) + " are possible");
   }
-  if (std::all_of(values.begin(), values.end(), [&](double v) { return SameBits(v, values[0]); })) {
+  if (ActiveKernels().count_changes(values.data(), values.size()) == 0) {
     EncodeConstant(values[0], out, integers);
     return false;
   }
   Trials trials(values.size(), reference, options);
   MapRow(values, trials);
   const MappedRow& best = trials.best();
+  // Noise: if no mapping helped, zstd may.
+  if (options.entropy && best.mapping.mapping == Mapping::kOrderedBits &&
+      AppendRawRow(values, best.bytes - best.bytes / kRawGain, out)) {
+    std::transform(values.begin(), values.begin() + static_cast<ptrdiff_t>(integers.size()),
+                   integers.begin(), AsOrdered);
+    return false;
+  }
   out += static_cast<char>(MethodByte(best.plan.method));
   if (best.plan.method.mapped) out += static_cast<char>(Pack(best.mapping));
   out += best.exceptions;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "storage/codec/bit_pack.h"
+#include "storage/codec/kernels.h"
 #include "storage/codec/row_summary.h"
 
 namespace basalt::storage {
@@ -40,13 +41,10 @@ void IntegersToDoubles(const MappingByte& mapping, std::span<const int64_t> inte
                        std::span<const int64_t> corrections, std::span<double> out) {
   switch (mapping.mapping) {
     case Mapping::kInteger:
-      for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<double>(integers[i]);
+    case Mapping::kDecimal:
+      ActiveKernels().to_doubles(integers.data(), out.size(),
+                                 kPowersOfTen[static_cast<size_t>(mapping.power)], out.data());
       break;
-    case Mapping::kDecimal: {
-      const double divisor = kPowersOfTen[static_cast<size_t>(mapping.power)];
-      for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<double>(integers[i]) / divisor;
-      break;
-    }
     case Mapping::kCorrected:
       for (size_t i = 0; i < out.size(); ++i) {
         const auto near = static_cast<uint64_t>(AsOrdered(FromDecimal(integers[i], mapping.power)));
@@ -76,6 +74,7 @@ Powers ChoosePowers(std::span<const double> values) {
   // one that fits, fits).
   const size_t stride = std::max<size_t>(1, values.size() / 64);
   for (size_t i = 0; i < values.size(); ++i) {
+    if (i > 0 && SameBits(values[i], values[i - 1])) continue;
     if (i % stride != 0 && AsDecimal(values[i], powers.all, integer)) continue;
     if (!(std::fabs(values[i]) < 0x1p53)) continue;
     const int power = PowerOf(values[i]);

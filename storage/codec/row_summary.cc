@@ -76,6 +76,7 @@ RowSummary SummarizeRow(std::span<const int64_t> time_ms, std::span<const double
   CompensatedSum sum;
   ExactSum exact;
   size_t last = 0;
+  size_t resets = 0;
   for (size_t i = 0; i < values.size(); ++i) {
     const double value = values[i];
     if (IsStaleMarker(value)) {
@@ -86,8 +87,10 @@ RowSummary SummarizeRow(std::span<const int64_t> time_ms, std::span<const double
       s.first_ms = time_ms[i];
       s.first = s.min = s.max = value;
     } else {
-      if (value < values[last] || (!start_ms.empty() && start_ms[i] != start_ms[last]))
-        s.has_resets = true;
+      if (value < values[last] || (!start_ms.empty() && start_ms[i] != start_ms[last])) {
+        if (resets < RowSummary::kMaxResets) s.before_reset[resets] = values[last];
+        ++resets;
+      }
       if (value < s.min || std::isnan(s.min)) s.min = value;
       if (value > s.max || std::isnan(s.max)) s.max = value;
     }
@@ -102,6 +105,12 @@ RowSummary SummarizeRow(std::span<const int64_t> time_ms, std::span<const double
   s.last = values[last];
   s.sum = sum.Value();
   s.exact_sum = exact.exact();
+  s.has_resets = resets > 0;
+  if (resets <= RowSummary::kMaxResets) {
+    s.resets = static_cast<uint32_t>(resets);
+  } else {
+    s.before_reset = {};
+  }
   return s;
 }
 

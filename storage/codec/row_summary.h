@@ -30,8 +30,8 @@ bool IsStaleMarker(double value);
 // and the magnitudes
 //   add up to less than 2^53 * 2^k: then any order of adding, compensated or plain, gives these
 //   bits.
-// - has_resets: some value is below the one before it, or a start timestamp changes inside the row:
-// decode for rates.
+// - has_resets: some value is below the one before it, or a start timestamp changes inside the row;
+//   before_reset: the values before up to kMaxResets of them.
 RowSummary SummarizeRow(std::span<const int64_t> time_ms, std::span<const double> values,
                         std::span<const int64_t> start_ms);
 

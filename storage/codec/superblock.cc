@@ -7,8 +7,10 @@
 
 #include "engine/base/varint.h"
 #include "storage/codec/bit_pack.h"
+#include "storage/codec/entropy_table.h"
 #include "storage/codec/histogram_column.h"
 #include "storage/codec/row_coding.h"
+#include "storage/codec/summary_coding.h"
 #include "storage/codec/superblock_format.h"
 #include "storage/codec/time_column.h"
 
@@ -83,6 +85,10 @@ Result<Superblock> Superblock::Open(std::string_view bytes) {
   if (version != kSuperblockVersion) {
     return Unimplemented("superblock: version " + std::to_string(version) +
                          " is unknown to this program");
+  }
+  if (const auto sets = LoadAt<uint8_t>(bytes, kTablesOffset); sets > kEntropySets) {
+    return Unimplemented("superblock: set " + std::to_string(sets) +
+                         " of the entropy tables is unknown to this program");
   }
   // From here on a misfit is a bug of ours, or somebody's work; it is still no reason to read
   // outside.
@@ -255,19 +261,37 @@ Status Superblock::DecodeStarts(uint32_t row, std::span<int64_t> out) const {
 Result<std::optional<RowSummary>> Superblock::Summary(uint32_t row) const {
   BASALT_TRY_ASSIGN(const RowBody body, Body(row));
   if (!body.info.has_summary) return std::optional<RowSummary>();
-  BASALT_TRY_ASSIGN(RowSummary summary, ReadSummary(body.parts.summary, body.info.samples,
-                                                    body.info.min_ms, body.info.max_ms));
+  BASALT_TRY_ASSIGN(const EncodedValues values, Values(row, body));
+  BASALT_TRY_ASSIGN(
+      RowSummary summary,
+      ReadSummary(body.parts.summary, {body.info.samples, body.info.min_ms, body.info.max_ms},
+                  values.bytes));
   return std::optional<RowSummary>(summary);
 }
 
-void RowDecoder::Reset(const Superblock& block) {
-  block_ = block;
-  held_row_ = kNoRow;
+std::optional<Superblock::EncodedValues> Superblock::PlainValues(uint32_t row) const {
+  BASALT_CHECK(row < row_count_, "superblock: row out of range");
+  const int64_t begin = row == 0 ? 0 : row_end_[row - 1];
+  const int64_t end = row_end_[row];
+  const int64_t column = row_column_[row];
+  if ((row_shape_[row] & ~int64_t{kShapeSummary}) != 0 || begin < 0 || end < begin ||
+      static_cast<uint64_t>(end) > bodies_.size() || column < 0 || column >= column_count_) {
+    return std::nullopt;
+  }
+  const int64_t samples = column_samples_[static_cast<size_t>(column)];
+  if (samples < 1 || samples > static_cast<int64_t>(kMaxSamplesPerRow)) return std::nullopt;
+  VarintReader in(bodies_.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+  std::string_view skipped;
+  EncodedValues values;
+  if ((row_shape_[row] != 0 && !in.ReadString(skipped)) ||
+      !in.ReadBytes(in.remaining(), values.bytes))
+    return std::nullopt;
+  values.row = row;
+  values.samples = static_cast<uint32_t>(samples);
+  return values;
 }
 
-Result<RowDecoder::EncodedValues> RowDecoder::Find(uint32_t row) const {
-  BASALT_CHECK(block_.has_value(), "row decoder: no superblock");
-  BASALT_TRY_ASSIGN(const Superblock::RowBody body, block_->Body(row));
+Result<Superblock::EncodedValues> Superblock::Values(uint32_t row, const RowBody& body) const {
   if (body.info.kind != RowKind::kFloat) {
     return FailedPrecondition("superblock: row " + std::to_string(row) + " holds histograms");
   }
@@ -277,7 +301,7 @@ Result<RowDecoder::EncodedValues> RowDecoder::Find(uint32_t row) const {
   if (!in.Read(distance) || !in.done() || distance == 0 || distance > row)
     return RowLoss(row, "it repeats no row");
   const uint32_t source = row - static_cast<uint32_t>(distance);
-  BASALT_TRY_ASSIGN(const Superblock::RowBody original, block_->Body(source));
+  BASALT_TRY_ASSIGN(const RowBody original, Body(source));
   if (original.parts.repeats || original.info.kind != RowKind::kFloat ||
       original.info.samples != body.info.samples) {
     return RowLoss(row, "it repeats a row of another shape");
@@ -285,10 +309,24 @@ Result<RowDecoder::EncodedValues> RowDecoder::Find(uint32_t row) const {
   return EncodedValues{original.parts.values, source, original.info.samples};
 }
 
-Status RowDecoder::DecodeOne(const EncodedValues& values, std::span<const int64_t> reference,
-                             std::span<double> out) {
+void RowDecoder::Reset(const Superblock& block) {
+  block_ = block;
+  held_row_ = kNoRow;
+  held_constant_.reset();
+}
+
+Result<Superblock::EncodedValues> RowDecoder::Find(uint32_t row) const {
+  BASALT_CHECK(block_.has_value(), "row decoder: no superblock");
+  if (const auto plain = block_->PlainValues(row)) return *plain;
+  BASALT_TRY_ASSIGN(const Superblock::RowBody body, block_->Body(row));
+  return block_->Values(row, body);
+}
+
+Status RowDecoder::DecodeOne(const Superblock::EncodedValues& values,
+                             std::span<const int64_t> reference, std::span<double> out) {
   const auto integers = std::span(integers_[1 - held_]).first(values.samples);
   held_row_ = kNoRow;
+  held_constant_.reset();
   if (const Status decoded =
           DecodeRowAgainst(values.bytes, values.samples, reference, 0, out, integers);
       !decoded.ok()) {
@@ -300,10 +338,10 @@ Status RowDecoder::DecodeOne(const EncodedValues& values, std::span<const int64_
   return OkStatus();
 }
 
-Status RowDecoder::DecodeChain(const EncodedValues& values, std::span<double> out) {
+Status RowDecoder::DecodeChain(const Superblock::EncodedValues& values, std::span<double> out) {
   if (!NeedsReference(values.bytes)) return DecodeOne(values, {}, out);
   // Back to a row that stands alone or is held, then forth again.
-  std::array<EncodedValues, kMaxNeighbourChain + 1> chain;
+  std::array<Superblock::EncodedValues, kMaxNeighbourChain + 1> chain;
   chain[0] = values;
   size_t links = 1;
   bool held = false;
@@ -320,6 +358,7 @@ Status RowDecoder::DecodeChain(const EncodedValues& values, std::span<double> ou
     chain[links++] = *before;
   }
   if (!held) BASALT_TRY(DecodeOne(chain[--links], {}, {}));
+  if (held_constant_) std::fill_n(integers_[held_].begin(), values.samples, *held_constant_);
   while (links-- > 0) {
     const auto reference = std::span(integers_[held_]).first(values.samples);
     BASALT_TRY(DecodeOne(chain[links], reference, links == 0 ? out : std::span<double>()));
@@ -328,14 +367,22 @@ Status RowDecoder::DecodeChain(const EncodedValues& values, std::span<double> ou
 }
 
 Status RowDecoder::Values(uint32_t row, std::span<double> out) {
-  BASALT_TRY_ASSIGN(const EncodedValues values, Find(row));
+  BASALT_TRY_ASSIGN(const Superblock::EncodedValues values, Find(row));
   if (out.size() != values.samples)
     return InvalidArgument("superblock: the buffer is not of the row's size");
+  // Half of all rows are constant; their integers are only made if the next row leans on them.
+  if (const auto constant = ReadConstantRow(values.bytes)) {
+    std::fill(out.begin(), out.end(), constant->value);
+    held_row_ = values.row;
+    held_samples_ = values.samples;
+    held_constant_ = constant->integer;
+    return OkStatus();
+  }
   return DecodeChain(values, out);
 }
 
 Status RowDecoder::ValuesRange(uint32_t row, size_t first, std::span<double> out) {
-  BASALT_TRY_ASSIGN(const EncodedValues values, Find(row));
+  BASALT_TRY_ASSIGN(const Superblock::EncodedValues values, Find(row));
   if (!NeedsReference(values.bytes))
     return DecodeRowRange(values.bytes, values.samples, first, out);
   if (out.empty() || first > values.samples || out.size() > values.samples - first) {

@@ -116,8 +116,19 @@ class Superblock {
  private:
   friend class RowDecoder;
   struct RowBody;
+  // A row's encoded values, and where they stand: a repeated row's are those of an earlier one.
+  struct EncodedValues {
+    std::string_view bytes;
+    uint32_t row = 0;
+    uint32_t samples = 0;
+  };
 
   [[nodiscard]] Result<RowBody> Body(uint32_t row) const;
+  // The quick way for most rows: floats, all times, not repeated. Nothing for others, and for
+  // damage: go the long way.
+  [[nodiscard]] std::optional<EncodedValues> PlainValues(uint32_t row) const;
+  // Of a float row (kFailedPrecondition for a histogram row).
+  [[nodiscard]] Result<EncodedValues> Values(uint32_t row, const RowBody& body) const;
 
   std::string_view bodies_;        // of the rows, end to end
   std::string_view column_bytes_;  // of the time columns kept here, end to end
@@ -157,23 +168,18 @@ class RowDecoder {
   static constexpr uint32_t kNoRow = UINT32_MAX;
   using Integers = std::array<int64_t, kMaxSamplesPerRow>;
 
-  // A row's encoded values, and where they stand: a repeated row's are those of an earlier one.
-  struct EncodedValues {
-    std::string_view bytes;
-    uint32_t row = 0;
-    uint32_t samples = 0;
-  };
-  [[nodiscard]] Result<EncodedValues> Find(uint32_t row) const;
+  [[nodiscard]] Result<Superblock::EncodedValues> Find(uint32_t row) const;
   // Decodes one row into the buffer that is not held, and holds it; an empty `out` is not written.
-  Status DecodeOne(const EncodedValues& values, std::span<const int64_t> reference,
+  Status DecodeOne(const Superblock::EncodedValues& values, std::span<const int64_t> reference,
                    std::span<double> out);
-  Status DecodeChain(const EncodedValues& values, std::span<double> out);
+  Status DecodeChain(const Superblock::EncodedValues& values, std::span<double> out);
 
   std::optional<Superblock> block_;
   // The integers of the row decoded last, for the one behind it.
   uint32_t held_row_ = kNoRow;
   uint32_t held_samples_ = 0;
   size_t held_ = 0;
+  std::optional<int64_t> held_constant_;  // all of them, instead of in the buffer
   std::array<Integers, 2> integers_;
 };
 

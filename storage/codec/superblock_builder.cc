@@ -9,9 +9,11 @@
 
 #include "engine/base/hash.h"
 #include "engine/base/varint.h"
+#include "storage/codec/entropy_table.h"
 #include "storage/codec/histogram_column.h"
 #include "storage/codec/linear_column.h"
 #include "storage/codec/row_coding.h"
+#include "storage/codec/summary_coding.h"
 #include "storage/codec/superblock_format.h"
 #include "storage/codec/time_column.h"
 
@@ -164,7 +166,7 @@ struct SuperblockBuilder::Impl {
     if (row.summary != nullptr) {
       shape |= kShapeSummary;
       scratch.clear();
-      BASALT_TRY(AppendSummary(*row.summary, samples, times.front(), times.back(), scratch));
+      BASALT_TRY(AppendSummary(*row.summary, {samples, times.front(), times.back()}, scratch));
       AppendVarint(scratch.size(), body);
       body += scratch;
     }
@@ -299,6 +301,7 @@ struct SuperblockBuilder::Impl {
     StoreAt(out, kColumnsOffset, static_cast<uint16_t>(columns.size()));
     StoreAt(out, kFirstOffset, first);
     StoreAt(out, kLastOffset, last);
+    StoreAt(out, kTablesOffset, kEntropySets);
     StoreAt(out, kChecksumOffset, SuperblockChecksum(out));
     return out;
   }

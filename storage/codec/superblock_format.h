@@ -6,17 +6,17 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "engine/base/varint.h"
-#include "storage/reader.h"
 
 namespace basalt::storage {
 
 inline constexpr char kSuperblockMagic[3] = {'B', 'S', 'B'};
-inline constexpr uint8_t kSuperblockVersion = 0;
+inline constexpr uint8_t kSuperblockVersion = 1;
 
-// magic 3 | version 1 | crc32c 4 | bytes 4 | rows 2 | columns 2 | first ms 8 | last ms 8
-inline constexpr size_t kSuperblockHeaderBytes = 32;
+// magic 3 | version 1 | crc32c 4 | bytes 4 | rows 2 | columns 2 | first ms 8 | last ms 8 | tables 1
+inline constexpr size_t kSuperblockHeaderBytes = 33;
 inline constexpr size_t kVersionOffset = 3;
 inline constexpr size_t kChecksumOffset = 4;
 inline constexpr size_t kSizeOffset = 8;
@@ -24,6 +24,7 @@ inline constexpr size_t kRowsOffset = 12;
 inline constexpr size_t kColumnsOffset = 14;
 inline constexpr size_t kFirstOffset = 16;
 inline constexpr size_t kLastOffset = 24;
+inline constexpr size_t kTablesOffset = 32;  // how many sets of entropy tables a reader must know
 
 // CRC32C of all bytes but the checksum's own four. `bytes` is at least a header long.
 uint32_t SuperblockChecksum(std::string_view bytes);
@@ -58,10 +59,5 @@ struct Presence {
 void AppendPresence(std::span<const uint64_t> words, std::string& out);
 // False if the bytes do not fit a column of `column_samples`, or no sample is left.
 bool ReadPresence(VarintReader& in, size_t column_samples, Presence& presence);
-
-// `min_ms`, `max_ms`: the row's bounds in the directory.
-Status AppendSummary(const RowSummary& summary, size_t samples, int64_t min_ms, int64_t max_ms,
-                     std::string& out);
-Result<RowSummary> ReadSummary(std::string_view in, size_t samples, int64_t min_ms, int64_t max_ms);
 
 }  // namespace basalt::storage

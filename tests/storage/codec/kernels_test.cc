@@ -1,0 +1,149 @@
+// Every kernel against the plain one, which is the reference.
+#include "storage/codec/kernels.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <bit>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "storage/codec/row.h"
+#include "tests/support/sample_shapes.h"
+
+namespace basalt::storage {
+namespace {
+
+using testing::kShapeCount;
+using testing::MakeValues;
+using testing::Shape;
+using testing::ShapeName;
+
+class Kernel : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (Avx2Kernels() == nullptr) GTEST_SKIP() << "this machine has no AVX2";
+    wide_ = Avx2Kernels();
+  }
+  const Kernels* wide_ = nullptr;
+};
+
+// Numbers of all magnitudes, up to the edges.
+std::vector<uint64_t> AnyNumbers(size_t n, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<uint64_t> numbers(n);
+  for (uint64_t& v : numbers) {
+    v = random() >> (random() % 64);
+    if (random() % 9 == 0) v = 0 - v;
+    if (random() % 50 == 0) v = uint64_t{1} << (random() % 64);
+    if (random() % 50 == 0) v = (uint64_t{1} << (random() % 64)) - 1;
+  }
+  return numbers;
+}
+
+TEST_F(Kernel, SumsAreThePlainOnesForEveryLength) {
+  for (size_t n = 0; n < 70; ++n) {
+    const auto residuals = AnyNumbers(n, n);
+    const uint64_t start = n * 0x9E3779B97F4A7C15;
+    for (const uint64_t step : {uint64_t{0}, uint64_t{3}, ~uint64_t{6}}) {
+      for (auto sum : {&Kernels::sum, &Kernels::sum_signed}) {
+        std::vector<int64_t> plain(n);
+        std::vector<int64_t> wide(n);
+        (kPlainKernels.*sum)(residuals.data(), n, start, step, plain.data());
+        (wide_->*sum)(residuals.data(), n, start, step, wide.data());
+        ASSERT_EQ(plain, wide) << n;
+        auto in_place = residuals;
+        (wide_->*sum)(in_place.data(), n, start, step, reinterpret_cast<int64_t*>(in_place.data()));
+        ASSERT_EQ(std::memcmp(in_place.data(), plain.data(), n * 8), 0) << "in place, " << n;
+      }
+    }
+  }
+}
+
+TEST_F(Kernel, DoublesAreThePlainOnesBitForBit) {
+  for (size_t n = 0; n < 40; ++n) {
+    const auto numbers = AnyNumbers(n, n);
+    const std::vector<int64_t> integers(numbers.begin(), numbers.end());
+    for (const double divisor : {1.0, 10.0, 1000.0, 1e9, 1e14}) {
+      std::vector<double> plain(n);
+      std::vector<double> wide(n);
+      kPlainKernels.to_doubles(integers.data(), n, divisor, plain.data());
+      wide_->to_doubles(integers.data(), n, divisor, wide.data());
+      ASSERT_EQ(std::memcmp(plain.data(), wide.data(), n * 8), 0) << n << " / " << divisor;
+    }
+  }
+}
+
+TEST_F(Kernel, DoublesAreRightOnBothSidesOfTheLimit) {
+  std::vector<int64_t> edges;
+  for (const int64_t at : {int64_t{1} << 51, -(int64_t{1} << 51), int64_t{1} << 53, int64_t{0},
+                           INT64_MAX - 2, INT64_MIN + 2}) {
+    for (int64_t k = -2; k <= 2; ++k) edges.push_back(at + k);
+  }
+  std::vector<double> wide(edges.size());
+  wide_->to_doubles(edges.data(), edges.size(), 1, wide.data());
+  for (size_t i = 0; i < edges.size(); ++i)
+    EXPECT_EQ(wide[i], static_cast<double>(edges[i])) << edges[i];
+}
+
+TEST_F(Kernel, IntegersAreTakenAndRefusedAlike) {
+  for (size_t shape = 0; shape < kShapeCount; ++shape) {
+    for (size_t n = 0; n < 40; ++n) {
+      const auto values = MakeValues(static_cast<Shape>(shape), n, n);
+      std::vector<int64_t> plain(n);
+      std::vector<int64_t> wide(n);
+      const bool fits = kPlainKernels.to_integers(values.data(), n, plain.data());
+      ASSERT_EQ(wide_->to_integers(values.data(), n, wide.data()), fits)
+          << ShapeName(static_cast<Shape>(shape)) << n;
+      if (fits) {
+        ASSERT_EQ(plain, wide);
+      }
+    }
+  }
+}
+
+TEST_F(Kernel, OneOddValueAnywhereIsRefused) {
+  for (const double odd : {0.5, -0.0, 0x1p51, -0x1p51, std::bit_cast<double>(0x7ff0000000000002)}) {
+    for (size_t at = 0; at < 11; ++at) {
+      std::vector<double> values(11, 7);
+      values[at] = odd;
+      std::vector<int64_t> out(values.size());
+      EXPECT_FALSE(wide_->to_integers(values.data(), values.size(), out.data())) << odd << at;
+      EXPECT_FALSE(kPlainKernels.to_integers(values.data(), values.size(), out.data()));
+    }
+  }
+}
+
+TEST_F(Kernel, ChangesAreCountedAlike) {
+  for (size_t shape = 0; shape < kShapeCount; ++shape) {
+    for (size_t n = 0; n < 40; ++n) {
+      const auto values = MakeValues(static_cast<Shape>(shape), n, n);
+      EXPECT_EQ(wide_->count_changes(values.data(), n),
+                kPlainKernels.count_changes(values.data(), n));
+    }
+  }
+}
+
+// The whole codec, entropy coder included, once each way.
+RC_GTEST_PROP(Kernels, RowsAreTheSameBytesAndBitsOnEveryMachine, ()) {
+  if (Avx2Kernels() == nullptr) return;
+  const auto shape = static_cast<Shape>(*rc::gen::inRange<size_t>(0, kShapeCount));
+  const auto count = *rc::gen::inRange<size_t>(1, kMaxSamplesPerRow + 1);
+  const auto values = MakeValues(shape, count, *rc::gen::arbitrary<uint64_t>());
+  const Kernels& before = ActiveKernels();
+  std::string bytes[2];
+  std::vector<double> out[2];
+  for (size_t k = 0; k < 2; ++k) {
+    SetActiveKernels(k == 0 ? kPlainKernels : *Avx2Kernels());
+    RC_ASSERT(EncodeRow(values, bytes[k]).ok());
+    out[k].resize(count);
+    RC_ASSERT(DecodeRow(bytes[0], out[k]).ok());
+    RC_ASSERT(std::memcmp(out[k].data(), values.data(), count * 8) == 0);
+  }
+  SetActiveKernels(before);
+  RC_ASSERT(bytes[0] == bytes[1]);
+}
+
+}  // namespace
+}  // namespace basalt::storage
