@@ -1,6 +1,7 @@
 #include "storage/codec/entropy_coder.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "storage/codec/bit_pack.h"
@@ -118,32 +119,36 @@ class TokenReader {
   unsigned states_[kLanes];
 };
 
-// A number of a token is (mantissa << extra bits) + extra bits.
-struct TokenShape {
-  uint8_t mantissa;
-  uint8_t extra_bits;
-};
-constexpr std::array<TokenShape, kTokens> kTokenShapes = [] {
-  std::array<TokenShape, kTokens> shapes{};
-  for (unsigned token = 0; token < kTokens; ++token) {
-    const bool direct = token < kDirectTokens;
-    shapes[token] = {static_cast<uint8_t>(direct ? token : 1),
-                     static_cast<uint8_t>(direct ? 0 : token - kDirectTokens + 4)};
-  }
-  return shapes;
-}();
+// A bit for each of eight tokens that low bits follow.
+BASALT_KERNEL_BODY uint64_t LargeTokens(const uint8_t* tokens) {
+  uint64_t eight = 0;
+  std::memcpy(&eight, tokens, 8);
+  static_assert(kDirectTokens == 0x10 && kTokens <= 0x80);
+  const uint64_t tops = ((eight + 0x7070707070707070) & 0x8080808080808080) >> 7;
+  return tops * 0x0102040810204080 >> 56;  // the eight lowest bits of bytes, side by side
+}
 
 // Tokens become numbers with the bits from `at` on. Returns where these end; past `end` if they do
-// not suffice.
+// not suffice. Behind `tokens` there is room for eight more. Few tokens have low bits, so that they
+// are looked for 64 at a time.
 BASALT_KERNEL_BODY size_t AddLowBits(const char* in, size_t at, size_t end,
                                      std::span<const uint8_t> tokens, uint64_t* out) {
-  for (size_t i = 0; i < tokens.size() && at <= end; ++i) {
-    const TokenShape shape = kTokenShapes[tokens[i]];
-    uint64_t low = BitsAt(in, at);
-    if (shape.extra_bits > 57) [[unlikely]]
-      low |= BitsAt(in, at + 32) << 32;
-    out[i] = (uint64_t{shape.mantissa} << shape.extra_bits) + LowBits(low, shape.extra_bits);
-    at += shape.extra_bits;
+  for (size_t i = 0; i < tokens.size(); i += 64) {
+    const size_t n = std::min<size_t>(64, tokens.size() - i);
+    for (size_t k = 0; k < n; ++k) out[i + k] = tokens[i + k];
+    uint64_t large = 0;
+    for (size_t k = 0; k < n; k += 8) large |= LargeTokens(&tokens[i] + k) << k;
+    if (n < 64) large &= LowMask(static_cast<unsigned>(n));
+    for (; large != 0; large &= large - 1) {
+      if (at > end) return at;
+      const size_t k = i + static_cast<size_t>(std::countr_zero(large));
+      const unsigned extra = tokens[k] - (kDirectTokens - 4);
+      uint64_t low = BitsAt(in, at);
+      if (extra > 57) [[unlikely]]
+        low |= BitsAt(in, at + 32) << 32;
+      out[k] = (uint64_t{1} << extra) + LowBits(low, extra);
+      at += extra;
+    }
   }
   return at;
 }
@@ -151,13 +156,26 @@ BASALT_KERNEL_BODY size_t AddLowBits(const char* in, size_t at, size_t end,
 constexpr size_t kMostNumbers = 2 * kMaxSamplesPerRow;
 constexpr size_t kMostChunkNumbers = 2 * kRowEntryInterval;
 
+// Tokens, with room for eight more.
+template <size_t kMost>
+class TokenBuffer {
+ public:
+  std::span<uint8_t> First(size_t n) {
+    std::memset(tokens_.data() + n, 0, 8);
+    return std::span(tokens_).first(n);
+  }
+
+ private:
+  std::array<uint8_t, kMost + 8> tokens_;
+};
+
 // Returns how many bytes were read; 0 if they do not suffice.
 template <size_t kLanes>
 BASALT_KERNEL_BODY size_t DecodeOne(std::string_view in, const Lanes& lanes,
                                     std::span<uint64_t> out) {
   const PaddedBytes<kMostNumbers> bytes(in);
-  std::array<uint8_t, kMostNumbers> buffer;
-  const auto tokens = std::span(buffer).first(out.size());
+  TokenBuffer<kMostNumbers> buffer;
+  const auto tokens = buffer.First(out.size());
   TokenReader<kLanes> reader(bytes.data(), bytes.bits(), lanes, tokens);
   size_t at = reader.Finish();
   if (at > bytes.bits()) return 0;
@@ -170,10 +188,9 @@ template <size_t kLanes>
 BASALT_KERNEL_BODY bool DecodeTwo(const EntropyJob (&jobs)[2], const Lanes& lanes) {
   const PaddedBytes<kMostChunkNumbers> bytes[2] = {PaddedBytes<kMostChunkNumbers>(jobs[0].in),
                                                    PaddedBytes<kMostChunkNumbers>(jobs[1].in)};
-  std::array<uint8_t, 2 * kMostChunkNumbers> buffer;
-  const std::span<uint8_t> tokens[2] = {
-      std::span(buffer).first(jobs[0].out.size()),
-      std::span(buffer).subspan(kMostChunkNumbers, jobs[1].out.size())};
+  std::array<TokenBuffer<kMostChunkNumbers>, 2> buffers;
+  const std::span<uint8_t> tokens[2] = {buffers[0].First(jobs[0].out.size()),
+                                        buffers[1].First(jobs[1].out.size())};
   TokenReader<kLanes> a(bytes[0].data(), bytes[0].bits(), lanes, tokens[0]);
   TokenReader<kLanes> b(bytes[1].data(), bytes[1].bits(), lanes, tokens[1]);
   while (a.CanStep() && b.CanStep()) {

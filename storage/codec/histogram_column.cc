@@ -190,32 +190,42 @@ bool ReadDoublesOf(VarintReader& in, std::span<HistogramPoint> points, const Mem
   return true;
 }
 
+// What the columns of a member come to, sample by sample, modulo 2^64: the count is kept as what
+// its buckets do not explain, which is mostly nothing.
+using Totals = std::array<uint64_t, kMaxSamplesPerRow>;
+
 // Buckets of integer histograms are kept as counts: these rise with time where deltas between
-// buckets wander. Modulo 2^64 both say the same.
+// buckets wander. Each may lean on the one before it. Modulo 2^64 both say the same.
 void AppendBuckets(std::span<const HistogramPoint> points, const Member& member,
-                   std::vector<int64_t> NativeHistogram::* deltas, size_t buckets,
+                   std::vector<int64_t> NativeHistogram::* deltas, size_t buckets, Totals& totals,
                    std::string& out) {
-  std::array<uint64_t, kMaxSamplesPerRow> counts{};
+  const size_t n = member.samples.size();
+  IntegerBuffer before{};
   IntegerBuffer column;
   for (size_t b = 0; b < buckets; ++b) {
-    for (size_t k = 0; k < member.samples.size(); ++k) {
-      counts[k] += static_cast<uint64_t>((points[member.samples[k]].histogram.*deltas)[b]);
-      column[k] = static_cast<int64_t>(counts[k]);
+    for (size_t k = 0; k < n; ++k) {
+      const auto delta = static_cast<uint64_t>((points[member.samples[k]].histogram.*deltas)[b]);
+      column[k] = static_cast<int64_t>(static_cast<uint64_t>(before[k]) + delta);
+      totals[k] += static_cast<uint64_t>(column[k]);
     }
-    AppendIntegerColumn(std::span(column).first(member.samples.size()), out);
+    AppendIntegerColumn(std::span(column).first(n), out, std::span(before).first(n));
+    std::swap(before, column);
   }
 }
 
 bool ReadBuckets(VarintReader& in, std::span<HistogramPoint> points, const Member& member,
-                 std::vector<int64_t> NativeHistogram::* deltas, size_t buckets) {
+                 std::vector<int64_t> NativeHistogram::* deltas, size_t buckets, Totals& totals) {
+  const size_t n = member.samples.size();
   IntegerBuffer before{};
   IntegerBuffer column;
   for (const uint32_t sample : member.samples) (points[sample].histogram.*deltas).resize(buckets);
   for (size_t b = 0; b < buckets; ++b) {
-    if (!ReadIntegerColumn(in, std::span(column).first(member.samples.size()))) return false;
-    for (size_t k = 0; k < member.samples.size(); ++k) {
+    if (!ReadIntegerColumn(in, std::span(column).first(n), std::span(before).first(n)))
+      return false;
+    for (size_t k = 0; k < n; ++k) {
       (points[member.samples[k]].histogram.*deltas)[b] =
           static_cast<int64_t>(static_cast<uint64_t>(column[k]) - static_cast<uint64_t>(before[k]));
+      totals[k] += static_cast<uint64_t>(column[k]);
     }
     std::swap(before, column);
   }
@@ -226,10 +236,17 @@ void AppendMember(std::span<const HistogramPoint> points, const Member& member, 
   const Layout& layout = *member.layout;
   AppendDoublesOf(points, member, [](const NativeHistogram& h) { return h.sum; }, out);
   if (!layout.is_float) {
-    AppendIntegersOf(points, member, [](const NativeHistogram& h) { return h.count; }, out);
-    AppendIntegersOf(points, member, [](const NativeHistogram& h) { return h.zero_count; }, out);
-    AppendBuckets(points, member, &NativeHistogram::positive_deltas, layout.positive_buckets, out);
-    AppendBuckets(points, member, &NativeHistogram::negative_deltas, layout.negative_buckets, out);
+    Totals totals{};
+    size_t j = 0;
+    AppendIntegersOf(
+        points, member, [&](const NativeHistogram& h) { return totals[j++] = h.zero_count; }, out);
+    AppendBuckets(points, member, &NativeHistogram::positive_deltas, layout.positive_buckets,
+                  totals, out);
+    AppendBuckets(points, member, &NativeHistogram::negative_deltas, layout.negative_buckets,
+                  totals, out);
+    size_t k = 0;
+    AppendIntegersOf(
+        points, member, [&](const NativeHistogram& h) { return h.count - totals[k++]; }, out);
     return;
   }
   AppendDoublesOf(points, member, [](const NativeHistogram& h) { return h.count_float; }, out);
@@ -249,16 +266,22 @@ bool ReadMember(VarintReader& in, const Member& member, std::span<HistogramPoint
   if (!ReadDoublesOf(in, points, member, [](NativeHistogram& h, double v) { h.sum = v; }))
     return false;
   if (!layout.is_float) {
-    return ReadIntegersOf(
-               in, points, member,
-               [](NativeHistogram& h, int64_t v) { h.count = static_cast<uint64_t>(v); }) &&
-           ReadIntegersOf(
-               in, points, member,
-               [](NativeHistogram& h, int64_t v) { h.zero_count = static_cast<uint64_t>(v); }) &&
+    Totals totals{};
+    size_t k = 0;
+    const auto zeros = [&](NativeHistogram& h, int64_t v) {
+      h.zero_count = static_cast<uint64_t>(v);
+      totals[k++] = h.zero_count;
+    };
+    size_t j = 0;
+    const auto count = [&](NativeHistogram& h, int64_t v) {
+      h.count = static_cast<uint64_t>(v) + totals[j++];
+    };
+    return ReadIntegersOf(in, points, member, zeros) &&
            ReadBuckets(in, points, member, &NativeHistogram::positive_deltas,
-                       layout.positive_buckets) &&
+                       layout.positive_buckets, totals) &&
            ReadBuckets(in, points, member, &NativeHistogram::negative_deltas,
-                       layout.negative_buckets);
+                       layout.negative_buckets, totals) &&
+           ReadIntegersOf(in, points, member, count);
   }
   for (const uint32_t sample : member.samples) {
     points[sample].histogram.positive_counts.resize(layout.positive_buckets);

@@ -143,17 +143,20 @@ bool ReadIntegers(VarintReader& in, const IntegerMethod& method, const IntegerRa
   return true;
 }
 
-void AppendIntegerColumn(std::span<const int64_t> values, std::string& out) {
-  const IntegerPlan plan = PlanIntegers(values);
+void AppendIntegerColumn(std::span<const int64_t> values, std::string& out,
+                         std::span<const int64_t> reference) {
+  const IntegerPlan plan = PlanIntegers(values, {EntryPoints::kNone, reference});
   out += static_cast<char>(MethodByte(plan.method));
-  AppendIntegers(values, plan, {}, out);
+  AppendIntegers(values, plan, reference, out);
 }
 
-bool ReadIntegerColumn(VarintReader& in, std::span<int64_t> out) {
+bool ReadIntegerColumn(VarintReader& in, std::span<int64_t> out,
+                       std::span<const int64_t> reference) {
   std::string_view head;
   if (!in.ReadBytes(1, head)) return false;
   const auto method = ParseMethod(static_cast<uint8_t>(head[0]));
-  return method.has_value() && !method->mapped && ReadIntegers(in, *method, {out.size()}, out);
+  return method.has_value() && !method->mapped &&
+         ReadIntegers(in, *method, {out.size()}, out, reference);
 }
 
 }  // namespace basalt::storage

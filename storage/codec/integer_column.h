@@ -103,8 +103,11 @@ struct IntegerRange {
 bool ReadIntegers(VarintReader& in, const IntegerMethod& method, const IntegerRange& range,
                   std::span<int64_t> out, std::span<const int64_t> reference = {});
 
-// Method byte and body together, where nothing stands between them.
-void AppendIntegerColumn(std::span<const int64_t> values, std::string& out);
-bool ReadIntegerColumn(VarintReader& in, std::span<int64_t> out);
+// Method byte and body together, where nothing stands between them. `reference`: a column of as
+// many values that the reader has already; empty: none to lean on.
+void AppendIntegerColumn(std::span<const int64_t> values, std::string& out,
+                         std::span<const int64_t> reference = {});
+bool ReadIntegerColumn(VarintReader& in, std::span<int64_t> out,
+                       std::span<const int64_t> reference = {});
 
 }  // namespace basalt::storage

@@ -147,6 +147,12 @@ Result<TimeColumnInfo> Superblock::column(uint32_t column) const {
 }
 
 Result<Superblock::RowBody> Superblock::Body(uint32_t row) const {
+  RowBody body;
+  BASALT_TRY(ReadBody(row, body));
+  return body;
+}
+
+Status Superblock::ReadBody(uint32_t row, RowBody& body) const {
   BASALT_CHECK(row < row_count_, "superblock: row out of range");
   const int64_t begin = row == 0 ? 0 : row_end_[row - 1];
   const int64_t end = row_end_[row];
@@ -159,7 +165,6 @@ Result<Superblock::RowBody> Superblock::Body(uint32_t row) const {
   if (shape < 0 || shape > kShapeAll) return RowLoss(row, "its shape is unknown");
   BASALT_TRY_ASSIGN(const TimeColumnInfo times, column(static_cast<uint32_t>(column_index)));
 
-  RowBody body;
   body.parts.repeats = (shape & kShapeDuplicate) != 0;
   RowInfo& info = body.info;
   info.ordinal = SeriesOrdinal{static_cast<uint32_t>(row_ordinal_[row])};
@@ -190,11 +195,12 @@ Result<Superblock::RowBody> Superblock::Body(uint32_t row) const {
     return RowLoss(row, "its values are cut off");
   info.leans =
       info.kind == RowKind::kFloat && !body.parts.repeats && NeedsReference(body.parts.values);
-  return body;
+  return OkStatus();
 }
 
 Result<RowInfo> Superblock::row(uint32_t row) const {
-  BASALT_TRY_ASSIGN(const RowBody body, Body(row));
+  RowBody body;
+  BASALT_TRY(ReadBody(row, body));
   return body.info;
 }
 

@@ -123,6 +123,7 @@ class Superblock {
     uint32_t samples = 0;
   };
 
+  Status ReadBody(uint32_t row, RowBody& body) const;
   [[nodiscard]] Result<RowBody> Body(uint32_t row) const;
   // The quick way for most rows: floats, all times, not repeated. Nothing for others, and for
   // damage: go the long way.

@@ -84,6 +84,29 @@ TEST(RowSummary, AChangedStartIsAReset) {
   EXPECT_TRUE(Summarize({1, 2, 3}, {500, 500, 2500}).has_resets);
 }
 
+std::vector<double> BeforeResets(const RowSummary& s) {
+  return {s.before_reset.begin(), s.before_reset.begin() + s.resets};
+}
+
+TEST(RowSummary, KeepsTheValuesBeforeItsResets) {
+  const RowSummary s = Summarize({5, 9, kStale, 0, 4, 4, 1});
+  EXPECT_TRUE(s.has_resets);
+  EXPECT_EQ(BeforeResets(s), (std::vector<double>{9, 4}));
+  EXPECT_EQ(BeforeResets(Summarize({1, 2, 3}, {500, 500, 2500})), std::vector<double>{2});
+  EXPECT_EQ(BeforeResets(Summarize({1, 2, 3})), std::vector<double>{});
+}
+
+TEST(RowSummary, OneResetTooManyAndNoneIsKept) {
+  std::vector<double> values = {1};
+  for (uint32_t i = 0; i < RowSummary::kMaxResets; ++i) values.insert(values.end(), {0.0, 1.0});
+  EXPECT_EQ(Summarize(values).resets, RowSummary::kMaxResets);
+  values.push_back(0);
+  const RowSummary many = Summarize(values);
+  EXPECT_TRUE(many.has_resets);
+  EXPECT_EQ(many.resets, 0U);
+  EXPECT_EQ(many.before_reset, (RowSummary{}.before_reset));
+}
+
 struct ExactCase {
   const char* name;
   std::vector<double> values;

@@ -124,10 +124,13 @@ void Check(const Superblock& block, RowDecoder& decoder, uint32_t number, const 
   if (!model.summarized) return;
   const RowSummary expected = SummarizeRow(model.times, model.values, model.starts);
   const RowSummary& got = **summary;
-  const std::vector<double> a = {got.first, got.last, got.min, got.max, got.sum};
-  const std::vector<double> b = {expected.first, expected.last, expected.min, expected.max,
-                                 expected.sum};
-  EXPECT_TRUE(SameBytes(a, b));
+  const auto numbers = [](const RowSummary& s) {
+    std::vector<double> all = {s.first, s.last, s.min, s.max, s.sum};
+    all.insert(all.end(), s.before_reset.begin(), s.before_reset.end());
+    return all;
+  };
+  EXPECT_TRUE(SameBytes(numbers(got), numbers(expected)));
+  EXPECT_EQ(got.resets, expected.resets);
   EXPECT_EQ(std::tie(got.first_ms, got.last_ms, got.count, got.exact_sum, got.has_resets,
                      got.has_nan, got.has_stale),
             std::tie(expected.first_ms, expected.last_ms, expected.count, expected.exact_sum,
@@ -285,6 +288,41 @@ TEST(Superblock, SaysThatItsVersionIsUnknown) {
   const Status status = Superblock::Open(bytes).status();
   EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
   EXPECT_NE(status.message().find("77"), std::string_view::npos);
+}
+
+TEST(Superblock, SaysThatItsEntropyTablesAreUnknown) {
+  std::string bytes = MustBuild(1);
+  bytes[kTablesOffset] = 9;
+  const uint32_t checksum = SuperblockChecksum(bytes);
+  std::memcpy(bytes.data() + kChecksumOffset, &checksum, 4);
+  const Status status = Superblock::Open(bytes).status();
+  EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
+  EXPECT_NE(status.message().find("entropy tables"), std::string_view::npos);
+}
+
+TEST(Superblock, ARowOfEqualSamplesIsItsOwnSummary) {
+  const auto times = MakeTimes(512, 15'000, 0, 0, 1);
+  const std::vector<double> values(512, 1234.5);
+  SuperblockBuilder builder;
+  const uint32_t column = builder.AddColumn(times).value();
+  const RowSummary summary = SummarizeRow(times, values, {});
+  for (uint32_t i = 0; i < 2; ++i) {  // the second one repeats the first
+    ASSERT_TRUE(builder
+                    .AddRow({.ordinal = SeriesOrdinal{i},
+                             .time_column = column,
+                             .values = values,
+                             .summary = &summary})
+                    .ok());
+  }
+  const std::string bytes = builder.Finish();
+  const Superblock block = Superblock::Open(bytes).value();
+  for (uint32_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(block.Parts(i)->summary.size(), 1U);
+    const RowSummary got = **block.Summary(i);
+    EXPECT_EQ(got.sum, summary.sum);
+    EXPECT_EQ(got.last, 1234.5);
+    EXPECT_EQ(got.count, 512U);
+  }
 }
 
 RC_GTEST_PROP(Superblock, FindsTheRowsOfAList, ()) {
