@@ -3,6 +3,7 @@ import http.client
 import http.server
 import json
 import os
+import sys
 import threading
 import time
 
@@ -42,8 +43,15 @@ class Pager:
             def log_message(self, *_):
                 pass
 
-        self._door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
-        self._door.daemon_threads = True
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                # A server that is killed breaks its connections; everything else is worth a trace.
+                if not isinstance(sys.exc_info()[1], ConnectionError):
+                    super().handle_error(request, client_address)
+
+        self._door = Server(("127.0.0.1", 0), Door)
         self.url = "http://127.0.0.1:%d" % self._door.server_address[1]
         self._thread = threading.Thread(target=self._door.serve_forever, daemon=True)
         self._thread.start()

@@ -2,7 +2,7 @@
 from xml.sax.saxutils import escape
 
 COLOURS = {"basalt": "#c2410c", "victoriametrics": "#7c3aed", "prometheus": "#a8a29e"}
-LABEL, BAR, HEIGHT, GAP = 330, 360, 13, 12
+LABEL, BAR, HEIGHT, GAP = 390, 360, 13, 12
 
 
 def bars(title, rows, titles):

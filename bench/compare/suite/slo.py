@@ -18,7 +18,7 @@ from harness import http, snappy, write_request  # noqa: E402
 SCRAPE_S = 5
 HISTORY_S = 4200
 HISTORY_STEP_S = 15
-WARM_S = {"basalt": 10, "prometheus": 60, "victoriametrics": 60}  # the rules' first rounds
+WARM_S = {"basalt": 3, "prometheus": 60, "victoriametrics": 60}  # the rules' first rounds
 OUTAGE_EVERY_S = 3
 PATIENCE_S = 150
 GOOD_A_SECOND = 10
