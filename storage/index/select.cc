@@ -45,8 +45,11 @@ namespace {
 
 // A union of more carriers than this is not begun with.
 constexpr uint64_t kMaxUnitedCarriers = 4096;
-// Asking a series for its carriers costs about 5 ns; a union 300 ns a carrier and 3 ns a series.
-constexpr uint64_t kSeriesAskedPerCarrier = 60;
+// Series that are asked for their carriers in the time that a union takes (bench/index): 15 ns a
+// series against 10 us, 0.5 us a carrier and 1 ns a series.
+uint64_t SeriesAskedPerUnion(uint64_t carriers, uint64_t cardinality) {
+  return 700 + carriers * 30 + cardinality / 16;
+}
 
 // True if the matcher lets every series through.
 bool IsNoOp(const Term& term) {
@@ -320,7 +323,7 @@ Result<Roaring> PartitionIndex::Impl::Match(TenantId tenant_id, const MatcherSet
       result = tenant->series;
       KeepActive(range, *result);
     }
-    if (result->cardinality() < carriers * kSeriesAskedPerCarrier + cardinality / 2) {
+    if (result->cardinality() < SeriesAskedPerUnion(carriers, cardinality)) {
       KeepByCarrier(*term, *result);
     } else if (term->include) {
       *result &= Union(*term, carriers_of_pair, series_of_carrier);
