@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <charconv>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,7 +57,6 @@ class LateWriteHandler final : public http::api::WriteHandler {
         [done = std::move(done)](const ingest::WriteAnswer& answer) { done(ToResponse(answer)); });
   }
 
- private:
   static http::Response ToResponse(const ingest::WriteAnswer& answer) {
     http::Response response = http::TextResponse(answer.status, answer.message);
     if (answer.status == 204) response.body.clear();
@@ -78,6 +78,45 @@ class LateWriteHandler final : public http::api::WriteHandler {
     return response;
   }
 
+ private:
+  std::atomic<ingest::WriteService*> service_ = nullptr;
+};
+
+// Lines of text over HTTP, onto the WriteService: `lines` of JSON, or of Prometheus' formats, which
+// the Content-Type tells apart. Thread-safe.
+class LateImportHandler final : public http::api::WriteHandler {
+ public:
+  enum class Lines : uint8_t { kJson, kExposition };
+  explicit LateImportHandler(Lines lines) : lines_(lines) {}
+  void Bind(ingest::WriteService* service) { service_.store(service, std::memory_order_release); }
+
+  void Write(http::api::WriteRequest request, http::api::WriteDone done) override {
+    ingest::WriteService* service = service_.load(std::memory_order_acquire);
+    if (service == nullptr) {
+      return done(LateWriteHandler::ToResponse(ingest::AnswerForError(Unavailable(kNotReady))));
+    }
+    ingest::Protocol format = ingest::Protocol::kJsonLines;
+    if (lines_ == Lines::kExposition) {
+      const bool is_open_metrics =
+          request.headers.Get("Content-Type").starts_with("application/openmetrics-text");
+      format = is_open_metrics ? ingest::Protocol::kOpenMetrics : ingest::Protocol::kExposition;
+    }
+    // A file that comes in pieces: what its first line is called in messages.
+    uint64_t first_line = 1;
+    const std::string_view told = request.headers.Get("X-Basalt-First-Line");
+    std::from_chars(told.data(), told.data() + told.size(), first_line);
+    service->Import(format, first_line,
+                    {.tenant = request.tenant,
+                     .content_type = {},
+                     .content_encoding = request.headers.Get("Content-Encoding"),
+                     .body = request.body.view()},
+                    [done = std::move(done)](const ingest::WriteAnswer& answer) {
+                      done(LateWriteHandler::ToResponse(answer));
+                    });
+  }
+
+ private:
+  const Lines lines_;
   std::atomic<ingest::WriteService*> service_ = nullptr;
 };
 

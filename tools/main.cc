@@ -1,7 +1,8 @@
-// basalt: serve | query | slo check | version.
+// basalt: serve | query | import | slo check | version.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "tools/import_command.h"
 #include "tools/options.h"
 #include "tools/query_command.h"
 #include "tools/serve.h"
@@ -56,6 +57,23 @@ void DescribeQuery(CLI::App& app, basalt::cli::QueryCommandOptions& options) {
   query->add_flag("--json", options.json, "Print the server's answer as it is");
 }
 
+void DescribeImport(CLI::App& app, basalt::cli::ImportCommandOptions& options) {
+  CLI::App* import = app.add_subcommand("import", "Send files of samples to a running server");
+  import->footer(
+      "Examples:\n"
+      "  basalt import page.txt                          Prometheus' text format\n"
+      "  promtool tsdb dump-openmetrics data/ | basalt import - --format openmetrics\n"
+      "  basalt import export.jsonl --from-line 20001    go on after an interruption\n\n"
+      "JSON: {\"metric\":{\"__name__\":\"up\"},\"values\":[1],\"timestamps\":[1700000000000]} a "
+      "line.\n"
+      "Lines without a timestamp are of now. What is there already changes nothing.");
+  import->add_option("files", options.files, "Files; - is stdin")->required();
+  import->add_option("--url", options.url, "Base URL of the server")->capture_default_str();
+  import->add_option("--format", options.format,
+                     "prometheus, openmetrics or json [by the first line: json or prometheus]");
+  import->add_option("--from-line", options.from_line, "Begin with this line of the first file");
+}
+
 void DescribeSlo(CLI::App& app, basalt::cli::SloCheckOptions& options) {
   CLI::App* slo = app.add_subcommand("slo", "Work with SLO definitions");
   slo->require_subcommand(1);
@@ -74,15 +92,18 @@ int main(int argc, char** argv) {
   app.footer("Run 'basalt COMMAND --help' for examples.");
   basalt::cli::ServeOptions serve;
   basalt::cli::QueryCommandOptions query;
+  basalt::cli::ImportCommandOptions import;
   basalt::cli::SloCheckOptions slo;
   DescribeServe(app, serve);
   DescribeQuery(app, query);
+  DescribeImport(app, import);
   DescribeSlo(app, slo);
   app.add_subcommand("version", "Print the version");
   CLI11_PARSE(app, argc, argv);
 
   if (app.got_subcommand("serve")) return basalt::cli::RunServe(serve);
   if (app.got_subcommand("query")) return basalt::cli::RunQuery(query);
+  if (app.got_subcommand("import")) return basalt::cli::RunImport(import);
   if (app.got_subcommand("slo")) return basalt::cli::RunSloCheck(slo);
   std::printf("basalt %s\n", basalt::cli::kVersion);
   return 0;

@@ -136,6 +136,8 @@ class ServerProcess {
   LateReader reader_;
   LateWriteHandler writes_;
   LateOtlpHandler otlp_;
+  LateImportHandler import_json_{LateImportHandler::Lines::kJson};
+  LateImportHandler import_text_{LateImportHandler::Lines::kExposition};
   SloViews slo_views_;
   std::atomic<bool> ready_ = false;
   std::mutex reload_mu_;
@@ -164,7 +166,9 @@ Status ServerProcess::StartHttp() {
   context.writes = {
       {.path = "/api/v1/write", .handler = &writes_, .max_body_bytes = max_body},
       {.path = "/api/v1/otlp/v1/metrics", .handler = &otlp_, .max_body_bytes = max_body},
-      {.path = "/v1/metrics", .handler = &otlp_, .max_body_bytes = max_body}};
+      {.path = "/v1/metrics", .handler = &otlp_, .max_body_bytes = max_body},
+      {.path = "/api/v1/import", .handler = &import_json_, .max_body_bytes = max_body},
+      {.path = "/api/v1/import/prometheus", .handler = &import_text_, .max_body_bytes = max_body}};
   context.registry = &registry_;
   context.ready = [this] { return ready_ ? OkStatus() : Unavailable(kNotReady); };
   context.reload = [this] { return Reload(); };
@@ -254,6 +258,8 @@ Status ServerProcess::Start() {
   reader_.Bind(&store_->reader());
   writes_.Bind(write_service_.get());
   otlp_.Bind(otlp_service_.get());
+  import_json_.Bind(write_service_.get());
+  import_text_.Bind(write_service_.get());
   store_for_http_ = store_.get();
   ready_ = true;
   BASALT_LOG(kInfo, "ready", {"http", http_->address()},
@@ -318,6 +324,8 @@ void ServerProcess::Stop() {
   rpc_stop.join();
   writes_.Bind(nullptr);
   otlp_.Bind(nullptr);
+  import_json_.Bind(nullptr);
+  import_text_.Bind(nullptr);
   reader_.Bind(nullptr);
   store_for_http_ = nullptr;
   executors_.ingest.Stop();

@@ -22,8 +22,9 @@ enum class Reason : uint8_t {
   kMetadata,
   kReference,    // of a stream: a series number that was never defined
   kUnsupported,  // of a kind that is not known here
+  kSyntax,       // of a line that could not be read, where the others could
 };
-inline constexpr size_t kReasons = 8;
+inline constexpr size_t kReasons = 9;
 std::string_view ReasonName(Reason reason);
 
 // One thread; reused by Reset().

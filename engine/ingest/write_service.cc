@@ -1,6 +1,7 @@
 #include "engine/ingest/write_service.h"
 
-#include "engine/base/compress.h"
+#include "engine/ingest/exposition.h"
+#include "engine/ingest/json_lines.h"
 #include "engine/ingest/remote_write.h"
 #include "engine/ingest/remote_write2.h"
 
@@ -14,7 +15,9 @@ constexpr size_t kIdleScratch = 16;
 constexpr size_t kKeptBodyBytes = 8u << 20;
 
 constexpr std::array<std::string_view, kProtocols> kProtocolNames = {
-    "remote_write_1", "remote_write_2", "push", "otlp"};
+    "remote_write_1",  "remote_write_2", "push",       "otlp",
+    "prometheus_text", "openmetrics",    "json_lines",
+};
 
 // "application/x-protobuf;proto=..." and its shorter forms, as the remote write 2.0 specification
 // negotiates.
@@ -67,9 +70,15 @@ WriteAnswer AnswerForError(const Status& status) {
 
 struct WriteService::Scratch {
   Scratch(const Limits& limits, storage::Resolver& resolver)
-      : one(limits), two(limits), builder(resolver, kDefaultTenant) {}
+      : one(limits),
+        two(limits),
+        exposition(limits),
+        json_lines(limits),
+        builder(resolver, kDefaultTenant) {}
   RemoteWriteDecoder one;
   RemoteWrite2Decoder two;
+  ExpositionDecoder exposition;
+  JsonLinesDecoder json_lines;
   storage::BatchBuilder builder;
   Report report;
   std::string body;
@@ -80,9 +89,7 @@ WriteService::WriteService(storage::Store& store, const Clock& clock, metrics::R
     : store_(store),
       clock_(clock),
       limits_(limits),
-      counters_{FindCounters(registry, Protocol::kRemoteWrite1),
-                FindCounters(registry, Protocol::kRemoteWrite2),
-                FindCounters(registry, Protocol::kPush), FindCounters(registry, Protocol::kOtlp)},
+      counters_(FindAllCounters(registry)),
       malformed_(registry.AddCounter("basalt_ingest_requests_malformed_total",
                                      "Write requests that could not be decoded.")) {}
 
@@ -113,27 +120,59 @@ void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
       ParseContentCoding(request.content_encoding.empty() ? "snappy" : request.content_encoding);
   if (!coding.ok())
     return done(AnswerForError(Unimplemented(std::string(coding.status().message()))));
+  Write(*protocol, *coding, 0, request, std::move(done));
+}
 
+void WriteService::Import(Protocol format, uint64_t first_line, const WriteRequest& request,
+                          WriteDone done) {
+  const auto coding = ParseContentCoding(request.content_encoding);
+  if (!coding.ok())
+    return done(AnswerForError(Unimplemented(std::string(coding.status().message()))));
+  Write(format, *coding, first_line, request, std::move(done));
+}
+
+Status WriteService::Decode(Protocol protocol, uint64_t first_line, TenantId tenant,
+                            Scratch& s) const {
+  const Timestamp now = clock_.Now();
+  switch (protocol) {
+    case Protocol::kRemoteWrite1:
+      return s.one.Decode(s.body, now, s.builder, s.report);
+    case Protocol::kRemoteWrite2:
+      return s.two.Decode(s.body, now, s.builder, s.report, tenant);
+    case Protocol::kExposition:
+      s.exposition.Decode(s.body, Exposition::kPrometheus, now, first_line, s.builder, s.report);
+      return OkStatus();
+    case Protocol::kOpenMetrics:
+      s.exposition.Decode(s.body, Exposition::kOpenMetrics, now, first_line, s.builder, s.report);
+      return OkStatus();
+    case Protocol::kJsonLines:
+      s.json_lines.Decode(s.body, now, first_line, s.builder, s.report);
+      return OkStatus();
+    case Protocol::kPush:
+    case Protocol::kOtlp:
+      break;  // have services of their own
+  }
+  return Internal("no decoder for this protocol");
+}
+
+void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first_line,
+                         const WriteRequest& request, WriteDone done) {
   std::unique_ptr<Scratch> scratch = Borrow();
   scratch->report.Reset();
   scratch->builder.Reset(request.tenant);
-  Status status = Decompress(*coding, request.body, limits_.max_body_bytes, scratch->body);
+  Status status = Decompress(coding, request.body, limits_.max_body_bytes, scratch->body);
   if (status.code() == StatusCode::kResourceExhausted) {
     // Sending it again would not make it smaller.
     WriteAnswer answer;
     answer.status = 413;
-    answer.message =
-        std::string(status.message()) + "; lower max_samples_per_send or raise ingest.max_body";
+    answer.message = std::string(status.message()) +
+                     "; send less at a time (remote write: max_samples_per_send) or "
+                     "raise ingest.max_body";
     GiveBack(std::move(scratch));
     return done(answer);
   }
-  const bool is_two = *protocol == Protocol::kRemoteWrite2;
-  if (status.ok()) {
-    status = is_two ? scratch->two.Decode(scratch->body, clock_.Now(), scratch->builder,
-                                          scratch->report, request.tenant)
-                    : scratch->one.Decode(scratch->body, clock_.Now(), scratch->builder,
-                                          scratch->report);
-  }
+  const bool is_two = protocol == Protocol::kRemoteWrite2;
+  if (status.ok()) status = Decode(protocol, first_line, request.tenant, *scratch);
   if (!status.ok()) {
     GiveBack(std::move(scratch));
     CountMalformed();
@@ -141,7 +180,7 @@ void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
     answer.tells_written = is_two;
     return done(answer);
   }
-  Count(*protocol, scratch->report);
+  Count(protocol, scratch->report);
   WriteAnswer answer;
   answer.message = scratch->report.Message();
   if (!answer.message.empty()) answer.status = 400;
@@ -184,6 +223,13 @@ WriteService::ProtocolCounters WriteService::FindCounters(metrics::Registry& reg
         {{"protocol", name}, {"reason", std::string(ReasonName(static_cast<Reason>(i)))}});
   }
   return counters;
+}
+
+std::array<WriteService::ProtocolCounters, kProtocols> WriteService::FindAllCounters(
+    metrics::Registry& registry) {
+  std::array<ProtocolCounters, kProtocols> all;
+  for (size_t i = 0; i < kProtocols; ++i) all[i] = FindCounters(registry, static_cast<Protocol>(i));
+  return all;
 }
 
 void WriteService::Count(Protocol protocol, const Report& report) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/base/clock.h"
+#include "engine/base/compress.h"
 #include "engine/base/metrics.h"
 #include "engine/base/mutex.h"
 #include "engine/ingest/limits.h"
@@ -24,7 +25,8 @@ struct WriteRequest {
   TenantId tenant = kDefaultTenant;
   std::string_view
       content_type;  // "" and application/x-protobuf without a proto are remote write 1.0
-  std::string_view content_encoding;  // "" is taken as snappy, which remote write prescribes
+  // "" is taken as snappy for remote write, which prescribes it, and as identity otherwise.
+  std::string_view content_encoding;
   std::string_view body;
 };
 
@@ -46,8 +48,16 @@ struct WriteAnswer {
 using WriteDone = std::function<void(const WriteAnswer&)>;
 
 // The `protocol` label of basalt_ingest_*.
-enum class Protocol : uint8_t { kRemoteWrite1, kRemoteWrite2, kPush, kOtlp };
-inline constexpr size_t kProtocols = 4;
+enum class Protocol : uint8_t {
+  kRemoteWrite1,
+  kRemoteWrite2,
+  kPush,
+  kOtlp,
+  kExposition,
+  kOpenMetrics,
+  kJsonLines,
+};
+inline constexpr size_t kProtocols = 7;
 
 // Thread-safe. `store` and `clock` must outlive it, and it must outlive its requests.
 class WriteService {
@@ -58,11 +68,14 @@ class WriteService {
 
   // Decodes on this thread (an ingest executor's), appends, and answers on a thread of the store's.
   void RemoteWrite(const WriteRequest& request, WriteDone done);
+  // The same for lines of text: kExposition, kOpenMetrics or kJsonLines. `first_line`: the number
+  // that the first one has in messages.
+  void Import(Protocol format, uint64_t first_line, const WriteRequest& request, WriteDone done);
 
   // The latest refusals, newest first, for people who look why.
   [[nodiscard]] std::vector<std::string> RecentRejections() const BASALT_EXCLUDES(mu_);
 
-  // Counts a finished decode; the gRPC stream uses it too.
+  // Counts a finished decode; the gRPC stream and OTLP use it too.
   void Count(Protocol protocol, const Report& report);
   // Counts a request that could not be decoded.
   void CountMalformed();
@@ -76,8 +89,14 @@ class WriteService {
     metrics::Counter* exemplars = nullptr;
     std::array<metrics::Counter*, kReasons> rejected{};
   };
+  void Write(Protocol protocol, ContentCoding coding, uint64_t first_line,
+             const WriteRequest& request, WriteDone done);
+  // The body that was decompressed, into the builder.
+  Status Decode(Protocol protocol, uint64_t first_line, TenantId tenant, Scratch& scratch) const;
   [[nodiscard]] static ProtocolCounters FindCounters(metrics::Registry& registry,
                                                      Protocol protocol);
+  [[nodiscard]] static std::array<ProtocolCounters, kProtocols> FindAllCounters(
+      metrics::Registry& registry);
   std::unique_ptr<Scratch> Borrow() BASALT_EXCLUDES(mu_);
   void GiveBack(std::unique_ptr<Scratch> scratch) BASALT_EXCLUDES(mu_);
 

@@ -1,0 +1,167 @@
+#include "tools/import_command.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <thread>
+#include <utility>
+
+#include "engine/base/compress.h"
+#include "engine/base/status.h"
+#include "engine/http/client.h"
+
+namespace basalt::cli {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr size_t kPieceBytes = 4u << 20;  // of whole lines; far below the server's ingest.max_body
+constexpr int kAttempts = 60;             // of a piece that the server cannot take yet
+constexpr auto kRetryAfter = std::chrono::seconds(1);
+
+struct Format {
+  const char* path;
+  const char* content_type;
+};
+
+Result<Format> FormatOf(const std::string& name, const std::string& first_line) {
+  if (name == "json" || (name.empty() && first_line.starts_with("{\"metric\"")))
+    return Format{"/api/v1/import", "application/json"};
+  if (name == "openmetrics")
+    return Format{"/api/v1/import/prometheus", "application/openmetrics-text"};
+  if (name == "prometheus" || name.empty())
+    return Format{"/api/v1/import/prometheus", "text/plain"};
+  return InvalidArgument("--format: \"" + name + "\" is none of prometheus, openmetrics, json");
+}
+
+// One file on its way, piece by piece; every piece is durable before the next one is sent.
+class Importer {
+ public:
+  Importer(http::Client& client, const ImportCommandOptions& options, std::string name)
+      : client_(client), options_(options), name_(std::move(name)) {}
+
+  Status Run(std::istream& in, uint64_t from_line) {
+    std::string line;
+    uint64_t number = 0;
+    std::string piece;
+    while (std::getline(in, line)) {
+      ++number;
+      if (number == 1) {
+        BASALT_TRY_ASSIGN(format_, FormatOf(options_.format, line));
+      }
+      if (number < from_line) continue;
+      if (piece.empty()) first_line_ = number;
+      piece += line;
+      piece += '\n';
+      lines_ = number;
+      bytes_ += line.size() + 1;
+      if (piece.size() >= kPieceBytes) {
+        BASALT_TRY(Send(piece));
+        piece.clear();
+      }
+    }
+    if (in.bad()) return Unavailable(name_ + ": cannot be read");
+    if (!piece.empty()) BASALT_TRY(Send(piece));
+    Progress(true);
+    return refused_ == 0 ? OkStatus()
+                         : InvalidArgument(name_ + ": " + std::to_string(refused_) +
+                                           " pieces held lines that were refused; see above");
+  }
+
+ private:
+  Status Send(const std::string& piece) {
+    std::string body;
+    BASALT_TRY(Compress(ContentCoding::kZstd, piece, body));
+    Status last;
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+      if (attempt > 0) std::this_thread::sleep_for(kRetryAfter);
+      const auto response = client_.Send("POST", format_.path,
+                                         {{"Content-Type", format_.content_type},
+                                          {"Content-Encoding", "zstd"},
+                                          {"X-Basalt-First-Line", std::to_string(first_line_)}},
+                                         body);
+      if (!response.ok()) {
+        last = response.status();
+        continue;
+      }
+      if (response->status == 503 || response->status == 429) {
+        last = Unavailable(response->body);
+        continue;
+      }
+      if (response->status == 400) {  // all but what the message names is stored
+        std::fprintf(stderr, "\n%s: %s", name_.c_str(), response->body.c_str());
+        ++refused_;
+      } else if (response->status / 100 != 2) {
+        last = InvalidArgument("HTTP status " + std::to_string(response->status) + ": " +
+                               response->body);
+        break;
+      }
+      Progress(false);
+      return OkStatus();
+    }
+    return last.WithContext(name_ + ": stored up to line " + std::to_string(first_line_ - 1) +
+                            "; go on with --from-line " + std::to_string(first_line_));
+  }
+
+  // At most once a second, on one line of a terminal.
+  void Progress(bool done) {
+    const auto now = SteadyClock::now();
+    if (!done && now - shown_ < std::chrono::seconds(1)) return;
+    shown_ = now;
+    const bool terminal = ::isatty(STDERR_FILENO) != 0;
+    if (!done && !terminal) return;
+    const double seconds = std::chrono::duration<double>(now - begun_).count();
+    std::fprintf(stderr, "%s%s: %llu lines, %.1f MB, %.1f MB/s%s", terminal ? "\r" : "",
+                 name_.c_str(), static_cast<unsigned long long>(lines_),
+                 static_cast<double>(bytes_) / 1e6,
+                 static_cast<double>(bytes_) / 1e6 / (seconds > 0 ? seconds : 1), done ? "\n" : "");
+    std::fflush(stderr);
+  }
+
+  http::Client& client_;
+  const ImportCommandOptions& options_;
+  const std::string name_;
+  Format format_{};
+  uint64_t first_line_ = 1;  // of the piece
+  uint64_t lines_ = 0;
+  uint64_t bytes_ = 0;
+  uint64_t refused_ = 0;
+  const SteadyClock::time_point begun_ = SteadyClock::now();
+  SteadyClock::time_point shown_ = begun_;
+};
+
+Status Import(const ImportCommandOptions& options) {
+  BASALT_TRY_ASSIGN(http::Url url, http::ParseUrl(options.url));
+  http::Client client(std::move(url), {.timeout = std::chrono::minutes(2)});
+  Status worst;
+  for (size_t i = 0; i < options.files.size(); ++i) {
+    const std::string& name = options.files[i];
+    const uint64_t from_line = i == 0 ? options.from_line : 1;
+    Status status;
+    if (name == "-") {
+      status = Importer(client, options, "stdin").Run(std::cin, from_line);
+    } else {
+      std::ifstream file(name, std::ios::binary);
+      status = file ? Importer(client, options, name).Run(file, from_line)
+                    : NotFound(name + ": cannot be opened");
+    }
+    if (status.code() == StatusCode::kInvalidArgument && worst.ok()) worst = status;
+    // Refused lines do not stop the rest; a server that is not there does.
+    if (!status.ok() && status.code() != StatusCode::kInvalidArgument) return status;
+  }
+  return worst;
+}
+
+}  // namespace
+
+int RunImport(const ImportCommandOptions& options) {
+  const Status status = Import(options);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "basalt import: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+}  // namespace basalt::cli
