@@ -44,8 +44,8 @@ struct RowOptions {
 Status EncodeRow(std::span<const double> values, std::string& out, const RowOptions& options = {});
 
 // Decodes what EncodeRow wrote. `in` is exactly the row's bytes; `out.size()` is its sample count.
-// Safe on hostile bytes: reads only `in`, allocates nothing on the heap (50 KiB of stack), takes
-// time linear in `out.size()` + `in.size()`. Errors: kDataLoss if the bytes are no row of that many
+// Safe on hostile bytes: reads only `in`, allocates nothing on the heap (150 KiB of stack; raw rows
+// keep zstd's memory, once a thread), takes time linear in `out.size()` + `in.size()`. Errors: kDataLoss if the bytes are no row of that many
 // samples (`out` then holds anything). Without a checksum of its own a row cannot tell every
 // damage: the superblock does. Thread-safe.
 Status DecodeRow(std::string_view in, std::span<double> out);

@@ -36,6 +36,15 @@ std::vector<HistogramPoint> MustDecode(const std::string& bytes, size_t count) {
   return out;
 }
 
+TEST(HistogramRow, ACountThatItsBucketsExplainCostsNothing) {
+  auto points = MakeHistograms(200, false, false, 1);
+  const size_t explained = MustEncode(points).size();
+  std::mt19937_64 random(1);
+  for (HistogramPoint& point : points) point.histogram.count += random() % 4;
+  EXPECT_GE(MustEncode(points).size(), explained + 200 / 8);
+  EXPECT_TRUE(SameHistograms(MustDecode(MustEncode(points), points.size()), points));
+}
+
 RC_GTEST_PROP(HistogramRow, DecodeInvertsEncodeBitForBit, ()) {
   const auto points = MakeHistograms(*rc::gen::inRange<size_t>(1, 200), *rc::gen::arbitrary<bool>(),
                                      *rc::gen::arbitrary<bool>(), *rc::gen::arbitrary<uint64_t>());
