@@ -18,6 +18,12 @@ bool IsNameRest(char c) { return IsNameStart(c) || (c >= '0' && c <= '9'); }
 }  // namespace
 
 Labels::Labels(std::vector<Label> labels) : labels_(std::move(labels)) {
+  // Mostly they are in order already: those of a stored series are.
+  bool ordered = true;
+  for (size_t i = 0; i < labels_.size() && ordered; ++i) {
+    ordered = !labels_[i].value.empty() && (i == 0 || labels_[i - 1].name < labels_[i].name);
+  }
+  if (ordered) return;
   std::stable_sort(labels_.begin(), labels_.end(),
                    [](const Label& a, const Label& b) { return a.name < b.name; });
   // Keep the last of equal names: walk backwards and keep what is new.
