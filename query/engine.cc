@@ -4,11 +4,16 @@
 #include <string>
 #include <utility>
 
+#include "engine/base/label_order.h"
 #include "query/exec/assemble.h"
 #include "query/exec/context.h"
 #include "query/exec/evaluator.h"
+#include "query/exec/range_eval.h"
+#include "query/plan/describe.h"
 #include "query/plan/planner.h"
+#include "query/promql/durations.h"
 #include "query/promql/parser.h"
+#include "query/result_cache.h"
 
 namespace basalt::query {
 namespace {
@@ -30,12 +35,17 @@ class Stopwatch {
 
 // Names that were to be dropped at the end are dropped now; what thereby becomes one series is put
 // together.
-Result<exec::Matrix> DropNames(exec::Matrix m) {
-  const bool any =
-      std::any_of(m.rows().begin(), m.rows().end(), [](const Row& row) { return row.drop_name; });
-  for (Row& row : m.rows()) row.labels = exec::RowLabels(exec::FinalLabels(row));
-  // Without a dropped name, only an instant query can have made rows that are the same.
-  if (!any && !m.grid().instant()) return m;
+Result<exec::Matrix> DropNames(exec::Matrix m, const plan::Node& plan) {
+  bool any = false;
+  for (Row& row : m.rows()) {
+    if (!row.drop_name) continue;
+    any = true;
+    row.labels = exec::RowLabels(exec::FinalLabels(row));
+  }
+  // Without a dropped name, only an instant query can have made rows that are the same, and a
+  // selector or an aggregation that is pushed down makes none.
+  const bool distinct = plan.As<plan::FragmentNode>() != nullptr;
+  if (!any && (distinct || !m.grid().instant())) return m;
   return exec::MergeDuplicates(std::move(m));
 }
 
@@ -51,8 +61,12 @@ Vector ToVector(const exec::Matrix& m) {
 }
 
 void SortByLabels(Matrix& m) {
-  std::sort(m.begin(), m.end(),
-            [](const Series& a, const Series& b) { return a.labels < b.labels; });
+  const std::vector<uint32_t> order =
+      SortedOrder(m.size(), [&m](size_t i) -> const Labels& { return m[i].labels; });
+  Matrix sorted;
+  sorted.reserve(m.size());
+  for (const uint32_t i : order) sorted.push_back(std::move(m[i]));
+  m = std::move(sorted);
 }
 
 Matrix ToMatrix(const exec::Matrix& m) {
@@ -75,13 +89,29 @@ Matrix ToMatrix(const exec::Matrix& m) {
   return out;
 }
 
+bool HasHistograms(const Matrix& m) {
+  return std::any_of(m.begin(), m.end(), [](const Series& s) { return !s.histograms.empty(); });
+}
+
+// Of a query that was evaluated in parts.
+void Add(const QueryStats& part, QueryStats& all) {
+  all.samples += part.samples;
+  all.samples_read += part.samples_read;
+  all.rows_summarized += part.rows_summarized;
+  all.peak_samples = std::max(all.peak_samples, part.peak_samples);
+  all.series_selected = std::max(all.series_selected, part.series_selected);
+  all.parse += part.parse;
+  all.evaluate += part.evaluate;
+}
+
 // One run of a query, from text to value.
 class Run {
  public:
   Run(const EngineOptions& options, const QueryOptions& query_options,
-      const storage::Snapshot& snapshot, TenantId tenant, std::string_view text)
+      const storage::Snapshot& snapshot, TenantId tenant, std::string_view text,
+      std::atomic<uint64_t>& held_by_all)
       : options_(options),
-        context_(options, query_options, snapshot, tenant),
+        context_(options, query_options, snapshot, tenant, held_by_all),
         snapshot_(snapshot),
         text_(text) {}
 
@@ -110,6 +140,7 @@ class Run {
     const exec::Counters& counters = context_.counters();
     result.stats.samples = counters.samples.load();
     result.stats.samples_read = counters.samples_read.load();
+    result.stats.rows_summarized = counters.rows_summarized.load();
     result.stats.series_selected = counters.series_selected.load();
     result.stats.peak_samples = context_.peak();
     result.stats.steps = grid.size();
@@ -130,7 +161,7 @@ class Run {
     if (!range && plan.type == ValueType::kScalar) {
       return query::Value(Scalar{grid.start_ms, m.value(m.rows().front(), 0)});
     }
-    BASALT_TRY_ASSIGN(m, DropNames(std::move(m)));
+    BASALT_TRY_ASSIGN(m, DropNames(std::move(m), plan));
     BASALT_TRY(context_.CheckRunning());
     return range ? query::Value(ToMatrix(m)) : query::Value(ToVector(m));
   }
@@ -181,13 +212,18 @@ ErrorKind ErrorKindOf(const Status& status) {
 Engine::Engine(EngineOptions options) : options_(std::move(options)) {
   BASALT_CHECK(options_.clock != nullptr, "an engine needs a clock");
   BASALT_CHECK(options_.default_subquery_step.count() > 0, "subqueries need a step");
+  cache_ = std::make_shared<ResultCache>(options_.result_cache_bytes);
+  held_ = std::make_shared<std::atomic<uint64_t>>(0);
 }
+
+ResultCacheStats Engine::CacheStats() const { return cache_->Stats(); }
 
 Result<QueryResult> Engine::Instant(const storage::Snapshot& snapshot, TenantId tenant,
                                     std::string_view query, Timestamp time,
                                     const QueryOptions& options) const {
   const int64_t ms = ToMs(time);
-  return Run(options_, options, snapshot, tenant, query).Execute({ms, ms, 1}, Duration(0), false);
+  return Run(options_, options, snapshot, tenant, query, *held_)
+      .Execute({ms, ms, 1}, Duration(0), false);
 }
 
 Result<QueryResult> Engine::Range(const storage::Snapshot& snapshot, TenantId tenant,
@@ -198,8 +234,132 @@ Result<QueryResult> Engine::Range(const storage::Snapshot& snapshot, TenantId te
         "zero or negative query resolution step widths are not accepted. Try a positive integer");
   }
   if (end < start) return InvalidArgument("end timestamp must not be before start time");
-  return Run(options_, options, snapshot, tenant, query)
-      .Execute({ToMs(start), ToMs(end), step.count()}, step, true);
+  const plan::Grid grid{ToMs(start), ToMs(end), step.count()};
+  if (options_.result_cache_bytes > 0 && !options.no_cache)
+    return CachedRangeQuery(snapshot, tenant, query, grid, options);
+  return Run(options_, options, snapshot, tenant, query, *held_).Execute(grid, step, true);
+}
+
+Result<QueryResult> Engine::CachedRangeQuery(const storage::Snapshot& snapshot, TenantId tenant,
+                                             std::string_view query, const plan::Grid& grid,
+                                             const QueryOptions& options) const {
+  const auto run = [&](int64_t start_ms, int64_t end_ms) {
+    return Run(options_, options, snapshot, tenant, query, *held_)
+        .Execute({start_ms, end_ms, grid.step_ms}, Duration(grid.step_ms), true);
+  };
+  const std::optional<uint64_t> stamp = snapshot.Stamp();
+  const auto expr = promql::ParseExpr(query);
+  const std::optional<int64_t> ahead =
+      stamp.has_value() && expr.ok() ? CacheableLookahead(**expr) : std::nullopt;
+  if (!ahead.has_value()) return run(grid.start_ms, grid.end_ms);
+
+  const Duration lookback = options.lookback.count() > 0 ? options.lookback : options_.lookback;
+  const int64_t phase = (grid.start_ms % grid.step_ms + grid.step_ms) % grid.step_ms;
+  std::string key = std::to_string(static_cast<uint64_t>(tenant));
+  for (const int64_t part : {grid.step_ms, phase, int64_t{lookback.count()}})
+    key += ' ' + std::to_string(part);
+  key += ' ';
+  key += query;
+
+  const int64_t first_ms = grid.start_ms;
+  const int64_t last_ms = grid.last_ms();
+  const std::shared_ptr<const CachedRange> kept = cache_->Find(key);
+  int64_t from_ms = first_ms;  // steps [from, to] are known
+  int64_t to_ms = first_ms - grid.step_ms;
+  if (kept != nullptr) {
+    from_ms = std::max(first_ms, kept->grid.start_ms);
+    to_ms = std::min(last_ms, kept->grid.last_ms());
+    // Steps that may see something that has changed are not known any more.
+    constexpr int64_t kLongAgoMs = -(int64_t{1} << 61);
+    const int64_t unchanged_ms = snapshot.UnchangedBefore(kept->stamp);
+    const int64_t right_until_ms = std::max(unchanged_ms, kLongAgoMs) - *ahead - 1;
+    if (to_ms > right_until_ms) {
+      const int64_t span_ms = right_until_ms - from_ms;
+      to_ms = from_ms + (span_ms < 0 ? -1 : span_ms / grid.step_ms) * grid.step_ms;
+    }
+  }
+  if (to_ms < from_ms) {
+    cache_->Count(false, false);
+    BASALT_TRY_ASSIGN(QueryResult whole, run(grid.start_ms, grid.end_ms));
+    Keep(key, grid, *stamp, whole);
+    return whole;
+  }
+  QueryResult result;
+  query::Matrix known = CutMatrix(kept->matrix, from_ms, to_ms);
+  const auto evaluate = [&](int64_t start_ms, int64_t end_ms, bool before) -> Result<bool> {
+    BASALT_TRY_ASSIGN(QueryResult part, run(start_ms, end_ms));
+    auto& matrix = std::get<query::Matrix>(part.value);
+    // What there is to say, it says of all steps or not at all.
+    if (!part.warnings.empty() || !part.infos.empty() || HasHistograms(matrix)) return false;
+    known = before ? JoinMatrices(std::move(matrix), std::move(known))
+                   : JoinMatrices(std::move(known), std::move(matrix));
+    Add(part.stats, result.stats);
+    return true;
+  };
+  bool plain = true;
+  if (from_ms > first_ms) {
+    BASALT_TRY_ASSIGN(plain, evaluate(first_ms, from_ms - grid.step_ms, true));
+  }
+  if (plain && to_ms < last_ms) {
+    BASALT_TRY_ASSIGN(plain, evaluate(to_ms + grid.step_ms, grid.end_ms, false));
+  }
+  if (!plain) {
+    cache_->Count(false, false);
+    return run(grid.start_ms, grid.end_ms);
+  }
+  const bool all = from_ms == first_ms && to_ms == last_ms;
+  cache_->Count(all, true);
+  result.stats.steps = grid.size();
+  result.stats.steps_cached = static_cast<uint64_t>((to_ms - from_ms) / grid.step_ms) + 1;
+  result.value = std::move(known);
+  if (!all) Keep(key, grid, *stamp, result);
+  return result;
+}
+
+Result<std::vector<std::string>> Engine::Explain(const storage::Snapshot& snapshot, TenantId tenant,
+                                                 std::string_view query, Timestamp start,
+                                                 Timestamp end, Duration step,
+                                                 const QueryOptions& options) const {
+  BASALT_TRY_ASSIGN(const promql::ExprPtr expr, promql::ParseExpr(query));
+  BASALT_TRY_ASSIGN(
+      const plan::NodePtr plan,
+      plan::MakePlan(expr,
+                     {.start = start, .end = end, .step = step, .push_down = options_.push_down}));
+  const plan::Grid grid{ToMs(start), ToMs(end), std::max<int64_t>(step.count(), 1)};
+  const Duration lookback = options.lookback.count() > 0 ? options.lookback : options_.lookback;
+  Status failed;
+  const auto estimate = [&](const plan::FragmentPlan& f) {
+    const storage::TimeRange times =
+        exec::TimesNeeded(grid, f.range_ms, f.selector.offset_ms, f.selector.at_ms, f.selector.mode,
+                          lookback.count());
+    size_t series = 0;
+    for (uint32_t p = 0; p < snapshot.partition_count(); ++p) {
+      const auto selection = snapshot.Select(tenant, PartitionId{static_cast<uint16_t>(p)},
+                                             f.selector.matchers, times, options_.max_series);
+      if (!selection.ok()) {
+        failed = selection.status();
+        return std::string();
+      }
+      series += (*selection)->size();
+    }
+    return std::to_string(series) + " series, " +
+           promql::FormatDuration(Duration(times.max_ms - times.min_ms + 1)) + " of samples";
+  };
+  std::vector<std::string> lines;
+  for (const plan::PlanLine& line : plan::Describe(*plan, estimate))
+    lines.push_back(std::string(2 * line.depth, ' ') + line.text);
+  BASALT_TRY(failed);
+  return lines;
+}
+
+void Engine::Keep(const std::string& key, const plan::Grid& grid, uint64_t stamp,
+                  const QueryResult& result) const {
+  const auto* matrix = std::get_if<query::Matrix>(&result.value);
+  if (matrix == nullptr || !result.warnings.empty() || !result.infos.empty() ||
+      HasHistograms(*matrix)) {
+    return;
+  }
+  cache_->Put(key, std::make_shared<const CachedRange>(CachedRange{grid, stamp, *matrix}));
 }
 
 Status CheckResolution(Timestamp start, Timestamp end, Duration step) {

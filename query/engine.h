@@ -5,8 +5,10 @@
 // measures how long a query has been running).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,18 +17,24 @@
 #include "engine/base/status.h"
 #include "engine/base/time.h"
 #include "query/options.h"
+#include "query/plan/grid.h"
+#include "query/result_cache_stats.h"
 #include "query/value.h"
 #include "storage/reader.h"
 
 namespace basalt::query {
 
+class ResultCache;
+
 struct QueryStats {
   uint64_t samples =
       0;  // "totalQueryableSamples" of Prometheus: a window counts all its samples at each step
-  uint64_t samples_read = 0;  // read from storage
+  uint64_t samples_read = 0;     // read from storage
+  uint64_t rows_summarized = 0;  // rows of storage answered from their summaries
   uint64_t peak_samples = 0;
   uint64_t series_selected = 0;
   uint64_t steps = 0;
+  uint64_t steps_cached = 0;  // of those, taken from the result cache
   std::chrono::nanoseconds parse{0};
   std::chrono::nanoseconds evaluate{0};  // selecting and reading included
 };
@@ -69,10 +77,30 @@ class Engine {
                                           std::string_view query, Timestamp start, Timestamp end,
                                           Duration step, const QueryOptions& options = {}) const;
 
+  // How a query would be evaluated, a line a step, the innermost indented the most: what is pushed
+  // down, how many series each selector finds, and about how many samples it reads. Errors as
+  // Range's; `start` == `end` explains an instant query.
+  [[nodiscard]] Result<std::vector<std::string>> Explain(const storage::Snapshot& snapshot,
+                                                         TenantId tenant, std::string_view query,
+                                                         Timestamp start, Timestamp end,
+                                                         Duration step,
+                                                         const QueryOptions& options = {}) const;
+
   [[nodiscard]] const EngineOptions& options() const { return options_; }
+  [[nodiscard]] ResultCacheStats CacheStats() const;
 
  private:
+  [[nodiscard]] Result<QueryResult> CachedRangeQuery(const storage::Snapshot& snapshot,
+                                                     TenantId tenant, std::string_view query,
+                                                     const plan::Grid& grid,
+                                                     const QueryOptions& options) const;
+
+  void Keep(const std::string& key, const plan::Grid& grid, uint64_t stamp,
+            const QueryResult& result) const;
+
   EngineOptions options_;
+  std::shared_ptr<ResultCache> cache_;           // never null
+  std::shared_ptr<std::atomic<uint64_t>> held_;  // samples, by all queries; never null
 };
 
 // kInvalidArgument, in the words of Prometheus' API, if a range query would give more than

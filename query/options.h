@@ -26,6 +26,8 @@ class CancelToken {
 inline constexpr Duration kDefaultLookback = std::chrono::minutes(5);
 inline constexpr Duration kDefaultQueryTimeout = std::chrono::minutes(2);
 inline constexpr uint64_t kDefaultMaxSamples = 50'000'000;
+// A time and a value.
+inline constexpr uint64_t kBytesPerSample = 16;
 // What one range query may return per series; Prometheus' API has the same bound and error.
 inline constexpr int64_t kMaxPointsPerSeries = 11'000;
 
@@ -36,7 +38,10 @@ struct EngineOptions {
   Duration timeout = kDefaultQueryTimeout;
   // Samples that one query may hold at a time, inputs and outputs, as Prometheus counts them.
   uint64_t max_samples = kDefaultMaxSamples;
-  // Series that one selector may match in one partition.
+  // Bytes of samples (kBytesPerSample each) that all queries of the engine may hold together; 0: as
+  // many as each one may by itself.
+  uint64_t memory_bytes = 0;
+  // Series that one selector may match.
   size_t max_series = 10'000'000;
   // Steps of a subquery that names none.
   Duration default_subquery_step = std::chrono::minutes(1);
@@ -53,6 +58,11 @@ struct EngineOptions {
   // Aggregate inside the partitions where that is exact. Off: the plain plan, which tests compare
   // with.
   bool push_down = true;
+  // Bytes of answers of range queries that are kept for the next refresh (result_cache.h); 0: none.
+  size_t result_cache_bytes = 0;
+  // Evaluate float rows by the fused kernels and from summaries. Off: the general way, a window at
+  // a time, which tests compare with.
+  bool fuse = true;
 };
 
 // Set for one query. Zeros and nulls mean the engine's own.
@@ -60,6 +70,8 @@ struct QueryOptions {
   Duration lookback{0};
   Duration timeout{0};
   const CancelToken* cancel = nullptr;
+  // Neither look at kept answers nor keep this one.
+  bool no_cache = false;
 };
 
 }  // namespace basalt::query

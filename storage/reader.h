@@ -76,12 +76,27 @@ struct SummarizedRow {
   RowSummary summary;
 };
 
+// What the caller can make do with instead of a row's samples. A row whose summary does not tell
+// that for certain is decoded, and so is every row of a series where rows, head or deletes overlap.
+// Sums are not among them: that rows' sums are exact does not make their sum so.
+enum class SummaryUse : uint8_t {
+  kNone,
+  kEnds,      // count, first and last, min and max, of a row without NaN
+  kIncrease,  // first and last of a row without NaN and counter resets; no row of a series with
+              // start timestamps
+  kLatest,    // the last sample of a series in the range, which is all that is then shown of it;
+              // its row need not lie inside the range
+};
+
 // One series' samples inside the range asked for, in strictly rising time. Borrowed until the
 // cursor moves.
 struct SeriesColumns {
-  size_t series = 0;                  // index in the Selection
-  std::span<const int64_t> time_ms;   // the same memory for neighbours that share a time column
-  std::span<const double> values;     // stale markers included
+  size_t series = 0;  // index in the Selection
+  // Equal numbers from one cursor: equal `time_ms`; 0: unknown. What is computed from times alone
+  // need not be computed again for the series of one target.
+  uint64_t times = 0;
+  std::span<const int64_t> time_ms;
+  std::span<const double> values;     // stale markers included; empty with ReadOptions::times_only
   std::span<const int64_t> start_ms;  // empty: none has one
   std::span<const HistogramPoint> histograms;  // times disjoint from time_ms
   std::span<const SummarizedRow> rows;         // only if asked for
@@ -90,7 +105,9 @@ struct SeriesColumns {
 struct ReadOptions {
   TimeRange range;
   // Whole rows inside `range` that nothing overlaps may come as summaries instead of samples.
-  bool accept_summaries = false;
+  SummaryUse summaries = SummaryUse::kNone;
+  // The caller looks at times only: `values` may be left out where no float is a stale marker.
+  bool times_only = false;
 };
 
 // Moves over the series of a selection that have samples in range. One thread.
@@ -183,6 +200,8 @@ class Selection {
   [[nodiscard]] virtual SeriesOrdinal ordinal(size_t i) const = 0;
   [[nodiscard]] virtual GroupId group(size_t i) const = 0;
   [[nodiscard]] virtual Labels labels(size_t i) const = 0;
+  // The same without owning them, appended; sorted by name. Valid while the selection lives.
+  virtual void AppendLabels(size_t i, std::vector<LabelView>& out) const = 0;
   // One label without building the set; empty if absent. Valid while the selection lives.
   [[nodiscard]] virtual std::string_view label(size_t i, std::string_view name) const = 0;
   // Which of the series [begin, end) an instant selector sees at which evaluation time: those whose
@@ -287,6 +306,12 @@ class Snapshot {
   // Sorted by metric. An empty `metric`: all.
   virtual Result<std::vector<MetadataEntry>> Metadata(TenantId tenant,
                                                       std::string_view metric) const = 0;
+  // For answers that are kept. The moment that this snapshot was taken at; none from a reader that
+  // does not tell what changes.
+  [[nodiscard]] virtual std::optional<uint64_t> Stamp() const { return std::nullopt; }
+  // No sample before the returned time was written or deleted between the moment `stamp` and this
+  // call; INT64_MAX: none at all.
+  [[nodiscard]] virtual int64_t UnchangedBefore(uint64_t /*stamp*/) const { return INT64_MIN; }
   // Damaged blocks that answers from this snapshot leave out; goes into the query's warnings.
   [[nodiscard]] virtual std::vector<std::string> Warnings() const = 0;
 };

@@ -15,18 +15,24 @@ constexpr size_t kMaxCachedColumns = 256;
 }  // namespace
 
 struct RunRows::OpenBlock {
-  size_t index = SIZE_MAX;
   PinnedBytes bytes;
-  std::optional<Superblock> block;
-  RowDecoder decoder;
-  std::map<uint32_t, std::vector<int64_t>> columns;  // decoded inline time columns
+  Superblock block;
+  // Decoded inline time columns with their numbers.
+  std::map<uint32_t, std::pair<uint64_t, std::vector<int64_t>>> columns;
 };
 
 struct RunRows::OpenRun {
   std::shared_ptr<const Run> run;
-  OpenBlock rows;                                   // the last superblock of rows
-  OpenBlock times;                                  // the last superblock of shared time columns
-  std::map<uint32_t, std::vector<int64_t>> shared;  // decoded, by the run's number
+  std::span<const SuperblockRef> directory;  // once it was read
+  size_t at = 0;                             // in the directory, where the last series was
+  std::map<uint32_t, OpenBlock> rows;        // superblocks of rows, those of the last Find
+  RowDecoder decoder;                        // set to one of them
+  uint32_t decoding = UINT32_MAX;            // which
+  uint32_t times_index = UINT32_MAX;         // the last superblock of shared time columns
+  OpenBlock times;
+  std::map<uint32_t, std::pair<uint64_t, std::vector<int64_t>>> shared;  // by the run's number
+  std::set<uint32_t> left_out;                                           // damaged, and told
+  bool failed = false;                                                   // its directory
 };
 
 RunRows::RunRows(std::vector<std::shared_ptr<const Run>> runs, TimeRange range) : range_(range) {
@@ -38,148 +44,259 @@ RunRows::RunRows(std::vector<std::shared_ptr<const Run>> runs, TimeRange range) 
 
 RunRows::~RunRows() = default;
 
-Result<RunRows::OpenBlock*> RunRows::Open(OpenRun& run, size_t i) {
-  OpenBlock& open = run.rows;
-  if (open.index == i) return &open;
-  open.index = SIZE_MAX;
-  open.columns.clear();
-  open.block.reset();
+Result<RunRows::OpenBlock*> RunRows::Open(OpenRun& run, uint32_t i) {
+  if (const auto it = run.rows.find(i); it != run.rows.end()) return &it->second;
+  OpenBlock open;
   BASALT_TRY_ASSIGN(open.bytes, run.run->Read(i));
-  Result<Superblock> block = Superblock::Open(open.bytes.view());
-  if (!block.ok()) return run.run->Quarantine(i, block.status());
-  open.block = *block;
-  open.decoder.Reset(*open.block);
-  open.index = i;
-  return &open;
+  const bool checked = run.run->IsChecked(i);
+  BASALT_TRY_ASSIGN(open.block, Superblock::Open(open.bytes.view(), checked));
+  if (!checked) run.run->SetChecked(i);
+  return &run.rows.emplace(i, std::move(open)).first->second;
 }
 
-Result<std::span<const int64_t>> RunRows::Times(OpenRun& run, OpenBlock& open, uint32_t column) {
-  BASALT_TRY_ASSIGN(const TimeColumnInfo info, open.block->column(column));
+Result<std::span<const int64_t>> RunRows::Times(OpenRun& run, OpenBlock& open, uint32_t column,
+                                                uint64_t& number) {
+  BASALT_TRY_ASSIGN(const TimeColumnInfo info, open.block.column(column));
   if (!info.shared.has_value()) {
-    std::vector<int64_t>& times = open.columns[column];
-    if (times.empty()) {
-      times.resize(info.samples);
-      BASALT_TRY(open.block->DecodeTimeColumn(column, times));
+    auto it = open.columns.find(column);
+    if (it == open.columns.end()) {
+      std::vector<int64_t> times(info.samples);
+      BASALT_TRY(open.block.DecodeTimeColumn(column, times));
+      it = open.columns.emplace(column, std::pair{next_times_++, std::move(times)}).first;
     }
-    return std::span<const int64_t>(times);
+    number = it->second.first;
+    return std::span<const int64_t>(it->second.second);
   }
   if (const auto it = run.shared.find(*info.shared); it != run.shared.end()) {
-    if (it->second.size() != info.samples)
+    if (it->second.second.size() != info.samples)
       return DataLoss("time column: its length differs from the superblock's");
-    return std::span<const int64_t>(it->second);
+    number = it->second.first;
+    return std::span<const int64_t>(it->second.second);
   }
   // The superblock of columns that begins at or before the number.
-  BASALT_TRY_ASSIGN(const auto directory, run.run->Directory());
-  size_t at = SIZE_MAX;
-  for (size_t i = 0; i < directory.size() && directory[i].place.metric == MetricId{kTimesMetric};
+  const std::span<const SuperblockRef> directory = run.directory;
+  uint32_t at = UINT32_MAX;
+  for (uint32_t i = 0; i < directory.size() && directory[i].place.metric == MetricId{kTimesMetric};
        ++i) {
     if (static_cast<uint32_t>(directory[i].place.group) <= *info.shared) at = i;
   }
-  if (at == SIZE_MAX)
+  if (at == UINT32_MAX)
     return DataLoss("time column " + std::to_string(*info.shared) + " is not in the run");
-  OpenBlock& times = run.times;
-  if (times.index != at) {
-    times.index = SIZE_MAX;
-    times.block.reset();
-    BASALT_TRY_ASSIGN(times.bytes, run.run->Read(at));
-    Result<Superblock> block = Superblock::Open(times.bytes.view());
+  if (run.times_index != at) {
+    run.times_index = UINT32_MAX;
+    BASALT_TRY_ASSIGN(run.times.bytes, run.run->Read(at));
+    const bool checked = run.run->IsChecked(at);
+    Result<Superblock> block = Superblock::Open(run.times.bytes.view(), checked);
     if (!block.ok()) return run.run->Quarantine(at, block.status());
-    times.block = *block;
-    times.index = at;
+    if (!checked) run.run->SetChecked(at);
+    run.times.block = *block;
+    run.times_index = at;
   }
+  const Superblock& times = run.times.block;
   const uint32_t local = *info.shared - static_cast<uint32_t>(directory[at].place.group);
-  if (local >= times.block->column_count()) {
+  if (local >= times.column_count()) {
     return DataLoss("time column " + std::to_string(*info.shared) + " is not in its superblock");
   }
-  BASALT_TRY_ASSIGN(const TimeColumnInfo kept, times.block->column(local));
+  BASALT_TRY_ASSIGN(const TimeColumnInfo kept, times.column(local));
   if (kept.samples != info.samples)
     return DataLoss("time column: its length differs from the superblock's");
-  if (run.shared.size() >= kMaxCachedColumns) run.shared.clear();
   std::vector<int64_t> decoded(kept.samples);
-  BASALT_TRY(times.block->DecodeTimeColumn(local, decoded));
-  return std::span<const int64_t>(
-      run.shared.emplace(*info.shared, std::move(decoded)).first->second);
+  BASALT_TRY(times.DecodeTimeColumn(local, decoded));
+  number = next_times_++;
+  const auto it = run.shared.emplace(*info.shared, std::pair{number, std::move(decoded)}).first;
+  return std::span<const int64_t>(it->second.second);
 }
 
-void RunRows::Read(const SeriesSet& series, size_t begin, size_t n, const DeleteSnapshot& deletes,
-                   std::vector<std::vector<SampleColumns>>& parts, std::vector<Status>& errors) {
-  parts.assign(n, {});
-  for (const auto& run : runs_) {
-    std::map<size_t, Wanted> blocks;
-    Status failed;
-    for (size_t i = 0; i < n; ++i) {
-      const auto found = run->run->Find(series.place(begin + i));
-      if (!found.ok()) {
-        failed = found.status();
-        break;
+void RunRows::Report(OpenRun& run, uint32_t block, const Status& why, std::vector<Status>& errors) {
+  if (!run.left_out.insert(block).second) return;
+  errors.push_back(why.code() == StatusCode::kDataLoss ? run.run->Quarantine(block, why) : why);
+}
+
+void RunRows::Damaged(const RowPiece& piece, const Status& why, std::vector<Status>& errors) {
+  Report(*runs_[piece.run], piece.block, why, errors);
+}
+
+void RunRows::Find(const SeriesSet& series, size_t begin, size_t n, const DeleteSnapshot& deletes,
+                   std::vector<RowPiece>& pieces, std::vector<Status>& errors) {
+  pieces.clear();
+  // Neighbours have the same place, since a target's series of one metric follow each other.
+  std::vector<SeriesPlace> places(n);
+  for (size_t i = 0; i < n; ++i) places[i] = series.place(begin + i);
+  for (uint32_t r = 0; r < runs_.size(); ++r) {
+    OpenRun& run = *runs_[r];
+    if (run.failed) continue;
+    if (run.directory.empty()) {
+      const auto directory = run.run->Directory();
+      if (!directory.ok()) {
+        run.failed = true;
+        errors.push_back(directory.status());
+        continue;
       }
-      for (size_t b = found->first; b < found->second; ++b) {
-        blocks[b].series.emplace_back(series.ordinal(begin + i), static_cast<uint32_t>(i));
+      run.directory = *directory;
+    }
+    if (run.shared.size() >= kMaxCachedColumns) run.shared.clear();
+    const auto directory = run.directory;
+    // Directory and series are both in series order, so each series begins where the last one was.
+    const auto ends_before = [&places](const SuperblockRef& ref, size_t i) {
+      return ref.last_place < places[i];
+    };
+    if (run.at >= directory.size() || places.empty() ||
+        (run.at > 0 && !ends_before(directory[run.at - 1], 0))) {
+      run.at = 0;
+    }
+    run.at = static_cast<size_t>(
+        std::partition_point(directory.begin() + static_cast<ptrdiff_t>(run.at), directory.end(),
+                             [&](const SuperblockRef& ref) { return ends_before(ref, 0); }) -
+        directory.begin());
+    // Blocks that no series of this batch needs are let go.
+    std::erase_if(run.rows, [&run](const auto& open) {
+      const bool gone = open.first < run.at;
+      if (gone && open.first == run.decoding) run.decoding = UINT32_MAX;
+      return gone;
+    });
+    size_t first = 0;  // the first series that the block at hand may hold
+    for (size_t b = run.at; b < directory.size() && first < n; ++b) {
+      const SuperblockRef& ref = directory[b];
+      while (first < n && places[first] < ref.place) ++first;
+      wanted_.clear();
+      for (size_t i = first; i < n && !(ref.last_place < places[i]); ++i)
+        wanted_.emplace_back(series.ordinal(begin + i), static_cast<uint32_t>(i));
+      if (wanted_.empty()) {
+        if (first < n) {
+          // Jump to the next series' block.
+          const auto next = std::partition_point(
+              directory.begin() + static_cast<ptrdiff_t>(b), directory.end(),
+              [&](const SuperblockRef& other) { return ends_before(other, first); });
+          b = static_cast<size_t>(next - directory.begin()) - 1;
+        }
+        continue;
       }
-    }
-    if (!failed.ok()) {
-      errors.push_back(failed);
-      continue;
-    }
-    const auto directory = run->run->Directory();
-    if (!directory.ok()) {
-      errors.push_back(directory.status());
-      continue;
-    }
-    for (auto& [b, wanted] : blocks) {
-      const SuperblockRef& ref = (*directory)[b];
-      if (ref.max_ms < range_.min_ms || ref.min_ms > range_.max_ms) continue;
-      if (Status status = ReadBlock(*run, b, wanted, deletes, parts); !status.ok()) {
-        errors.push_back(status.code() == StatusCode::kDataLoss ? run->run->Quarantine(b, status)
-                                                                : status);
+      // The last place may go on in the next block.
+      first = wanted_.back().second;
+      while (first > 0 && places[first - 1] == places[first]) --first;
+      if (places[first] < ref.last_place) first = wanted_.back().second + 1;
+      const auto block = static_cast<uint32_t>(b);
+      if (ref.max_ms < range_.min_ms || ref.min_ms > range_.max_ms || run.left_out.contains(block))
+        continue;
+      const size_t found = pieces.size();
+      const Status status = FindInBlock(run, r, block, wanted_, deletes, pieces);
+      if (!status.ok()) {
+        pieces.resize(found);  // of a damaged one nothing is shown
+        Report(run, block, status, errors);
       }
     }
   }
 }
 
-Status RunRows::ReadBlock(OpenRun& run, size_t b, Wanted& wanted, const DeleteSnapshot& deletes,
-                          std::vector<std::vector<SampleColumns>>& parts) {
-  BASALT_TRY_ASSIGN(OpenBlock * open, Open(run, b));
-  const Superblock& block = *open->block;
-  std::sort(wanted.series.begin(), wanted.series.end());
+Status RunRows::FindInBlock(OpenRun& run, uint32_t run_index, uint32_t block_index,
+                            std::span<const std::pair<SeriesOrdinal, uint32_t>> wanted,
+                            const DeleteSnapshot& deletes, std::vector<RowPiece>& pieces) {
+  BASALT_TRY_ASSIGN(OpenBlock * open, Open(run, block_index));
+  const Superblock& block = open->block;
+  if (!std::is_sorted(wanted_.begin(), wanted_.end())) std::sort(wanted_.begin(), wanted_.end());
   ordinals_.clear();
-  for (const auto& [ordinal, index] : wanted.series) ordinals_.push_back(ordinal);
+  for (const auto& [ordinal, index] : wanted) ordinals_.push_back(ordinal);
   matches_.clear();
   block.FindRows(ordinals_, matches_);
   const bool spared = deletes.Spares(run.run->info());
-  std::vector<TimeRange> masks;
-  // Put aside until the whole block is read: of a damaged one nothing is shown.
-  std::vector<std::pair<uint32_t, SampleColumns>> rows;
   for (const RowMatch& match : matches_) {
     BASALT_TRY_ASSIGN(const RowInfo info, block.row(match.row));
     if (info.max_ms < range_.min_ms || info.min_ms > range_.max_ms) continue;
-    BASALT_TRY_ASSIGN(const std::span<const int64_t> column, Times(run, *open, info.time_column));
-    const auto [ordinal, index] = wanted.series[match.wanted];
-    SampleColumns& part = rows.emplace_back(index, SampleColumns()).second;
-    if (info.kind == RowKind::kHistogram) {
-      BASALT_TRY(open->decoder.Histograms(match.row, column, points_));
-      for (HistogramPoint& point : points_) {
-        part.AddHistogram(point.time_ms, std::move(point.histogram), point.start_ms);
-      }
-    } else {
-      part.time_ms.resize(info.samples);
-      part.values.resize(info.samples);
-      BASALT_TRY(block.SelectTimes(match.row, column, part.time_ms));
-      BASALT_TRY(open->decoder.Values(match.row, part.values));
-      if (info.has_starts) {
-        part.start_ms.resize(info.samples);
-        BASALT_TRY(block.DecodeStarts(match.row, part.start_ms));
-      }
-    }
-    part.Clip(range_);
+    RowPiece piece{.series = wanted[match.wanted].second,
+                   .run = run_index,
+                   .block = block_index,
+                   .info = info,
+                   .row = match.row,
+                   .first = 0,
+                   .count = info.samples,
+                   .column = {}};
+    BASALT_TRY_ASSIGN(piece.column, Times(run, *open, info.time_column, piece.times));
     if (!spared) {
-      masks.clear();
-      deletes.AppendMasks(run.run->info(), ordinal, masks);
-      part.Erase(masks);
+      masks_.clear();
+      deletes.AppendMasks(run.run->info(), wanted[match.wanted].first, masks_);
+      piece.masked = !masks_.empty();
     }
+    if (!info.has_presence && info.kind == RowKind::kFloat &&
+        (info.min_ms < range_.min_ms || info.max_ms > range_.max_ms)) {
+      const auto& column = piece.column;
+      const auto from = std::lower_bound(column.begin(), column.end(), range_.min_ms);
+      const auto to = std::upper_bound(from, column.end(), range_.max_ms);
+      if (from == to) continue;
+      piece.first = static_cast<uint32_t>(from - column.begin());
+      piece.count = static_cast<uint32_t>(to - from);
+    }
+    pieces.push_back(piece);
   }
-  for (auto& [index, part] : rows) parts[index].push_back(std::move(part));
   return OkStatus();
+}
+
+Status RunRows::Decode(const RowPiece& piece, std::span<double> values, std::span<int64_t> starts) {
+  OpenRun& run = *runs_[piece.run];
+  BASALT_TRY_ASSIGN(OpenBlock * open, Open(run, piece.block));
+  if (run.decoding != piece.block) {
+    run.decoder.Reset(open->block);
+    run.decoding = piece.block;
+  }
+  if (piece.whole()) {
+    BASALT_TRY(run.decoder.Values(piece.row, values));
+  } else if (!piece.info.leans) {
+    BASALT_TRY(run.decoder.ValuesRange(piece.row, piece.first, values));
+  } else {
+    // Rows that lean on one another are decoded whole, so that the next one finds what it leans on.
+    whole_.resize(piece.info.samples);
+    BASALT_TRY(run.decoder.Values(piece.row, whole_));
+    std::copy_n(whole_.begin() + piece.first, piece.count, values.begin());
+  }
+  if (starts.empty()) return OkStatus();
+  if (!piece.info.has_starts) {
+    std::fill(starts.begin(), starts.end(), kNoStartMs);
+    return OkStatus();
+  }
+  if (piece.whole()) return open->block.DecodeStarts(piece.row, starts);
+  std::vector<int64_t> all(piece.info.samples);
+  BASALT_TRY(open->block.DecodeStarts(piece.row, all));
+  std::copy_n(all.begin() + piece.first, piece.count, starts.begin());
+  return OkStatus();
+}
+
+Status RunRows::Decode(const RowPiece& piece, SeriesOrdinal ordinal, const DeleteSnapshot& deletes,
+                       SampleColumns& out) {
+  OpenRun& run = *runs_[piece.run];
+  BASALT_TRY_ASSIGN(OpenBlock * open, Open(run, piece.block));
+  out.Clear();
+  if (piece.info.kind == RowKind::kHistogram) {
+    if (run.decoding != piece.block) {
+      run.decoder.Reset(open->block);
+      run.decoding = piece.block;
+    }
+    BASALT_TRY(run.decoder.Histograms(piece.row, piece.column, points_));
+    for (HistogramPoint& point : points_)
+      out.AddHistogram(point.time_ms, std::move(point.histogram), point.start_ms);
+  } else {
+    RowPiece all = piece;
+    all.first = 0;
+    all.count = piece.info.samples;
+    out.time_ms.resize(all.count);
+    out.values.resize(all.count);
+    if (piece.info.has_starts) out.start_ms.resize(all.count);
+    BASALT_TRY(open->block.SelectTimes(piece.row, piece.column, out.time_ms));
+    BASALT_TRY(Decode(all, out.values, out.start_ms));
+  }
+  out.Clip(range_);
+  if (piece.masked) {
+    masks_.clear();
+    deletes.AppendMasks(run.run->info(), ordinal, masks_);
+    out.Erase(masks_);
+  }
+  return OkStatus();
+}
+
+Result<std::optional<RowSummary>> RunRows::Summary(const RowPiece& piece) const {
+  if (!piece.info.has_summary) return std::optional<RowSummary>();
+  const OpenRun& run = *runs_[piece.run];
+  const auto open = run.rows.find(piece.block);
+  BASALT_CHECK(open != run.rows.end(), "a summary of a superblock that is not open");
+  return open->second.block.Summary(piece.row);
 }
 
 }  // namespace basalt::storage

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,8 +21,31 @@
 
 namespace basalt::storage {
 
-// Keeps the superblock and the time columns that it used last, so reading series in series order
-// opens each once or twice. One thread.
+// A row that has samples in range, found and not yet decoded. `run` and `block` are for RunRows.
+struct RowPiece {
+  uint32_t series = 0;  // index in the batch
+  uint32_t run = 0;     // by precedence, lowest first
+  uint32_t block = 0;   // in the run's directory
+  RowInfo info;
+  uint32_t row = 0;
+  // Its samples in range: [first, first + count) of the row. Of a row with presence and of
+  // histograms that is known only once they are decoded; then the range is the whole row.
+  uint32_t first = 0;
+  uint32_t count = 0;
+  bool masked = false;  // deletes touch it
+  // Its column of times: equal numbers, equal columns. The span is good until the next Find.
+  uint64_t times = 0;
+  std::span<const int64_t> column;
+
+  [[nodiscard]] bool plain() const {
+    return info.kind == RowKind::kFloat && !info.has_presence && !masked;
+  }
+  [[nodiscard]] bool whole() const { return first == 0 && count == info.samples; }
+  [[nodiscard]] std::span<const int64_t> time_ms() const { return column.subspan(first, count); }
+};
+
+// Keeps the superblocks and the time columns that it used last, so reading series in series order
+// opens each once. One thread.
 class RunRows {
  public:
   // `runs`: lowest precedence first, as RunsSnapshot::Overlapping returns them.
@@ -33,32 +56,47 @@ class RunRows {
 
   [[nodiscard]] bool empty() const { return runs_.empty(); }
 
-  // The samples in range of series [begin, begin + n) of `series`, deletes carried out: parts[i]
-  // gets one column set a row, lowest precedence first. A damaged superblock is left out and its
-  // kDataLoss appended to `errors`.
-  void Read(const SeriesSet& series, size_t begin, size_t n, const DeleteSnapshot& deletes,
-            std::vector<std::vector<SampleColumns>>& parts, std::vector<Status>& errors);
+  // The rows of series [begin, begin + n) of `series` that may have samples in range, by run, block
+  // and row, which is the order in which they are best decoded. A damaged superblock is left out
+  // and its kDataLoss appended to `errors`, once.
+  void Find(const SeriesSet& series, size_t begin, size_t n, const DeleteSnapshot& deletes,
+            std::vector<RowPiece>& pieces, std::vector<Status>& errors);
+
+  // The values (and starts) of a plain piece, decoded into the caller's columns; `starts` is empty
+  // or as long as `values`, which is the piece's count.
+  [[nodiscard]] Status Decode(const RowPiece& piece, std::span<double> values,
+                              std::span<int64_t> starts);
+  // Any piece, clipped and with deletes carried out.
+  [[nodiscard]] Status Decode(const RowPiece& piece, SeriesOrdinal ordinal,
+                              const DeleteSnapshot& deletes, SampleColumns& out);
+  // Summary of a whole plain piece, if it has one.
+  [[nodiscard]] Result<std::optional<RowSummary>> Summary(const RowPiece& piece) const;
+  // A piece could not be decoded: its superblock is not read again, and Find leaves it out from
+  // then on.
+  void Damaged(const RowPiece& piece, const Status& why, std::vector<Status>& errors);
 
  private:
   struct OpenRun;
   struct OpenBlock;
 
-  // What is wanted of one superblock.
-  struct Wanted {
-    std::vector<std::pair<SeriesOrdinal, uint32_t>> series;  // with the index in `parts`
-  };
-
-  Status ReadBlock(OpenRun& run, size_t block, Wanted& wanted, const DeleteSnapshot& deletes,
-                   std::vector<std::vector<SampleColumns>>& parts);
-  // The opened superblock `i` of a run, kept until another is asked for.
-  Result<OpenBlock*> Open(OpenRun& run, size_t i);
-  Result<std::span<const int64_t>> Times(OpenRun& run, OpenBlock& block, uint32_t column);
+  Status FindInBlock(OpenRun& run, uint32_t run_index, uint32_t block_index,
+                     std::span<const std::pair<SeriesOrdinal, uint32_t>> wanted,
+                     const DeleteSnapshot& deletes, std::vector<RowPiece>& pieces);
+  // The opened superblock `i` of a run, kept while series near it are read.
+  Result<OpenBlock*> Open(OpenRun& run, uint32_t i);
+  Result<std::span<const int64_t>> Times(OpenRun& run, OpenBlock& block, uint32_t column,
+                                         uint64_t& number);
+  void Report(OpenRun& run, uint32_t block, const Status& why, std::vector<Status>& errors);
 
   const TimeRange range_;
   std::vector<std::unique_ptr<OpenRun>> runs_;
-  std::vector<SeriesOrdinal> ordinals_;  // scratch
-  std::vector<RowMatch> matches_;        // scratch
-  std::vector<HistogramPoint> points_;   // scratch
+  uint64_t next_times_ = 1;
+  std::vector<SeriesOrdinal> ordinals_;                     // scratch
+  std::vector<std::pair<SeriesOrdinal, uint32_t>> wanted_;  // scratch
+  std::vector<RowMatch> matches_;                           // scratch
+  std::vector<HistogramPoint> points_;                      // scratch
+  std::vector<TimeRange> masks_;                            // scratch
+  std::vector<double> whole_;                               // scratch
 };
 
 }  // namespace basalt::storage

@@ -41,6 +41,11 @@ void StoreCore::ApplySection(const IngestBatch& batch, LogPosition position,
                  {"error", status.ToString()});
     }
   }
+  // Visible now, and not yet acknowledged.
+  int64_t earliest_ms = INT64_MAX;
+  for (const int64_t time_ms : batch.sample_ms) earliest_ms = std::min(earliest_ms, time_ms);
+  for (const HistogramSample& h : batch.histograms) earliest_ms = std::min(earliest_ms, h.time_ms);
+  if (earliest_ms != INT64_MAX) changes.Record(earliest_ms);
   counters.samples += result.counts.accepted;
   counters.late += result.counts.late;
   counters.identical += result.counts.identical;
@@ -66,6 +71,7 @@ Status StoreCore::ApplyDelete(Partition& partition, const DeleteRecord& record,
                 .range = record.range,
                 .ordinals = ordinals});
   partition.head->Delete(ordinals, record.range, position);
+  changes.Record(record.range.min_ms);
   return OkStatus();
 }
 

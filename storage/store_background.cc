@@ -211,6 +211,7 @@ Status StoreImpl::ApplyRetention() {
   const auto first_kept = static_cast<uint16_t>(std::min<int64_t>(oldest_ms / kMsPerDay, kMaxDay));
   BASALT_TRY_ASSIGN(const size_t dropped, core_.runs->DropDaysBefore(first_kept));
   if (dropped == 0) return OkStatus();
+  core_.changes.Record(INT64_MIN);  // whoever keeps answers must ask again
   BASALT_LOG(kInfo, "retention dropped runs", {"runs", dropped}, {"first_day_kept", first_kept});
   for (const auto& partition : core_.partitions) {
     (void)partition->strand.Post(

@@ -13,6 +13,7 @@
 #include "engine/base/executor.h"
 #include "engine/base/mutex.h"
 #include "storage/applied_tracker.h"
+#include "storage/change_log.h"
 #include "storage/head/partition_head.h"
 #include "storage/index/index.h"
 #include "storage/log/files.h"
@@ -124,6 +125,7 @@ struct StoreCore final : SeriesFinder {
   std::unique_ptr<Resolver> resolver;
   WriterTable writers;
   AppliedTracker applied;
+  ChangeLog changes;
   StoreCounters counters;
   mutable SeriesChurn churn;
   SnapshotCount snapshots;

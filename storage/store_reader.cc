@@ -6,8 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/label_order.h"
 #include "storage/cardinality.h"
-#include "storage/run_rows.h"
+#include "storage/store_cursor.h"
 
 namespace basalt::storage {
 namespace {
@@ -22,6 +23,7 @@ class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this
  public:
   explicit StoreSnapshot(StoreCore& core) : core_(core) {
     core.snapshots.Add();
+    stamp_ = core.changes.Stamp();
     // Deletes first: a mask may only be forgotten once no run needs it, so older masks over newer
     // runs are right.
     const ReaderLock lock(core.handover);
@@ -68,6 +70,10 @@ class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this
     return core_.metadata->Read(tenant, metric);
   }
   [[nodiscard]] std::vector<std::string> Warnings() const override { return core_.runs->Damage(); }
+  [[nodiscard]] std::optional<uint64_t> Stamp() const override { return stamp_; }
+  [[nodiscard]] int64_t UnchangedBefore(uint64_t stamp) const override {
+    return core_.changes.UnchangedBefore(stamp);
+  }
 
   [[nodiscard]] const PartitionView& view(PartitionId p) const {
     return views_[static_cast<size_t>(p)];
@@ -77,119 +83,9 @@ class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this
 
  private:
   StoreCore& core_;
+  uint64_t stamp_ = 0;
   std::vector<PartitionView> views_;
   std::shared_ptr<const RunsSnapshot> runs_;
-};
-
-// Reads a batch of series at a time: the head under its lock, the runs superblock by superblock.
-class StoreCursor final : public SampleCursor {
- public:
-  StoreCursor(std::shared_ptr<const StoreSnapshot> snapshot,
-              std::shared_ptr<const SeriesSet> series, PartitionId partition, size_t begin,
-              size_t end, TimeRange range)
-      : snapshot_(std::move(snapshot)),
-        series_(std::move(series)),
-        partition_(partition),
-        next_(begin),
-        end_(end),
-        range_(range),
-        runs_(snapshot_->runs().Overlapping(partition, range), range) {}
-
-  Result<bool> Next(SeriesColumns& columns) override {
-    while (true) {
-      if (!errors_.empty()) {
-        Status error = std::move(errors_.back());
-        errors_.pop_back();
-        return error;
-      }
-      for (; at_ < merged_.size(); ++at_) {
-        if (merged_[at_].empty()) continue;
-        Show(batch_begin_ + at_, merged_[at_], columns);
-        ++at_;
-        return true;
-      }
-      if (next_ >= end_) return false;
-      LoadBatch();
-    }
-  }
-
- private:
-  // Enough that a superblock is opened once for many of its rows, few enough that a batch's samples
-  // fit a cache.
-  static constexpr size_t kBatchSeries = 256;
-
-  void LoadBatch() {
-    batch_begin_ = next_;
-    const size_t n = std::min(kBatchSeries, end_ - next_);
-    next_ += n;
-    at_ = 0;
-    const std::span<const SeriesOrdinal> ordinals = series_->ordinals().subspan(batch_begin_, n);
-    const PartitionView& view = snapshot_->view(partition_);
-    snapshot_->head(partition_).Read(view.head_view, ordinals, range_, *view.deletes, head_);
-    if (runs_.empty()) {
-      std::swap(merged_, head_);
-      return;
-    }
-    runs_.Read(*series_, batch_begin_, n, *view.deletes, parts_, errors_);
-    merged_.resize(n);
-    for (size_t i = 0; i < n; ++i) {
-      parts_[i].push_back(std::move(head_[i]));  // above all runs
-      MergeByPrecedence(parts_[i], merged_[i]);
-    }
-  }
-
-  // Splits floats from histograms and lends the columns out.
-  void Show(size_t series, SampleColumns& merged, SeriesColumns& columns) {
-    columns = {};
-    columns.series = series;
-    if (merged.histogram.empty()) {
-      columns.values = merged.values;
-      columns.start_ms = merged.start_ms;
-      columns.time_ms = Share(merged.time_ms);
-      return;
-    }
-    floats_.Clear();
-    points_.clear();
-    for (size_t i = 0; i < merged.size(); ++i) {
-      if (merged.IsHistogram(i)) {
-        points_.push_back(
-            {.time_ms = merged.time_ms[i],
-             .start_ms = merged.StartAt(i),
-             .histogram = std::move(merged.histograms[static_cast<size_t>(merged.histogram[i])])});
-      } else {
-        floats_.Add(merged.time_ms[i], merged.values[i], merged.StartAt(i));
-      }
-    }
-    columns.values = floats_.values;
-    columns.start_ms = floats_.start_ms;
-    columns.time_ms = Share(floats_.time_ms);
-    columns.histograms = points_;
-  }
-
-  // Neighbours mostly have equal times; then they get the same memory, so that whoever slides
-  // windows over it can see that at a glance.
-  std::span<const int64_t> Share(std::vector<int64_t>& times) {
-    if (times != shared_times_) std::swap(times, shared_times_);
-    return shared_times_;
-  }
-
-  const std::shared_ptr<const StoreSnapshot> snapshot_;
-  const std::shared_ptr<const SeriesSet> series_;
-  const PartitionId partition_;
-  size_t next_;
-  const size_t end_;
-  const TimeRange range_;
-  RunRows runs_;
-
-  size_t batch_begin_ = 0;
-  size_t at_ = 0;
-  std::vector<SampleColumns> merged_;
-  std::vector<SampleColumns> head_;
-  std::vector<std::vector<SampleColumns>> parts_;
-  std::vector<Status> errors_;
-  std::vector<int64_t> shared_times_;
-  SampleColumns floats_;
-  std::vector<HistogramPoint> points_;
 };
 
 class StoreSelection final : public Selection {
@@ -202,13 +98,23 @@ class StoreSelection final : public Selection {
   [[nodiscard]] SeriesOrdinal ordinal(size_t i) const override { return series_->ordinal(i); }
   [[nodiscard]] GroupId group(size_t i) const override { return series_->group(i); }
   [[nodiscard]] Labels labels(size_t i) const override { return series_->labels(i); }
+  void AppendLabels(size_t i, std::vector<LabelView>& out) const override {
+    series_->AppendLabels(i, out);
+  }
   [[nodiscard]] std::string_view label(size_t i, std::string_view name) const override {
     return series_->label(i, name);
   }
   [[nodiscard]] std::unique_ptr<SampleCursor> Read(size_t begin, size_t end,
                                                    const ReadOptions& options) const override {
     BASALT_CHECK(begin <= end && end <= size(), "Selection::Read outside the selection");
-    return std::make_unique<StoreCursor>(snapshot_, series_, partition_, begin, end, options.range);
+    const PartitionView& view = snapshot_->view(partition_);
+    CursorSource source{.snapshot = snapshot_,
+                        .series = series_,
+                        .runs = snapshot_->runs().Overlapping(partition_, options.range),
+                        .head = &snapshot_->head(partition_),
+                        .head_view = view.head_view,
+                        .deletes = view.deletes.get()};
+    return std::make_unique<StoreCursor>(std::move(source), begin, end, options);
   }
 
  private:
@@ -270,10 +176,14 @@ Result<std::vector<Labels>> StoreSnapshot::Series(TenantId tenant,
     BASALT_TRY_ASSIGN(const auto found, partition->index.Series(tenant, any_of, range, SIZE_MAX));
     for (size_t i = 0; i < found->size(); ++i) all.push_back(found->labels(i));
   }
-  std::sort(all.begin(), all.end());
+  std::vector<uint32_t> order =
+      SortedOrder(all.size(), [&all](size_t i) -> const Labels& { return all[i]; });
   truncated = limit != 0 && all.size() > limit;
-  if (truncated) all.resize(limit);
-  return all;
+  if (truncated) order.resize(limit);
+  std::vector<Labels> sorted;
+  sorted.reserve(order.size());
+  for (const uint32_t i : order) sorted.push_back(std::move(all[i]));
+  return sorted;
 }
 
 Result<Cardinality> StoreSnapshot::CountLabels(TenantId tenant,

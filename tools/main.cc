@@ -54,6 +54,7 @@ void DescribeQuery(CLI::App& app, basalt::cli::QueryCommandOptions& options) {
   query->add_option("--start", options.start, "Range: from");
   query->add_option("--end", options.end, "Range: to [now]");
   query->add_option("--step", options.step, "Range: resolution [about 100 steps]");
+  query->add_flag("--explain", options.explain, "Show how it would be evaluated, and do not");
   query->add_flag("--json", options.json, "Print the server's answer as it is");
 }
 

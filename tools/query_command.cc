@@ -42,6 +42,7 @@ std::string Seconds(int64_t ms) { return std::to_string(static_cast<double>(ms) 
 Result<Request> MakeRequest(const QueryCommandOptions& options) {
   Request request;
   AddParameter(request.form, "query", options.expression);
+  if (options.explain) AddParameter(request.form, "explain", "1");
   const bool is_range = !options.since.empty() || !options.start.empty();
   if (!is_range) {
     if (!options.end.empty() || !options.step.empty()) {
@@ -156,6 +157,14 @@ Status Print(const std::string& body) {
         std::fprintf(stderr, "%s: %.*s\n", kind, static_cast<int>(text.size()), text.data());
       }
     }
+  }
+  dom::array plan;
+  if (answer["data"]["plan"].get(plan) == simdjson::SUCCESS) {
+    for (const dom::element line : plan) {
+      if (line.get(text) == simdjson::SUCCESS)
+        std::printf("%.*s\n", static_cast<int>(text.size()), text.data());
+    }
+    return OkStatus();
   }
   dom::element result;
   std::string_view type;

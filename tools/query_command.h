@@ -14,6 +14,7 @@ struct QueryCommandOptions {
   std::string end;
   std::string step;
   bool json = false;
+  bool explain = false;
 };
 
 // 0: answered; 1: not (the message on stderr says why).

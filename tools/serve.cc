@@ -22,6 +22,7 @@
 #include "query/engine.h"
 #include "storage/store.h"
 #include "tools/late_bound.h"
+#include "tools/query_metrics.h"
 #include "tools/self_slo.h"
 #include "tools/slo_views.h"
 
@@ -76,6 +77,9 @@ query::EngineOptions MakeEngineOptions(const admin::Config& config, Executors& e
   options.lookback = config.query.lookback;
   options.timeout = config.query.timeout;
   options.max_samples = config.query.max_samples;
+  options.max_series = config.query.max_series;
+  options.memory_bytes = config.query.memory_bytes;
+  options.result_cache_bytes = config.query.result_cache_bytes;
   options.executor = &executors.query_work;
   options.parallelism = Cores();
   options.use_start_timestamps = true;
@@ -241,6 +245,7 @@ Status ServerProcess::Start() {
   BASALT_LOG(kInfo, "the store is open", {"series", stats.total_series},
              {"replayed_records", stats.replayed_records}, {"replay_ms", stats.replay_ms});
   admin::RegisterSelfMetrics(registry_, *store_, kVersion);
+  RegisterQueryMetrics(registry_, engine_);
   write_service_ =
       std::make_unique<ingest::WriteService>(*store_, SystemClock(), registry_, config_.ingest);
   otlp_service_ = std::make_unique<ingest::otlp::OtlpService>(

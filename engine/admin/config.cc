@@ -218,9 +218,17 @@ void AddRequestSettings(std::vector<Setting>& out) {
   out.push_back(NumberSetting<uint64_t>("query.max_samples",
                                         "Samples that one query may hold at a time.",
                                         [](Config& c) -> auto& { return c.query.max_samples; }));
+  out.push_back(NumberSetting<size_t>("query.max_series", "Series that one selector may match.",
+                                      [](Config& c) -> auto& { return c.query.max_series; }));
+  out.push_back(BytesSetting("query.memory",
+                             "Samples that all running queries may hold together, in bytes.",
+                             [](Config& c) -> auto& { return c.query.memory_bytes; }));
   out.push_back(NumberSetting<uint32_t>("query.max_concurrent",
                                         "Queries that run or wait at a time; others get 503.",
                                         [](Config& c) -> auto& { return c.query.max_concurrent; }));
+  out.push_back(BytesSetting("query.result_cache",
+                             "Answers of range queries kept for the next refresh; 0 keeps none.",
+                             [](Config& c) -> auto& { return c.query.result_cache_bytes; }));
   out.push_back(BytesSetting("ingest.max_body", "Largest request, decompressed.",
                              [](Config& c) -> auto& { return c.ingest.max_body_bytes; }));
   out.push_back(NumberSetting<size_t>("ingest.max_labels", "Labels of one series.",

@@ -49,6 +49,9 @@ struct QueryConfig {
   Duration lookback = std::chrono::minutes(5);
   uint64_t max_samples = 50'000'000;
   uint32_t max_concurrent = 16;
+  size_t result_cache_bytes = 64u << 20;
+  size_t memory_bytes = 1u << 30;
+  size_t max_series = 10'000'000;
 };
 
 struct AlertingConfig {

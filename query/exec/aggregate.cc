@@ -110,6 +110,74 @@ void Aggregation::Add(const Matrix& matrix, const Row& row, Annotations& annotat
   }
 }
 
+void Aggregation::AddFloats(const RowLabels& labels, bool drop_name, uint32_t first, bool gapless,
+                            std::span<const CellKind> kinds, std::span<const double> values) {
+  const uint32_t group = groups_.Find(labels);
+  Grow();
+  if (drop_name) drop_name_[group] = 1;
+  const size_t base = group * steps_ + first;
+  if (gapless && AddToFloats(base, values)) return;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    if (kinds[i] == CellKind::kFloat) AddFloat(base + i, values[i]);
+  }
+}
+
+// The loops have no branch, so that compilers make vectors of them; each cell sees the same
+// operations in the same order as in AddFloat.
+bool Aggregation::AddToFloats(size_t base, std::span<const double> values) {
+  const size_t n = values.size();
+  const uint8_t* const flags = flags_.data() + base;
+  unsigned other = 0;
+  for (size_t i = 0; i < n; ++i) other |= flags[i] ^ (kSeen | kFloat);
+  if (other != 0) return false;
+  const double* const v = values.data();
+  double* const value = value_.data() + base;
+  switch (plan_.op) {
+    case AggregateOp::kCount:
+      for (size_t i = 0; i < n; ++i) count_[base + i] += 1;
+      return true;
+    case AggregateOp::kGroup:
+      return true;
+    case AggregateOp::kMin:
+      for (size_t i = 0; i < n; ++i)
+        value[i] = value[i] > v[i] || std::isnan(value[i]) ? v[i] : value[i];
+      return true;
+    case AggregateOp::kMax:
+      for (size_t i = 0; i < n; ++i)
+        value[i] = value[i] < v[i] || std::isnan(value[i]) ? v[i] : value[i];
+      return true;
+    case AggregateOp::kSum: {
+      double* const correction = correction_.data() + base;
+      for (size_t i = 0; i < n; ++i) {
+        const double total = value[i] + v[i];
+        const double lost = std::fabs(value[i]) >= std::fabs(v[i]) ? (value[i] - total) + v[i]
+                                                                   : (v[i] - total) + value[i];
+        const double next = correction[i] + lost;
+        correction[i] = std::isinf(total) ? 0 : next;
+        value[i] = total;
+      }
+      return true;
+    }
+    case AggregateOp::kAvg: {
+      unsigned infinite = 0;
+      for (size_t i = 0; i < n; ++i) infinite |= static_cast<unsigned>(std::isinf(value[i] + v[i]));
+      if (infinite != 0) return false;
+      double* const correction = correction_.data() + base;
+      double* const count = count_.data() + base;
+      for (size_t i = 0; i < n; ++i) {
+        const double total = value[i] + v[i];
+        correction[i] += std::fabs(value[i]) >= std::fabs(v[i]) ? (value[i] - total) + v[i]
+                                                                : (v[i] - total) + value[i];
+        value[i] = total;
+        count[i] += 1;
+      }
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
 void Aggregation::AddFloat(size_t cell, double v) {
   uint8_t& flags = flags_[cell];
   if ((flags & kIncompatible) != 0) return;

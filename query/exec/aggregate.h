@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ class Aggregation {
   Aggregation(plan::PartialAggregation plan, plan::Grid grid);
 
   void Add(const Matrix& matrix, const Row& row, Annotations& annotations);
+  // A row of floats: the same, without a matrix around it. `gapless`: all kinds are kFloat.
+  void AddFloats(const RowLabels& labels, bool drop_name, uint32_t first, bool gapless,
+                 std::span<const CellKind> kinds, std::span<const double> values);
   // `other` has the same plan and grid and comes after this one in partition order.
   void Merge(const Aggregation& other, Annotations& annotations);
   // A row a group that has any value.
@@ -60,6 +64,9 @@ class Aggregation {
 
   void Grow();
   void AddFloat(size_t cell, double v);
+  // Adds to cells [base, base + values.size()), all of which hold floats already. False: this
+  // operation, or these values, need AddFloat.
+  bool AddToFloats(size_t base, std::span<const double> values);
   void AddHistogram(size_t cell, const HistogramPtr& h, const Row& row, Annotations& annotations);
   void AverageFloat(size_t cell, double v);
   void AverageHistogram(size_t cell, const FloatHistogram& h, HistogramState& state,

@@ -144,8 +144,11 @@ class Selector {
     const double k = std::min(std::trunc(parameter), static_cast<double>(matrix_.size()));
     if (ratio ? parameter == 0 : k < 1) return;
     for (uint32_t i = 0; i < matrix_.size(); ++i) {
-      const Cell cell = matrix_.cell(matrix_.rows()[i], step);
-      if (cell.present()) Offer(i, cell, ratio ? std::clamp(parameter, -1.0, 1.0) : k);
+      const Row& row = matrix_.rows()[i];
+      const CellKind kind = matrix_.kind(row, step);
+      if (kind == CellKind::kAbsent) continue;
+      const double value = kind == CellKind::kFloat ? matrix_.value(row, step) : 0;
+      Offer(kind, {i, value}, ratio ? std::clamp(parameter, -1.0, 1.0) : k);
     }
     const bool sorted = in_.node.op == AggregateOp::kTopk || in_.node.op == AggregateOp::kBottomk;
     for (const CandidateHeap& heap : heaps_) {
@@ -174,21 +177,20 @@ class Selector {
   }
 
  private:
-  void Offer(uint32_t i, const Cell& cell, double k) {
-    CandidateHeap& heap = heaps_[group_[i]];
-    const Candidate c{i, cell.kind == CellKind::kFloat ? cell.value : 0};
+  void Offer(CellKind kind, Candidate c, double k) {
+    CandidateHeap& heap = heaps_[group_[c.row]];
     switch (in_.node.op) {
       case AggregateOp::kLimitk:
         if (static_cast<double>(heap.size()) < k) heap.Push(c);
         return;
       case AggregateOp::kLimitRatio:
-        if (InRatio(k, offset_[i])) heap.Push(c);
+        if (InRatio(k, offset_[c.row])) heap.Push(c);
         return;
       default:
         break;
     }
     const bool top = in_.node.op == AggregateOp::kTopk;
-    if (cell.kind == CellKind::kHistogram) {
+    if (kind == CellKind::kHistogram) {
       in_.annotations.HistogramIgnoredInAggregation(top ? "topk" : "bottomk", in_.pos);
     } else if (static_cast<double>(heap.size()) < k) {
       heap.Push(c);

@@ -15,9 +15,14 @@ Result<Matrix> MergeDuplicates(Matrix matrix) {
   absl::flat_hash_map<std::string, size_t, StringHash, StringEq> by_labels;
   std::vector<std::vector<size_t>> sets;
   std::string key;
+  std::vector<LabelView> views;
+  by_labels.reserve(matrix.size());
+  sets.reserve(matrix.size());
   for (size_t i = 0; i < matrix.size(); ++i) {
     key.clear();
-    AppendCanonical(matrix.rows()[i].labels.ToLabels(), key);
+    views.clear();
+    matrix.rows()[i].labels.AppendViews(views);
+    AppendCanonical(views, key);
     const auto [it, added] = by_labels.try_emplace(key, sets.size());
     if (added) sets.emplace_back();
     sets[it->second].push_back(i);

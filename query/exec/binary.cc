@@ -1,5 +1,6 @@
 #include "query/exec/binary.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -222,6 +223,7 @@ Signatures MatchRows(const promql::VectorMatching& matching, const Matrix& lhs, 
   Signatures out;
   absl::flat_hash_map<std::string, uint32_t, StringHash, StringEq> numbers;
   std::string key;
+  std::vector<LabelView> views;
   const auto number_rows = [&](const Matrix& matrix, std::vector<uint32_t>& of) {
     of.reserve(matrix.size());
     for (const Row& row : matrix.rows()) {
@@ -233,7 +235,15 @@ Signatures MatchRows(const promql::VectorMatching& matching, const Matrix& lhs, 
           key += value;
         }
       } else {
-        AppendCanonical(MatchedLabels(matching, row.labels.ToLabels()), key);
+        // What MatchedLabels would keep, without making it.
+        views.clear();
+        row.labels.AppendViews(views);
+        std::erase_if(views, [&matching](const LabelView& label) {
+          return label.name == kMetricName ||
+                 std::find(matching.labels.begin(), matching.labels.end(), label.name) !=
+                     matching.labels.end();
+        });
+        AppendCanonical(views, key);
       }
       of.push_back(numbers.try_emplace(key, static_cast<uint32_t>(numbers.size())).first->second);
     }

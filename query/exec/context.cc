@@ -57,14 +57,16 @@ struct Shared {
 }  // namespace
 
 QueryContext::QueryContext(const EngineOptions& options, const QueryOptions& query,
-                           const storage::Snapshot& snapshot, TenantId tenant)
+                           const storage::Snapshot& snapshot, TenantId tenant,
+                           std::atomic<uint64_t>& held_by_all)
     : options_(options),
       snapshot_(snapshot),
       tenant_(tenant),
       cancel_(query.cancel),
       lookback_ms_((query.lookback.count() > 0 ? query.lookback : options.lookback).count()),
       deadline_(options.clock->Monotonic() +
-                (query.timeout.count() > 0 ? query.timeout : options.timeout)) {}
+                (query.timeout.count() > 0 ? query.timeout : options.timeout)),
+      held_by_all_(held_by_all) {}
 
 Status QueryContext::CheckRunning(const char* where) const {
   if (cancel_ != nullptr && cancel_->cancelled())
@@ -74,22 +76,34 @@ Status QueryContext::CheckRunning(const char* where) const {
   return OkStatus();
 }
 
-Status QueryContext::CheckHeld(uint64_t held) {
+Status QueryContext::CheckHeld(uint64_t held, uint64_t by_all) {
   uint64_t peak = peak_.load(std::memory_order_relaxed);
   while (held > peak && !peak_.compare_exchange_weak(peak, held, std::memory_order_relaxed)) {
   }
+  if (options_.memory_bytes != 0 && by_all > options_.memory_bytes / kBytesPerSample) {
+    return ResourceExhausted(
+        "the queries that run now would together hold more than " +
+        std::to_string(options_.memory_bytes) +
+        " bytes of samples, the limit query.memory; try again later, ask for less, or raise it");
+  }
   if (held <= options_.max_samples) return OkStatus();
   return ResourceExhausted(
-      "query processing would load too many samples into memory in query execution");
+      "query processing would load too many samples into memory in query execution: more than " +
+      std::to_string(options_.max_samples) +
+      ", the limit query.max_samples; ask for fewer series or steps, or raise it");
 }
 
 Status QueryContext::Hold(uint64_t samples) {
-  return CheckHeld(held_.fetch_add(samples, std::memory_order_relaxed) + samples);
+  const uint64_t by_all = held_by_all_.fetch_add(samples, std::memory_order_relaxed) + samples;
+  return CheckHeld(held_.fetch_add(samples, std::memory_order_relaxed) + samples, by_all);
 }
 
 Status QueryContext::SetHeld(uint64_t samples) {
-  held_.store(samples, std::memory_order_relaxed);
-  return CheckHeld(samples);
+  const uint64_t before = held_.exchange(samples, std::memory_order_relaxed);
+  // Unsigned: what is subtracted was added before.
+  const uint64_t change = samples - before;
+  const uint64_t by_all = held_by_all_.fetch_add(change, std::memory_order_relaxed) + change;
+  return CheckHeld(samples, by_all);
 }
 
 void QueryContext::Keep(std::shared_ptr<const storage::Selection> selection) {

@@ -24,14 +24,20 @@ namespace basalt::query::exec {
 struct Counters {
   std::atomic<uint64_t> samples{0};
   std::atomic<uint64_t> samples_read{0};
+  std::atomic<uint64_t> rows_summarized{0};
   std::atomic<uint64_t> series_selected{0};
 };
 
 // Thread-safe. Lives for one query.
 class QueryContext {
  public:
+  // `held_by_all`: samples that all queries of the engine hold together; outlives this.
   QueryContext(const EngineOptions& options, const QueryOptions& query,
-               const storage::Snapshot& snapshot, TenantId tenant);
+               const storage::Snapshot& snapshot, TenantId tenant,
+               std::atomic<uint64_t>& held_by_all);
+  ~QueryContext() { held_by_all_.fetch_sub(held(), std::memory_order_relaxed); }
+  QueryContext(const QueryContext&) = delete;
+  QueryContext& operator=(const QueryContext&) = delete;
 
   [[nodiscard]] const EngineOptions& options() const { return options_; }
   [[nodiscard]] const storage::Snapshot& snapshot() const { return snapshot_; }
@@ -44,9 +50,13 @@ class QueryContext {
   // every few thousand samples.
   [[nodiscard]] Status CheckRunning(const char* where = "expression evaluation") const;
 
-  // Accounts samples held in memory. kResourceExhausted beyond max_samples.
+  // Accounts samples held in memory. kResourceExhausted, naming the limit, beyond max_samples and
+  // beyond what all queries together may hold.
   [[nodiscard]] Status Hold(uint64_t samples);
-  void Release(uint64_t samples) { held_.fetch_sub(samples, std::memory_order_relaxed); }
+  void Release(uint64_t samples) {
+    held_.fetch_sub(samples, std::memory_order_relaxed);
+    held_by_all_.fetch_sub(samples, std::memory_order_relaxed);
+  }
   [[nodiscard]] uint64_t held() const { return held_.load(std::memory_order_relaxed); }
   // Sets what is held now, when an operator is done with its inputs.
   [[nodiscard]] Status SetHeld(uint64_t samples);
@@ -61,7 +71,7 @@ class QueryContext {
   [[nodiscard]] Status Parallel(size_t n, const std::function<Status(size_t)>& task);
 
  private:
-  [[nodiscard]] Status CheckHeld(uint64_t held);
+  [[nodiscard]] Status CheckHeld(uint64_t held, uint64_t by_all);
 
   const EngineOptions& options_;
   const storage::Snapshot& snapshot_;
@@ -69,6 +79,7 @@ class QueryContext {
   const CancelToken* const cancel_;
   const int64_t lookback_ms_;
   const std::chrono::nanoseconds deadline_;
+  std::atomic<uint64_t>& held_by_all_;
   std::atomic<uint64_t> held_{0};
   std::atomic<uint64_t> peak_{0};
   Counters counters_;

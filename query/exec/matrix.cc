@@ -65,6 +65,19 @@ bool Matrix::End() {
   return true;
 }
 
+void Matrix::AppendRow(RowLabels labels, bool drop_name, uint32_t partition, uint32_t first,
+                       std::span<const CellKind> kinds, std::span<const double> values) {
+  rows_.push_back({.labels = std::move(labels),
+                   .offset = values_.size(),
+                   .first = first,
+                   .count = static_cast<uint32_t>(kinds.size()),
+                   .partition = partition,
+                   .drop_name = drop_name});
+  values_.insert(values_.end(), values.begin(), values.end());
+  kinds_.insert(kinds_.end(), kinds.begin(), kinds.end());
+  if (!histograms_.empty()) histograms_.resize(values_.size());
+}
+
 void Matrix::Reserve(size_t rows, size_t cells) {
   rows_.reserve(rows);
   values_.reserve(cells);

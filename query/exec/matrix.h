@@ -32,6 +32,12 @@ class RowLabels {
     return owned_ == nullptr ? std::string_view() : owned_->Get(name);
   }
   [[nodiscard]] std::string_view metric_name() const { return Get(kMetricName); }
+  // Appended, sorted by name; good while the row's labels are.
+  void AppendViews(std::vector<LabelView>& out) const {
+    if (selection_ != nullptr) return selection_->AppendLabels(index_, out);
+    if (owned_ == nullptr) return;
+    for (const Label& label : *owned_) out.push_back({label.name, label.value});
+  }
   [[nodiscard]] Labels ToLabels() const {
     if (selection_ != nullptr) return selection_->labels(index_);
     return owned_ == nullptr ? Labels() : *owned_;
@@ -122,6 +128,9 @@ class Matrix {
   void Append(size_t step, HistogramPtr histogram);
   void Append(size_t step, Cell cell);
   bool End();
+  // A whole row of floats at once; there is a value at both ends.
+  void AppendRow(RowLabels labels, bool drop_name, uint32_t partition, uint32_t first,
+                 std::span<const CellKind> kinds, std::span<const double> values);
   void Reserve(size_t rows, size_t cells);
   // Keeps the grid and the memory.
   void Clear();

@@ -126,16 +126,20 @@ void NarrowZeroBucket(const FloatHistogram& h, HistogramBucket& b) {
 double Quantile(double q, std::vector<double>& values) {
   if (values.empty()) return kNaN;
   if (const auto outside = OutsideUnit(q)) return *outside;
-  std::sort(values.begin(), values.end(), [](double a, double b) {
+  const auto before = [](double a, double b) {
     return std::isnan(a) ? !std::isnan(b) : a < b;  // NaN before everything
-  });
+  };
   const auto n = static_cast<double>(values.size());
   const double rank = q * (n - 1);
   const double lower = std::max(0.0, std::floor(rank));
   const double upper = std::min(n - 1, lower + 1);
   const double weight = rank - std::floor(rank);
-  return values[static_cast<size_t>(lower)] * (1 - weight) +
-         values[static_cast<size_t>(upper)] * weight;
+  // Two neighbours of the sorted values are wanted, not all of them.
+  const auto at_lower = values.begin() + static_cast<ptrdiff_t>(lower);
+  std::nth_element(values.begin(), at_lower, values.end(), before);
+  const double above =
+      upper > lower ? *std::min_element(at_lower + 1, values.end(), before) : *at_lower;
+  return *at_lower * (1 - weight) + above * weight;
 }
 
 ClassicQuantile BucketQuantile(double q, std::vector<ClassicBucket>& buckets) {

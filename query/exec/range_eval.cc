@@ -1,7 +1,6 @@
 #include "query/exec/range_eval.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "query/exec/histogram_ops.h"
@@ -11,8 +10,6 @@ namespace {
 
 // Samples between two looks at the cancel token: well under a millisecond of work.
 constexpr uint64_t kWorkBetweenChecks = 1 << 16;
-
-constexpr uint64_t kStaleMarker = 0x7ff0000000000002;
 
 bool HasAnySuffix(std::string_view name) {
   for (const std::string_view suffix : {"_total", "_sum", "_count", "_bucket"}) {
@@ -24,7 +21,9 @@ bool HasAnySuffix(std::string_view name) {
 
 }  // namespace
 
-bool IsStale(double value) { return std::bit_cast<uint64_t>(value) == kStaleMarker; }
+void NoteNonCounter(std::string_view name, plan::PosRange pos, Annotations& annotations) {
+  if (!name.empty() && !HasAnySuffix(name)) annotations.PossibleNonCounter(name, pos);
+}
 
 storage::TimeRange TimesNeeded(const plan::Grid& grid, int64_t range_ms, int64_t offset_ms,
                                std::optional<int64_t> at_ms, plan::RangeMode mode,
@@ -172,12 +171,8 @@ Status RangeEvaluator::Evaluate(const Samples& s, const RowLabels& labels, bool 
   // As upstream counts them, one window of one series is in memory at a time.
   BASALT_TRY(context_.Hold(largest));
   context_.Release(largest);
-  if (any_float && (spec_.function == plan::FunctionId::kRate ||
-                    spec_.function == plan::FunctionId::kIncrease)) {
-    const std::string_view name = labels.metric_name();
-    if (!name.empty() && !HasAnySuffix(name))
-      call_.annotations->PossibleNonCounter(name, spec_.pos);
-  }
+  if (any_float && IsCounterFunction(spec_.function))
+    NoteNonCounter(labels.metric_name(), spec_.pos, *call_.annotations);
   out.End();
   return OkStatus();
 }

@@ -67,7 +67,7 @@ struct Superblock::RowBody {
   RowParts parts;
 };
 
-Result<Superblock> Superblock::Open(std::string_view bytes) {
+Result<Superblock> Superblock::Open(std::string_view bytes, bool checked) {
   if (bytes.size() < kSuperblockHeaderBytes || bytes.size() > kMaxSuperblockBytes) {
     return DataLoss("superblock: " + std::to_string(bytes.size()) + " bytes are not possible");
   }
@@ -76,7 +76,7 @@ Result<Superblock> Superblock::Open(std::string_view bytes) {
   }
   if (LoadAt<uint32_t>(bytes, kSizeOffset) != bytes.size())
     return DataLoss("superblock: the length does not fit");
-  if (LoadAt<uint32_t>(bytes, kChecksumOffset) != SuperblockChecksum(bytes)) {
+  if (!checked && LoadAt<uint32_t>(bytes, kChecksumOffset) != SuperblockChecksum(bytes)) {
     return DataLoss("superblock: the checksum does not fit");
   }
   // Header and checksum are the same in every version, so a flipped version is damage and not the

@@ -77,8 +77,8 @@ class Superblock {
  public:
   // Checks length, version and CRC32C of all bytes. `bytes` must stay where it is while this or a
   // copy lives. Errors: kDataLoss ("superblock: checksum ..."); kUnimplemented for a version from
-  // the future.
-  static Result<Superblock> Open(std::string_view bytes);
+  // the future. `checked`: the caller knows these bytes to be those that were checked before.
+  static Result<Superblock> Open(std::string_view bytes, bool checked = false);
 
   [[nodiscard]] uint32_t row_count() const { return row_count_; }
   [[nodiscard]] uint32_t column_count() const { return column_count_; }

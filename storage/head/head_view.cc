@@ -35,6 +35,18 @@ struct SeriesParts {
   std::vector<Limited<LateList>> lates;
   SampleColumns open;
   SampleColumns open_late;
+
+  // Empty again, with its memory.
+  void Reset() {
+    ordinal = kUnknownOrdinal;
+    layers.clear();
+    lates.clear();
+    open.Clear();
+    open_late.Clear();
+  }
+  [[nodiscard]] bool only_open() const {
+    return layers.empty() && lates.empty() && open_late.empty();
+  }
 };
 
 void Assemble(SeriesParts& series, TimeRange range, const DeleteSnapshot& masks,
@@ -121,10 +133,10 @@ void PartitionHead::CloseView(uint64_t view) {
 void PartitionHead::Read(uint64_t view, std::span<const SeriesOrdinal> ordinals, TimeRange range,
                          const DeleteSnapshot& masks, std::vector<SampleColumns>& out) const {
   out.resize(ordinals.size());
-  std::vector<SeriesParts> held;
+  std::vector<SeriesParts> held(std::min(ordinals.size(), kSeriesPerHold));
   for (size_t begin = 0; begin < ordinals.size(); begin += kSeriesPerHold) {
     const size_t end = std::min(ordinals.size(), begin + kSeriesPerHold);
-    held.assign(end - begin, {});
+    for (SeriesParts& series : held) series.Reset();
     {
       const MutexLock lock(mu_);
       for (size_t i = begin; i < end; ++i) {
@@ -167,7 +179,15 @@ void PartitionHead::Read(uint64_t view, std::span<const SeriesOrdinal> ordinals,
         }
       }
     }
-    for (size_t i = begin; i < end; ++i) Assemble(held[i - begin], range, masks, out[i]);
+    for (size_t i = begin; i < end; ++i) {
+      SeriesParts& series = held[i - begin];
+      if (series.only_open()) {
+        out[i].Clear();
+        std::swap(out[i], series.open);  // the usual case, without a copy
+      } else {
+        Assemble(series, range, masks, out[i]);
+      }
+    }
   }
 }
 

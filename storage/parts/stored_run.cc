@@ -30,6 +30,17 @@ bool StoredRun::Quarantined(size_t i) const {
   return quarantined_.contains(i);
 }
 
+bool StoredRun::IsChecked(size_t i) const {
+  const MutexLock lock(mu_);
+  return i < checked_.size() && checked_[i];
+}
+
+void StoredRun::SetChecked(size_t i) const {
+  const MutexLock lock(mu_);
+  if (i >= checked_.size()) checked_.resize(i + 1);
+  checked_[i] = true;
+}
+
 Status StoredRun::Quarantine(size_t i, const Status& why) const {
   Status named = DataLoss(Describe(i) + ": " + std::string(why.message()));
   {

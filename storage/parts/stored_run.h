@@ -55,6 +55,8 @@ class StoredRun final : public Run {
       BASALT_EXCLUDES(mu_);
   [[nodiscard]] Result<std::pair<size_t, size_t>> Find(const SeriesPlace& place) const override;
   [[nodiscard]] Result<PinnedBytes> Read(size_t i) const override BASALT_EXCLUDES(mu_);
+  [[nodiscard]] bool IsChecked(size_t i) const override BASALT_EXCLUDES(mu_);
+  void SetChecked(size_t i) const override BASALT_EXCLUDES(mu_);
   [[nodiscard]] Status Quarantine(size_t i, const Status& why) const override BASALT_EXCLUDES(mu_);
   [[nodiscard]] std::string Describe(size_t i) const override;
 
@@ -69,6 +71,7 @@ class StoredRun final : public Run {
   // Once read it stays as it is, so spans of it may leave the lock.
   mutable std::optional<std::vector<SuperblockRef>> directory_ BASALT_GUARDED_BY(mu_);
   mutable std::set<size_t> quarantined_ BASALT_GUARDED_BY(mu_);
+  mutable std::vector<bool> checked_ BASALT_GUARDED_BY(mu_);  // by superblock
 };
 
 }  // namespace basalt::storage

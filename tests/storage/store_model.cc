@@ -96,7 +96,7 @@ Result<ModelState> ReadState(const Snapshot& snapshot, TimeRange range) {
         const auto selection,
         snapshot.Select(kDefaultTenant, static_cast<PartitionId>(p), {}, range, SIZE_MAX));
     const auto cursor =
-        selection->Read(0, selection->size(), {.range = range, .accept_summaries = false});
+        selection->Read(0, selection->size(), {.range = range});
     SeriesColumns columns;
     while (true) {
       BASALT_TRY_ASSIGN(const bool more, cursor->Next(columns));

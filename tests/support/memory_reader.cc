@@ -146,6 +146,9 @@ class MemoryReader::MemorySelection final : public storage::Selection {
   [[nodiscard]] SeriesOrdinal ordinal(size_t i) const override { return ordinals_[i]; }
   [[nodiscard]] GroupId group(size_t) const override { return GroupId{0}; }
   [[nodiscard]] Labels labels(size_t i) const override { return series_[i]->labels; }
+  void AppendLabels(size_t i, std::vector<LabelView>& out) const override {
+    for (const Label& label : series_[i]->labels) out.push_back({label.name, label.value});
+  }
   [[nodiscard]] std::string_view label(size_t i, std::string_view name) const override {
     return series_[i]->labels.Get(name);
   }

@@ -87,6 +87,8 @@ Answer RunQuery(const Call& call, size_t limit, query::QueryOptions options, Eva
   query::CancelToken cancel;
   const std::stop_callback on_stop(call.request.cancel, [&cancel] { cancel.Cancel(); });
   options.cancel = &cancel;
+  const std::string_view no_cache = call.form.Get("nocache");
+  options.no_cache = !no_cache.empty() && no_cache != "0" && no_cache != "false";
   Result<query::QueryResult> result = evaluate(**snapshot, options);
   if (!result.ok()) return FailQuery(result.status());
 
@@ -105,6 +107,30 @@ Answer RunQuery(const Call& call, size_t limit, query::QueryOptions options, Eva
   return answer;
 }
 
+bool WantsExplanation(const Call& call) {
+  const std::string_view text = call.form.Get("explain");
+  return !text.empty() && text != "0" && text != "false";
+}
+
+// {"plan":["fold partitions: ...", ...]}, and nothing is evaluated.
+Answer Explain(const Call& call, Timestamp start, Timestamp end, Duration step,
+               const query::QueryOptions& options) {
+  const auto snapshot = call.TakeSnapshot();
+  if (!snapshot.ok()) return FailWith(snapshot.status());
+  const Result<std::vector<std::string>> lines = call.context.engine->Explain(
+      **snapshot, call.tenant, call.form.Get("query"), start, end, step, options);
+  if (!lines.ok()) return FailQuery(lines.status());
+  std::string data;
+  JsonWriter json(data);
+  json.BeginObject();
+  json.Key("plan");
+  json.BeginArray();
+  for (const std::string& line : *lines) json.String(line);
+  json.EndArray();
+  json.EndObject();
+  return Succeed(data);
+}
+
 Answer InstantQuery(Call& call) {
   const Result<size_t> limit = ParseLimit(call.form.Get("limit"));
   if (!limit.ok()) return InvalidParameter("limit", limit.status());
@@ -112,6 +138,7 @@ Answer InstantQuery(Call& call) {
   if (!time.ok()) return InvalidParameter("time", time.status());
   query::QueryOptions options;
   if (std::optional<Answer> error = ReadOptions(call, options)) return std::move(*error);
+  if (WantsExplanation(call)) return Explain(call, *time, *time, Duration(0), options);
   return RunQuery(call, *limit, options,
                   [&](const storage::Snapshot& snapshot, const query::QueryOptions& with) {
                     return call.context.engine->Instant(snapshot, call.tenant,
@@ -146,6 +173,7 @@ Answer RangeQuery(Call& call) {
   if (const Status status = CheckRange(*start, *end, *step); !status.ok()) return FailWith(status);
   query::QueryOptions options;
   if (std::optional<Answer> error = ReadOptions(call, options)) return std::move(*error);
+  if (WantsExplanation(call)) return Explain(call, *start, *end, *step, options);
   return RunQuery(call, *limit, options,
                   [&](const storage::Snapshot& snapshot, const query::QueryOptions& with) {
                     return call.context.engine->Range(snapshot, call.tenant, call.form.Get("query"),

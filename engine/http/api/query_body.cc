@@ -183,6 +183,10 @@ void QueryBody::WriteStats() {
     json_.Uint(stats.series_selected);
     json_.Key("steps");
     json_.Uint(stats.steps);
+    json_.Key("stepsCached");
+    json_.Uint(stats.steps_cached);
+    json_.Key("rowsSummarized");
+    json_.Uint(stats.rows_summarized);
     json_.EndObject();
   }
   json_.EndObject();

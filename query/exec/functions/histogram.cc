@@ -86,21 +86,23 @@ class Families {
     for (uint32_t i = 0; i < m.size(); ++i) AddRow(i);
   }
 
-  // f(labels, histogram or null, buckets) for each histogram of the step: native ones first, then
-  // classic ones.
+  // f(number of the family, labels, histogram or null, buckets) for each histogram of the step:
+  // native ones first, then classic ones.
   template <typename F>
   Status ForEach(size_t step, F&& f) {
     WarnOfBadBounds(step);
-    for (const Family& family : families_) {
+    for (size_t i = 0; i < families_.size(); ++i) {
+      const Family& family = families_[i];
       if (!NativeAt(family, step)) continue;
       if (HasBuckets(family, step)) {
         annotations_.MixedClassicNative(family.labels.metric_name(), pos_);
         continue;
       }
-      BASALT_TRY(f(family.labels, matrix_.histogram(matrix_.rows()[*family.native], step).get(),
+      BASALT_TRY(f(i, family.labels, matrix_.histogram(matrix_.rows()[*family.native], step).get(),
                    buckets_));
     }
-    for (const Family& family : families_) {
+    for (size_t i = 0; i < families_.size(); ++i) {
+      const Family& family = families_[i];
       if (NativeAt(family, step)) continue;
       buckets_.clear();
       for (const auto& [row, bound] : family.buckets) {
@@ -108,7 +110,7 @@ class Families {
         if (matrix_.kind(r, step) == CellKind::kFloat)
           buckets_.push_back({bound, matrix_.value(r, step)});
       }
-      if (!buckets_.empty()) BASALT_TRY(f(family.labels, nullptr, buckets_));
+      if (!buckets_.empty()) BASALT_TRY(f(i, family.labels, nullptr, buckets_));
     }
     return OkStatus();
   }
@@ -171,6 +173,42 @@ class Families {
   std::vector<ClassicBucket> buckets_;
 };
 
+// A value a family and step. Families have labels of their own, so unlike RowCollector this looks
+// nothing up by them. Rows come in the order in which families first have a value.
+class FamilyRows {
+ public:
+  explicit FamilyRows(const plan::Grid& grid) : grid_(grid) {}
+
+  // Steps must not fall.
+  Status Put(size_t family, const Labels& labels, size_t step, Cell cell) {
+    if (family >= row_.size()) row_.resize(family + 1, SIZE_MAX);
+    if (row_[family] == SIZE_MAX) {
+      row_[family] = rows_.size();
+      rows_.push_back({labels, {}});
+    }
+    rows_[row_[family]].values.emplace_back(static_cast<uint32_t>(step), cell.value);
+    return OkStatus();
+  }
+  Matrix Finish() {
+    Matrix out(grid_);
+    for (Collected& row : rows_) {
+      out.Begin(RowLabels(std::move(row.labels)), true);
+      for (const auto& [step, value] : row.values) out.Append(step, value);
+      out.End();
+    }
+    return out;
+  }
+
+ private:
+  struct Collected {
+    Labels labels;
+    std::vector<std::pair<uint32_t, double>> values;
+  };
+  plan::Grid grid_;
+  std::vector<size_t> row_;  // by family
+  std::vector<Collected> rows_;
+};
+
 // "0.5", "1.0": the value of a quantile label, as OpenMetrics spells it.
 std::string QuantileText(double q) {
   std::string out = FormatShort(q);
@@ -219,45 +257,46 @@ Result<Matrix> BucketFunction(CallInput& in) {
                                                                    : 2;
   const plan::PosRange pos = in.node.arg_pos[vector_arg];
   Families families(in.args[vector_arg], pos, in.annotations);
-  RowCollector out(in.grid);
+  FamilyRows out(in.grid);
+  RowCollector quantiles(in.grid);
   for (size_t step = 0; step < in.grid.size(); ++step) {
     const int64_t time_ms = in.grid.at(step);
     if (id == FunctionId::kHistogramFraction) {
       const double lower = in.scalar(0, step);
       const double upper = in.scalar(1, step);
-      BASALT_TRY(families.ForEach(
-          step, [&](const Labels& labels, const FloatHistogram* native, auto& buckets) {
-            const double share = native != nullptr
-                                     ? HistogramFraction(lower, upper, *native,
-                                                         labels.metric_name(), pos, in.annotations)
-                                     : BucketFraction(lower, upper, buckets);
-            return out.Put(labels, true, step, Cell::Float(share));
-          }));
+      BASALT_TRY(families.ForEach(step, [&](size_t family, const Labels& labels,
+                                            const FloatHistogram* native, auto& buckets) {
+        const double share = native != nullptr
+                                 ? HistogramFraction(lower, upper, *native, labels.metric_name(),
+                                                     pos, in.annotations)
+                                 : BucketFraction(lower, upper, buckets);
+        return out.Put(family, labels, step, Cell::Float(share));
+      }));
       continue;
     }
     if (id == FunctionId::kHistogramQuantile) {
       const double q = in.scalar(0, step);
       CheckQuantile(q, in.node.arg_pos[0], in.annotations);
-      BASALT_TRY(families.ForEach(
-          step, [&](const Labels& labels, const FloatHistogram* native, auto& buckets) {
-            const double v = QuantileOf(q, labels, native, buckets, pos, time_ms, in.annotations);
-            return out.Put(labels, true, step, Cell::Float(v));
-          }));
+      BASALT_TRY(families.ForEach(step, [&](size_t family, const Labels& labels,
+                                            const FloatHistogram* native, auto& buckets) {
+        const double v = QuantileOf(q, labels, native, buckets, pos, time_ms, in.annotations);
+        return out.Put(family, labels, step, Cell::Float(v));
+      }));
       continue;
     }
     for (size_t i = 2; i < in.args.size(); ++i) {
       const double q = in.scalar(i, step);
       CheckQuantile(q, in.node.arg_pos[i], in.annotations);
       BASALT_TRY(families.ForEach(
-          step, [&](const Labels& labels, const FloatHistogram* native, auto& buckets) {
+          step, [&](size_t, const Labels& labels, const FloatHistogram* native, auto& buckets) {
             Labels with_quantile = labels;
             with_quantile.Set(in.text(1), QuantileText(q));
             const double v = QuantileOf(q, labels, native, buckets, pos, time_ms, in.annotations);
-            return out.Put(with_quantile, true, step, Cell::Float(v));
+            return quantiles.Put(with_quantile, true, step, Cell::Float(v));
           }));
     }
   }
-  return out.Finish();
+  return id == FunctionId::kHistogramQuantiles ? quantiles.Finish() : out.Finish();
 }
 
 }  // namespace basalt::query::exec

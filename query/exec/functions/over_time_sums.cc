@@ -100,6 +100,8 @@ Cell AverageHistograms(std::span<const HistogramSample> points, RangeCall& call)
   return Cell::Histogram(std::move(sum));
 }
 
+}  // namespace
+
 double AverageFloats(std::span<const double> values) {
   double sum = values[0];  // or, once that would overflow, the mean so far
   double correction = 0;
@@ -127,8 +129,6 @@ double AverageFloats(std::span<const double> values) {
   }
   return incremental ? sum + correction : sum / count + correction / count;
 }
-
-}  // namespace
 
 Cell SumOverTime(const Window& w, RangeCall& call) {
   if (RejectMixed(w, call)) return {};

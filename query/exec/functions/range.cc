@@ -58,6 +58,10 @@ bool UsesStartTimestamps(FunctionId function) {
          function == FunctionId::kIrate || function == FunctionId::kResets;
 }
 
+bool IsCounterFunction(FunctionId function) {
+  return function == FunctionId::kRate || function == FunctionId::kIncrease;
+}
+
 bool KeepsName(FunctionId function) {
   return function == FunctionId::kLastOverTime || function == FunctionId::kFirstOverTime;
 }

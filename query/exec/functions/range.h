@@ -74,6 +74,8 @@ using RangeKernel = Cell (*)(const Window&, RangeCall&);
 RangeKernel FindRangeKernel(plan::FunctionId function);
 // Looks at start timestamps: rate, increase, irate, resets.
 bool UsesStartTimestamps(plan::FunctionId function);
+// Corrects for resets and warns of gauges: rate, increase.
+bool IsCounterFunction(plan::FunctionId function);
 // last_over_time and first_over_time give back samples, so they keep the metric's name.
 bool KeepsName(plan::FunctionId function);
 // Finds `resets` and `start_overlaps` for the functions that want them.
@@ -101,6 +103,10 @@ Cell PresentOverTime(const Window& w,
 Cell EndOverTime(const Window& w, RangeCall& call);  // first, last, ts_of_first, ts_of_last
 Cell QuantileOverTime(const Window& w, RangeCall& call);
 Cell MadOverTime(const Window& w, RangeCall& call);
+
+// The mean of one or more values in the order of time: of their corrected sum, or kept step by step
+// once that does not fit a double.
+double AverageFloats(std::span<const double> values);
 
 // Linear interpolation at `time_ms` between two points of an extended window.
 double Interpolate(int64_t t1, double v1, int64_t t2, double v2, int64_t time_ms, bool counter);

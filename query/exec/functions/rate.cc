@@ -11,10 +11,6 @@ namespace {
 
 using plan::FunctionId;
 
-bool IsCounterFunction(FunctionId f) {
-  return f == FunctionId::kRate || f == FunctionId::kIncrease;
-}
-
 double Seconds(int64_t ms) { return static_cast<double>(ms) / 1000; }
 
 // last - first, plus what each reset took away, in the order of time.

@@ -81,6 +81,9 @@ class FakeSelection final : public storage::Selection {
   [[nodiscard]] SeriesOrdinal ordinal(size_t i) const override { return series_[i]->ordinal; }
   [[nodiscard]] GroupId group(size_t /*i*/) const override { return GroupId{0}; }
   [[nodiscard]] Labels labels(size_t i) const override { return series_[i]->labels; }
+  void AppendLabels(size_t i, std::vector<LabelView>& out) const override {
+    for (const Label& label : series_[i]->labels) out.push_back({label.name, label.value});
+  }
   [[nodiscard]] std::string_view label(size_t i, std::string_view name) const override {
     return series_[i]->labels.Get(name);
   }

@@ -189,7 +189,8 @@ TEST(Limits, MaxSamplesCountsWhatIsHeldAndStopsOnePast) {
   const auto result = RangeOver(reader, "x", 0, 100, 10, options);
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.status().message(),
-            "query processing would load too many samples into memory in query execution");
+            "query processing would load too many samples into memory in query execution: more "
+            "than 109, the limit query.max_samples; ask for fewer series or steps, or raise it");
   EXPECT_EQ(ErrorKindOf(result.status()), ErrorKind::kExecution);
   // An aggregation in the partitions holds its groups only: a state a step in each of two
   // partitions.
@@ -238,6 +239,40 @@ TEST(Cancellation, StopsAQuery) {
   EXPECT_EQ(result.status().code(), StatusCode::kCancelled);
   EXPECT_EQ(ErrorKindOf(result.status()), ErrorKind::kCanceled);
   EXPECT_EQ(result.status().message(), "query was canceled in query execution");
+}
+
+TEST(Limits, NameWhatWasExceededAndHowToRaiseIt) {
+  MemoryReader reader(2);
+  for (int i = 0; i < 10; ++i)
+    reader.Series({{"__name__", "x"}, {"i", std::to_string(i)}}).Every(Duration(10'000), {1, 2, 3});
+  EngineOptions options;
+  options.max_series = 10;
+  EXPECT_TRUE(InstantAt(reader, "x", 20, options).ok());
+  options.max_series = 9;
+  EXPECT_EQ(InstantAt(reader, "x", 20, options).status().message(),
+            "a selector matches more than 9 series, the limit query.max_series; add label "
+            "matchers, or raise it");
+}
+
+TEST(Limits, HoldForAllQueriesTogetherAndAreGivenBack) {
+  MemoryReader reader(2);
+  for (int i = 0; i < 10; ++i)
+    reader.Series({{"__name__", "x"}, {"i", std::to_string(i)}}).Every(Duration(10'000), {1, 2, 3});
+  EngineOptions options;
+  options.memory_bytes = 10 * kBytesPerSample;
+  const Engine engine(options);
+  const auto snapshot = *reader.TakeSnapshot();
+  const auto range = [&](int64_t end_s) {
+    return engine.Range(*snapshot, kDefaultTenant, "x", FromMs(0), FromMs(end_s * 1000),
+                        Duration(10'000));
+  };
+  // What a query that failed held is free again, however often.
+  for (int n = 0; n < 3; ++n) {
+    EXPECT_EQ(range(20).status().message(),
+              "the queries that run now would together hold more than 160 bytes of samples, the "
+              "limit query.memory; try again later, ask for less, or raise it");
+    EXPECT_TRUE(range(0).ok());
+  }
 }
 
 // Each look at the clock takes a second.
