@@ -1,4 +1,4 @@
-// basalt: serve | query | import | slo check | version.
+// basalt: serve | query | import | slo check | slo simulate | version.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -7,6 +7,7 @@
 #include "tools/query_command.h"
 #include "tools/serve.h"
 #include "tools/slo_command.h"
+#include "tools/slo_simulate.h"
 
 namespace {
 
@@ -75,12 +76,36 @@ void DescribeImport(CLI::App& app, basalt::cli::ImportCommandOptions& options) {
   import->add_option("--from-line", options.from_line, "Begin with this line of the first file");
 }
 
-void DescribeSlo(CLI::App& app, basalt::cli::SloCheckOptions& options) {
+void DescribeSimulate(CLI::App& slo, basalt::cli::SloSimulateOptions& options) {
+  CLI::App* simulate = slo.add_subcommand(
+      "simulate", "Play SLOs over stored history; exit code 1 beyond a bound, 2 if it cannot run");
+  simulate->footer(
+      "Examples:\n"
+      "  basalt slo simulate -f slos/ --data copy/ --from -30d\n"
+      "  basalt slo simulate -f slos/ --data copy/ --from -7d --max-pages-per-week 2 \\\n"
+      "    --inject '2026-10-03T12:00:00Z for=2m error=100%' --max-detection 90s --markdown");
+  simulate->add_option("-f,--file", options.paths, "SLO files or directories")->required();
+  simulate->add_option("--data", options.data, "Data directory that no server has open")
+      ->required();
+  simulate->add_option("--from", options.from, "Unix seconds, RFC 3339, or -30d: before --to")
+      ->required();
+  simulate->add_option("--to", options.to, "The same, before now [now]");
+  simulate->add_option("--inject", options.injections,
+                       "An outage to lay over: 'TIME for=2m [error=100%] [slo=ID]'");
+  simulate->add_option("--max-pages-per-week", options.max_pages_per_week, "Fail above it");
+  simulate->add_option("--max-detection", options.max_detection,
+                       "Fail if an injected outage pages later, or not");
+  simulate->add_flag("--markdown", options.markdown, "Tables for a merge request");
+}
+
+void DescribeSlo(CLI::App& app, basalt::cli::SloCheckOptions& options,
+                 basalt::cli::SloSimulateOptions& simulate) {
   CLI::App* slo = app.add_subcommand("slo", "Work with SLO definitions");
   slo->require_subcommand(1);
   CLI::App* check = slo->add_subcommand("check", "Validate SLO files; exit code 1 if any is wrong");
   check->footer("Examples:\n  basalt slo check slos/\n  basalt slo check checkout.yml cart.yml");
   check->add_option("paths", options.paths, "Files or directories")->required();
+  DescribeSimulate(*slo, simulate);
 }
 
 }  // namespace
@@ -95,17 +120,21 @@ int main(int argc, char** argv) {
   basalt::cli::QueryCommandOptions query;
   basalt::cli::ImportCommandOptions import;
   basalt::cli::SloCheckOptions slo;
+  basalt::cli::SloSimulateOptions simulate;
   DescribeServe(app, serve);
   DescribeQuery(app, query);
   DescribeImport(app, import);
-  DescribeSlo(app, slo);
+  DescribeSlo(app, slo, simulate);
   app.add_subcommand("version", "Print the version");
   CLI11_PARSE(app, argc, argv);
 
   if (app.got_subcommand("serve")) return basalt::cli::RunServe(serve);
   if (app.got_subcommand("query")) return basalt::cli::RunQuery(query);
   if (app.got_subcommand("import")) return basalt::cli::RunImport(import);
-  if (app.got_subcommand("slo")) return basalt::cli::RunSloCheck(slo);
+  if (app.got_subcommand("slo")) {
+    const bool is_simulation = app.get_subcommand("slo")->got_subcommand("simulate");
+    return is_simulation ? basalt::cli::RunSloSimulate(simulate) : basalt::cli::RunSloCheck(slo);
+  }
   std::printf("basalt %s\n", basalt::cli::kVersion);
   return 0;
 }

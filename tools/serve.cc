@@ -18,7 +18,7 @@
 #include "engine/notify/outbox.h"
 #include "engine/rpc/server.h"
 #include "engine/slo/evaluator.h"
-#include "engine/slo/sloth_loader.h"
+#include "engine/slo/slo_files.h"
 #include "query/engine.h"
 #include "storage/store.h"
 #include "tools/late_bound.h"
@@ -104,7 +104,7 @@ Result<std::vector<slo::Definition>> LoadDefinitions(const admin::Config& config
       std::any_of(definitions.begin(), definitions.end(),
                   [](const slo::Definition& definition) { return definition.service == "basalt"; });
   if (taken) return definitions;  // somebody keeps their own on us
-  slo::CheckedSlos own = slo::CheckSloth(kSelfSlo, "built in");
+  slo::CheckedSlos own = slo::CheckSloText(kSelfSlo, "built in");
   BASALT_CHECK(own.ok(), own.problems.empty() ? "" : slo::ToString(own.problems[0]));
   std::move(own.definitions.begin(), own.definitions.end(), std::back_inserter(definitions));
   return definitions;

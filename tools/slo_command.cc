@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "engine/slo/sloth_loader.h"
+#include "engine/slo/slo_files.h"
 
 namespace basalt::cli {
 

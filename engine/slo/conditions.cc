@@ -1,7 +1,5 @@
 #include "engine/slo/conditions.h"
 
-#include "engine/base/status.h"
-
 namespace basalt::slo {
 namespace {
 
@@ -16,10 +14,10 @@ Counts InProportion(const WindowSum& sum, int64_t from_ms) {
 }
 
 WindowReading Refine(const Moment& at, size_t window, const WindowSum& sum) {
-  const int64_t from_ms = at.time_ms - kSloWindows[window].length_ms;
+  const int64_t from_ms = at.time_ms - at.slots.layout(at.group).windows()[window].length_ms;
   const Counts whole = sum.whole + at.open;
   if (sum.exact()) return {whole, true};
-  if (const std::optional<Counts> inside = at.edges(window, sum, from_ms)) {
+  if (const std::optional<Counts> inside = at.edges(at.group, window, sum, from_ms)) {
     return {whole + *inside, true};
   }
   return {whole + InProportion(sum, from_ms), false};
@@ -45,30 +43,43 @@ Truth Exceeds(const Moment& at, size_t window, const Fraction& threshold) {
 }
 
 Truth Holds(const Moment& at, const BurnCondition& condition, bool& inconsistent) {
-  const size_t short_window = FindWindow(condition.short_window.count());
-  const size_t long_window = FindWindow(condition.long_window.count());
-  BASALT_CHECK(short_window < kWindows && long_window < kWindows, "a window without slots");
-  const Truth in_short = Exceeds(at, short_window, condition.threshold);
+  const Truth in_short = Exceeds(at, condition.short_index, condition.threshold);
   if (in_short == Truth::kNo) return Truth::kNo;
-  const Truth both = And(in_short, Exceeds(at, long_window, condition.threshold));
+  const Truth both = And(in_short, Exceeds(at, condition.long_index, condition.threshold));
   if (both != Truth::kYes) return both;
-  const Counts counts = ReadWindow(at, short_window).counts;
+  const Counts counts = ReadWindow(at, condition.short_index).counts;
   if (counts.bad <= counts.total) return Truth::kYes;
   inconsistent = true;
   return Truth::kUndefined;
 }
 
-Truth AnyHolds(const Moment& at, const Definition& definition, Severity severity, size_t& which,
-               bool& inconsistent) {
+namespace {
+
+// `holds`, unless it has to hold for longer than it has.
+Truth ForAWhile(Truth holds, const BurnCondition& condition, int64_t time_ms, bool is_settled,
+                int64_t& since_ms) {
+  if (is_settled && holds == Truth::kNo) since_ms = 0;
+  if (is_settled && holds == Truth::kYes && since_ms == 0) since_ms = time_ms;
+  if (holds != Truth::kYes) return holds;
+  const bool long_enough = since_ms != 0 && time_ms - since_ms >= condition.hold_for.count();
+  return long_enough ? Truth::kYes : Truth::kNo;
+}
+
+}  // namespace
+
+Truth AnyHolds(const Moment& at, const Definition& definition, Severity severity, bool is_settled,
+               Held& held, size_t& which, bool& inconsistent) {
   Truth any = Truth::kNo;
   for (size_t i = 0; i < definition.conditions.size(); ++i) {
-    if (definition.conditions[i].severity != severity) continue;
-    const Truth holds = Holds(at, definition.conditions[i], inconsistent);
-    if (holds == Truth::kYes) {
-      which = i;
-      return Truth::kYes;
+    const BurnCondition& condition = definition.conditions[i];
+    if (condition.severity != severity) continue;
+    Truth holds = Holds(at, condition, inconsistent);
+    if (condition.hold_for.count() > 0) {
+      holds = ForAWhile(holds, condition, at.time_ms, is_settled, held[i]);
     }
+    if (holds == Truth::kYes && any != Truth::kYes) which = i;
     any = Or(any, holds);
+    if (any == Truth::kYes && held.empty()) return any;  // the others have nothing to remember
   }
   return any;
 }

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "engine/slo/alert_state.h"
 #include "engine/slo/definition.h"
@@ -16,8 +17,8 @@
 namespace basalt::slo {
 
 // The part of `sum.edge` after `from_ms`, from stored samples. None: storage could not say.
-using EdgeReader =
-    std::function<std::optional<Counts>(size_t window, const WindowSum& sum, int64_t from_ms)>;
+using EdgeReader = std::function<std::optional<Counts>(GroupIndex g, size_t window,
+                                                       const WindowSum& sum, int64_t from_ms)>;
 
 // A group at a time: its settled slots plus what open rounds add.
 struct Moment {
@@ -43,8 +44,13 @@ Truth Exceeds(const Moment& at, size_t window, const Fraction& threshold);
 // then the two queries do not fit together, and `inconsistent` is set.
 Truth Holds(const Moment& at, const BurnCondition& condition, bool& inconsistent);
 
-// The conditions of one severity: any. `which` is the first that holds.
-Truth AnyHolds(const Moment& at, const Definition& definition, Severity severity, size_t& which,
-               bool& inconsistent);
+// Since when each condition of a definition has held without a break, in settled rounds; 0: it does
+// not. Empty if no condition has to hold for a while.
+using Held = std::vector<int64_t>;
+
+// The conditions of one severity: any, for as long as it has to (Tier::hold_for). `which` is the
+// first that holds. `is_settled`: `held` is brought up to this moment.
+Truth AnyHolds(const Moment& at, const Definition& definition, Severity severity, bool is_settled,
+               Held& held, size_t& which, bool& inconsistent);
 
 }  // namespace basalt::slo

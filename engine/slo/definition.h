@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "engine/base/labels.h"
 #include "engine/base/time.h"
 #include "engine/slo/fraction.h"
+#include "engine/slo/slots.h"
 #include "storage/reader.h"
 
 namespace basalt::slo {
@@ -38,15 +40,26 @@ enum class Severity : uint8_t { kPage, kTicket };
 inline constexpr size_t kSeverityCount = 2;
 std::string_view SeverityName(Severity severity);  // "page", "ticket"
 
-// "The budget burns more than `factor` times too fast over both windows."
-struct BurnCondition {
+// "The budget burns more than `factor` times too fast over both windows, for `hold_for`."
+struct Tier {
   Severity severity = Severity::kPage;
   Duration short_window{0};
   Duration long_window{0};
   Fraction factor;
+  Duration hold_for{0};  // 0: at once
+};
+
+// A tier for one objective.
+struct BurnCondition : Tier {
   // factor * (1 - objective): the condition is bad/total > threshold in both windows.
   Fraction threshold;
+  // Among Definition::layout's windows; LayOut() sets them.
+  size_t short_index = 0;
+  size_t long_index = 0;
 };
+
+// Whose names its series and alerts have.
+enum class Origin : uint8_t { kBasalt, kSloth, kPyrra, kOpenSlo };
 
 struct AlertSpec {
   bool enabled = true;
@@ -55,6 +68,7 @@ struct AlertSpec {
 };
 
 struct Definition {
+  Origin origin = Origin::kSloth;
   TenantId tenant = kDefaultTenant;
   std::string id;  // "<service>-<name>": unique over all definitions
   std::string service;
@@ -72,6 +86,10 @@ struct Definition {
   std::array<AlertSpec, kSeverityCount> alerts;  // by Severity
   std::vector<BurnCondition> conditions;         // of a severity: any one fires
 
+  // The windows of all conditions and of the period; LayOut() sets both.
+  std::shared_ptr<const Layout> layout;
+  size_t period_index = 0;
+
   std::string file;  // where it stands
   int line = 0;
 
@@ -80,9 +98,24 @@ struct Definition {
   }
 };
 
-// The workbook's four conditions over a period of 30 days: 5m/1h at 14.4 and 30m/6h at 6 page,
-// 2h/1d at 3 and 6h/3d at 1 make a ticket. kOutOfRange if a threshold does not fit.
-Result<std::vector<BurnCondition>> WorkbookConditions(const Fraction& objective);
+// Periods that budgets may have.
+inline constexpr Duration kMinPeriod = std::chrono::minutes(1);
+inline constexpr Duration kMaxPeriod = std::chrono::hours(24 * 400);
+
+// The workbook's four tiers: 2 % of the budget in 1 h and 5 % in 6 h page, 10 % in 1 d and in 3 d
+// make a ticket; the short window is a twelfth of the long one. Over 28 and 30 days the windows are
+// those (as in sloth), over any other period they scale with it and the factors stay 14.4, 6, 3
+// and 1: windows of an hour would cover more than the budget of a day, and little of a year's.
+std::vector<Tier> WorkbookTiers(Duration period);
+// kOutOfRange if a threshold does not fit.
+Result<std::vector<BurnCondition>> ConditionsOf(const std::vector<Tier>& tiers,
+                                                const Fraction& objective);
+// The factor at which `budget_percent` of a period's budget burns within `window`.
+Result<Fraction> FactorOf(const Fraction& budget_percent, Duration period, Duration window);
+
+// Sets `layout` and the indexes into it, from the period and the conditions. The last step of every
+// loader.
+void LayOut(Definition& definition);
 
 inline constexpr Duration kDefaultPeriod = std::chrono::hours(24 * 30);
 

@@ -117,12 +117,9 @@ AlertNumbers Evaluator::NumbersOf(GroupIndex g, Severity severity) {
   AlertNumbers numbers;
   numbers.condition = definition.conditions[group.held_condition[static_cast<size_t>(severity)]];
   numbers.scale = definition.sli.scale;
-  const auto read = [&](Duration length) BASALT_REQUIRES(mu_) {
-    return set_->Read(g, FindWindow(length.count())).counts;
-  };
-  numbers.in_short = read(numbers.condition.short_window);
-  numbers.in_long = read(numbers.condition.long_window);
-  numbers.in_period = read(definition.period);
+  numbers.in_short = set_->Read(g, numbers.condition.short_index).counts;
+  numbers.in_long = set_->Read(g, numbers.condition.long_index).counts;
+  numbers.in_period = set_->Read(g, definition.period_index).counts;
   return numbers;
 }
 

@@ -112,11 +112,11 @@ GroupView Evaluator::ViewOfGroup(GroupIndex g, std::chrono::nanoseconds until) {
   GroupView view;
   view.labels = GroupLabels(definition, group.values);
   if (group.has_data) view.as_of = FromMs(set_->slots().head_ms(g));
-  for (size_t w = 0; w < kWindows; ++w) {
+  for (size_t w = 0; w < definition.layout->windows().size(); ++w) {
     const bool in_time = options_.clock->Monotonic() < until;
     const WindowReading reading = set_->Read(g, w, in_time);
     WindowView window;
-    window.length = Duration(kSloWindows[w].length_ms);
+    window.length = Duration(definition.layout->windows()[w].length_ms);
     window.bad = Events(reading.counts.bad, definition.sli.scale);
     window.total = Events(reading.counts.total, definition.sli.scale);
     window.exact = reading.exact;
@@ -124,7 +124,7 @@ GroupView Evaluator::ViewOfGroup(GroupIndex g, std::chrono::nanoseconds until) {
       window.ratio = RatioOf(reading.counts);
       window.burn_rate = BurnRate(definition, reading.counts);
     }
-    if (window.length == definition.period) {
+    if (w == definition.period_index) {
       const Fraction& objective = definition.objective;
       view.budget.total = window.total * static_cast<double>(objective.den - objective.num) /
                           static_cast<double>(objective.den);

@@ -71,7 +71,8 @@ Status History::ForEachLeaf(
 }
 
 Result<LeafHistory> History::Count(const StoredLeaf& leaf, const storage::Selection& selection,
-                                   size_t in_selection, int64_t from_ms, int64_t to_ms) {
+                                   size_t in_selection, int64_t from_ms, int64_t to_ms,
+                                   int64_t zeros_from_ms) {
   std::vector<LeafSample> samples;
   size_t before = 0;
   const auto read = [&](int64_t begin_ms) {
@@ -101,7 +102,8 @@ Result<LeafHistory> History::Count(const StoredLeaf& leaf, const storage::Select
     if (marker) continue;
     out.last_amount_ms = sample.time_ms;
     out.last_amount = booking.amount;
-    if (sample.time_ms > from_ms && booking.amount != 0) out.bookings.push_back(booking);
+    const bool counts = booking.amount != 0 || sample.time_ms > zeros_from_ms;
+    if (sample.time_ms > from_ms && counts) out.bookings.push_back(booking);
   }
   return out;
 }

@@ -28,7 +28,7 @@ struct StoredLeaf {
 
 // What ran over a stretch of one leaf's samples.
 struct LeafHistory {
-  std::vector<Booking> bookings;  // those with an amount, in time order
+  std::vector<Booking> bookings;  // in time order
   LeafState state;                // after the last sample read
   int64_t last_amount_ms = 0;     // the last sample's time, and its amount: what may come next
   Amount last_amount = 0;
@@ -54,9 +54,11 @@ class History {
                                                 size_t in_selection)>& visit);
 
   // Counts a leaf's samples in (from_ms, to_ms], beginning early enough to know the state at
-  // from_ms; bookings of samples at or before from_ms are left out.
+  // from_ms; bookings of samples at or before from_ms are left out, and those without an amount at
+  // or before `zeros_from_ms`.
   Result<LeafHistory> Count(const StoredLeaf& leaf, const storage::Selection& selection,
-                            size_t in_selection, int64_t from_ms, int64_t to_ms);
+                            size_t in_selection, int64_t from_ms, int64_t to_ms,
+                            int64_t zeros_from_ms = INT64_MAX);
   // The same for a leaf known by its labels. Storage may not know it (yet): then nothing is
   // counted.
   Result<LeafHistory> Count(const StoredLeaf& leaf, int64_t from_ms, int64_t to_ms);

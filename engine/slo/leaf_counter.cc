@@ -22,11 +22,18 @@ constexpr int64_t kBeatShare = 10;
 
 Int128 ToAmount(double value) {
   // Rounding each value, not each difference, is what makes the differences add up.
-  if (value < kFastLimit) return static_cast<int64_t>(std::nearbyint(value * kAmountPerEvent));
+  if (value < kFastLimit) {
+    const auto whole = static_cast<int64_t>(value);
+    if (static_cast<double>(whole) == value) return whole * kAmountPerEvent;  // counters, mostly
+    return static_cast<int64_t>(std::nearbyint(value * kAmountPerEvent));
+  }
   return static_cast<Int128>(std::min(value, kSlowLimit) * kAmountPerEvent);
 }
 
 Amount Difference(double to, double from) {
+  if (from <= to && to < kFastLimit) {
+    return static_cast<Amount>(ToAmount(to)) - static_cast<Amount>(ToAmount(from));
+  }
   constexpr Int128 kMax = INT64_MAX / 4096;  // room for coefficients
   return static_cast<Amount>(std::clamp<Int128>(ToAmount(to) - ToAmount(from), 0, kMax));
 }

@@ -206,25 +206,34 @@ class Compiler {
   LinearQuery out_;
 };
 
-Result<LinearQuery> CompileQuery(std::string_view query) {
+// The query with {{.window}} replaced by the stand-in.
+Result<std::string> WithStandIn(std::string_view query) {
   static const std::regex kWindow(R"(\{\{\s*\.window\s*\}\})");
-  const std::string text =
-      std::regex_replace(std::string(query), kWindow, std::string(kWindowStandIn));
+  std::string text = std::regex_replace(std::string(query), kWindow, std::string(kWindowStandIn));
   if (text == query) {
     return InvalidArgument("has no {{.window}}: write sum(rate(counter[{{.window}}]))");
   }
   if (text.find("{{") != std::string::npos) {
     return InvalidArgument("holds a template other than {{.window}}, which is not supported");
   }
-  const auto parsed = promql::ParseExprOrError(text);
+  return text;
+}
+
+Result<promql::ExprPtr> Parse(const std::string& text) {
+  auto parsed = promql::ParseExprOrError(text);
   if (const auto* error = std::get_if<promql::ParseError>(&parsed)) {
     // Positions are those of the text with {{.window}} replaced, so the message is given without.
     return InvalidArgument("is not PromQL: " +
                            ReplaceAll(error->message, kWindowStandIn, kWindowTemplate));
   }
+  return std::get<promql::ExprPtr>(std::move(parsed));
+}
+
+Result<LinearQuery> CompileQuery(std::string_view query) {
+  BASALT_TRY_ASSIGN(const std::string text, WithStandIn(query));
+  BASALT_TRY_ASSIGN(const promql::ExprPtr root, Parse(text));
   Compiler compiler(text);
-  const Expr& root = compiler.WithoutPositiveFilter(*std::get<promql::ExprPtr>(parsed));
-  BASALT_TRY(compiler.Walk(root, Fraction{1, 1}));
+  BASALT_TRY(compiler.Walk(compiler.WithoutPositiveFilter(*root), Fraction{1, 1}));
   return compiler.Take();
 }
 
@@ -280,6 +289,35 @@ Result<LinearSli> CompileEventsSli(std::string_view error_query, std::string_vie
   BASALT_TRY(ToIntegers(total->terms, sli.scale, sli.total).WithContext("total_query"));
   if (sli.total.empty()) return InvalidArgument("total_query: every term has the coefficient 0");
   return sli;
+}
+
+Result<LinearSli> CompileRatioSli(std::string_view query) {
+  const auto refuse = [] {
+    return InvalidArgument(
+        "is not `errors / total` or `1 - good / total` of sums of counters: it would have to be "
+        "polled by query, which is not supported; give error_query and total_query under `events`");
+  };
+  BASALT_TRY_ASSIGN(const std::string text, WithStandIn(query));
+  BASALT_TRY_ASSIGN(const promql::ExprPtr root, Parse(text));
+  const Expr* e = &promql::Unwrap(*root);
+  bool of_good = false;
+  if (const auto* minus = e->As<Binary>(); minus != nullptr && minus->op == BinaryOp::kSub) {
+    const auto* one = promql::Unwrap(*minus->lhs).As<NumberLiteral>();
+    if (one == nullptr || one->value != 1) return refuse();
+    of_good = true;
+    e = &promql::Unwrap(*minus->rhs);
+  }
+  const auto* ratio = e->As<Binary>();
+  if (ratio == nullptr || ratio->op != BinaryOp::kDiv) return refuse();
+  // Both sides go through the ordinary way as texts, with the template back in its place.
+  const auto text_of = [&](const Expr& side) {
+    const auto start = static_cast<size_t>(side.pos().start);
+    const auto end = static_cast<size_t>(side.pos().end);
+    return ReplaceAll(text.substr(start, end - start), kWindowStandIn, kWindowTemplate);
+  };
+  const std::string part = text_of(*ratio->lhs);
+  const std::string total = text_of(*ratio->rhs);
+  return CompileEventsSli(of_good ? "(" + total + ") - (" + part + ")" : part, total);
 }
 
 }  // namespace basalt::slo

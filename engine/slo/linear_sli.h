@@ -15,4 +15,8 @@ namespace basalt::slo {
 // kInvalidArgument: "error_query: `histogram_quantile(...)` is not ...: do this instead".
 Result<LinearSli> CompileEventsSli(std::string_view error_query, std::string_view total_query);
 
+// A ratio of two such queries: `errors / total`, or `1 - good / total`. Anything else would have to
+// be polled, and is refused by naming it.
+Result<LinearSli> CompileRatioSli(std::string_view error_ratio_query);
+
 }  // namespace basalt::slo

@@ -1,23 +1,54 @@
 #include "engine/slo/rounds.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace basalt::slo {
 
 using std::chrono::nanoseconds;
 
+namespace {
+
+// Targets of a group that are searched one after the other; beyond it a map is kept.
+constexpr size_t kSearchedTargets = 16;
+
+}  // namespace
+
+uint32_t Rounds::MemberOf(uint64_t target) {
+  const auto next = static_cast<uint32_t>(members_.size());
+  if (member_of_target_ == nullptr) {
+    for (uint32_t i = 0; i < next; ++i) {
+      if (members_[i].target == target) return i;
+    }
+    if (next == kSearchedTargets) {
+      member_of_target_ = std::make_unique<std::unordered_map<uint64_t, uint32_t>>();
+      for (uint32_t i = 0; i < next; ++i) member_of_target_->emplace(members_[i].target, i);
+    }
+  }
+  if (member_of_target_ != nullptr) {
+    const auto [it, is_new] = member_of_target_->try_emplace(target, next);
+    if (!is_new) return it->second;
+  }
+  members_.emplace_back().target = target;
+  return next;
+}
+
 Rounds::LeafIndex Rounds::AddLeaf(uint64_t target, int64_t bad, int64_t total) {
-  const auto [it, is_new] =
-      member_of_target_.try_emplace(target, static_cast<uint32_t>(members_.size()));
-  if (is_new) members_.emplace_back();
+  const uint32_t member = MemberOf(target);
   const auto index = static_cast<LeafIndex>(leaves_.size());
   Leaf leaf;
-  leaf.member = it->second;
+  leaf.member = member;
   leaf.bad = bad;
   leaf.total = total;
   leaves_.push_back(leaf);
-  members_[it->second].leaves.push_back(index);
+  members_[member].leaves.push_back(index);
   return index;
+}
+
+Rounds::Round& Rounds::RoundAt(int64_t time_ms, nanoseconds now) {
+  const auto [it, is_new] = open_.try_emplace(time_ms);
+  if (is_new) it->second.arrived = now;
+  return it->second;
 }
 
 GroupBooking Rounds::Weigh(LeafIndex index, const Booking& booking) const {
@@ -27,9 +58,7 @@ GroupBooking Rounds::Weigh(LeafIndex index, const Booking& booking) const {
 
 bool Rounds::Book(LeafIndex index, const Booking& booking, nanoseconds now) {
   if (booking.to_ms <= settled_ms_) return false;
-  const auto [it, is_new] = open_.try_emplace(booking.to_ms);
-  Round& round = it->second;
-  if (is_new) round.arrived = now;
+  Round& round = RoundAt(booking.to_ms, now);
   const GroupBooking weighed = Weigh(index, booking);
   if (booking.from_ms == booking.to_ms) {
     round.counts += weighed.counts;
@@ -37,6 +66,20 @@ bool Rounds::Book(LeafIndex index, const Booking& booking, nanoseconds now) {
     round.spreads.push_back(weighed);
   }
   return true;
+}
+
+void Rounds::BookHistory(LeafIndex index, std::span<const Booking> bookings) {
+  std::vector<LoadedPoint> merged;
+  merged.reserve(std::max(loaded_.size(), bookings.size()));
+  auto at = loaded_.begin();
+  for (const Booking& booking : bookings) {
+    while (at != loaded_.end() && at->time_ms < booking.to_ms) merged.push_back(*at++);
+    LoadedPoint point{booking.to_ms, Weigh(index, booking).counts};
+    if (at != loaded_.end() && at->time_ms == point.time_ms) point.counts += (at++)->counts;
+    merged.push_back(point);
+  }
+  merged.insert(merged.end(), at, loaded_.end());
+  loaded_ = std::move(merged);
 }
 
 void Rounds::Resume(LeafIndex index, int64_t last_ms, int64_t interval_ms, Amount last_amount) {
@@ -87,15 +130,14 @@ void Rounds::BeginRound(uint32_t number, LeafIndex reporter, int64_t time_ms, na
   if (member.previous_interval_ms > 0) interval = std::min(interval, member.previous_interval_ms);
   Expect(number, interval > 0 ? time_ms + interval : 0);
   if (time_ms <= settled_ms_) return;
-  const auto [it, is_new] = open_.try_emplace(time_ms);
-  if (is_new) it->second.arrived = now;
+  Round& round = RoundAt(time_ms, now);
   for (const LeafIndex index : member.leaves) {
     Leaf& leaf = leaves_[index];
     // A leaf that missed the round before is waited for there, or has been given up.
     if (index == reporter || leaf.ended || leaf.waits_for_ms != 0 || leaf.last_ms < before)
       continue;
     leaf.waits_for_ms = time_ms;
-    ++it->second.missing;
+    ++round.missing;
   }
 }
 
@@ -116,10 +158,25 @@ void Rounds::End(LeafIndex index) {
 }
 
 void Rounds::Expect(uint32_t number, int64_t time_ms) {
-  Member& member = members_[number];
-  if (member.expected_ms != 0) expected_.erase({member.expected_ms, number});
-  member.expected_ms = time_ms;
-  if (time_ms != 0) expected_.emplace(time_ms, number);
+  members_[number].expected_ms = time_ms;
+  if (time_ms == 0) return;
+  if (expected_.size() > 2 * members_.size() + kSearchedTargets) {
+    std::erase_if(expected_,
+                  [&](const auto& e) { return members_[e.second].expected_ms != e.first; });
+    std::make_heap(expected_.begin(), expected_.end(), std::greater<>());
+  }
+  expected_.emplace_back(time_ms, number);
+  std::push_heap(expected_.begin(), expected_.end(), std::greater<>());
+}
+
+int64_t Rounds::FirstExpected() {
+  while (!expected_.empty()) {
+    const auto [time_ms, member] = expected_.front();
+    if (members_[member].expected_ms == time_ms) return time_ms;
+    std::pop_heap(expected_.begin(), expected_.end(), std::greater<>());
+    expected_.pop_back();
+  }
+  return INT64_MAX;
 }
 
 bool Rounds::PopSettled(nanoseconds now, nanoseconds timeout, SettledRound& out) {
@@ -127,10 +184,8 @@ bool Rounds::PopSettled(nanoseconds now, nanoseconds timeout, SettledRound& out)
   const auto& [time_ms, round] = *open_.begin();
   if (now - round.arrived >= timeout) {
     // Whoever is overdue has lapsed, and is expected again once it has reported.
-    while (!expected_.empty() && expected_.begin()->first <= time_ms) {
-      Expect(expected_.begin()->second, 0);
-    }
-  } else if (round.missing != 0 || (!expected_.empty() && expected_.begin()->first <= time_ms)) {
+    while (FirstExpected() <= time_ms) Expect(expected_.front().second, 0);
+  } else if (round.missing != 0 || FirstExpected() <= time_ms) {
     return false;
   }
   Pop(out);
@@ -138,8 +193,24 @@ bool Rounds::PopSettled(nanoseconds now, nanoseconds timeout, SettledRound& out)
 }
 
 bool Rounds::PopAny(SettledRound& out) {
-  if (open_.empty()) return false;
-  Pop(out);
+  const bool has_point = loaded_taken_ < loaded_.size();
+  if (!has_point && open_.empty()) {
+    loaded_ = {};
+    loaded_taken_ = 0;
+    return false;
+  }
+  if (!has_point || (!open_.empty() && open_.begin()->first < loaded_[loaded_taken_].time_ms)) {
+    Pop(out);
+    return true;
+  }
+  const LoadedPoint& point = loaded_[loaded_taken_++];
+  if (!open_.empty() && open_.begin()->first == point.time_ms) {
+    Pop(out);
+  } else {
+    out = {point.time_ms, {}, {}};
+    settled_ms_ = point.time_ms;
+  }
+  out.counts += point.counts;
   return true;
 }
 
@@ -151,17 +222,10 @@ void Rounds::Pop(SettledRound& out) {
     }
   }
   settled_ms_ = it->first;
-  out = {it->first, it->second.counts, std::move(it->second.spreads)};
+  out.time_ms = it->first;
+  out.counts = it->second.counts;
+  out.spreads = std::move(it->second.spreads);
   open_.erase(it);
-}
-
-void Rounds::ForEachOpen(const std::function<void(int64_t, const Counts&)>& visit) const {
-  Counts counts;
-  for (const auto& [time_ms, round] : open_) {
-    counts += round.counts;
-    for (const GroupBooking& spread : round.spreads) counts.total += spread.counts.total;
-    visit(time_ms, counts);
-  }
 }
 
 Amount Rounds::Unreported() const {

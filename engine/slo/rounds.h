@@ -8,11 +8,12 @@
 // Amounts of rounds that have not settled wait here; slots only ever hold settled ones. One thread.
 #pragma once
 
+#include <absl/container/btree_map.h>
+
 #include <chrono>
 #include <cstdint>
-#include <functional>
-#include <map>
-#include <set>
+#include <memory>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -43,6 +44,9 @@ class Rounds {
   // Books what a leaf counted, without taking it for a report: what history gives. False: its time
   // has settled, and the caller books it in the slots.
   [[nodiscard]] bool Book(LeafIndex leaf, const Booking& booking, std::chrono::nanoseconds now);
+  // The same for many bookings at points in time, in order and after settled_ms(): what loading
+  // reads of one leaf. Only PopAny takes them.
+  void BookHistory(LeafIndex leaf, std::span<const Booking> bookings);
   // The leaf has reported `last_ms`, as history shows, so that it is expected in the next round.
   void Resume(LeafIndex leaf, int64_t last_ms, int64_t interval_ms, Amount last_amount);
   // The leaf has reported the round at `time_ms` just now; its target's other leaves are waited
@@ -65,7 +69,15 @@ class Rounds {
   [[nodiscard]] int64_t settled_ms() const { return settled_ms_; }
   // Each open round with the counts of all open rounds up to it, a lower bound for bad: what is
   // spread over a gap counts as total only.
-  void ForEachOpen(const std::function<void(int64_t time_ms, const Counts& counts)>& visit) const;
+  template <typename Visit>
+  void ForEachOpen(Visit&& visit) const {
+    Counts counts;
+    for (const auto& [time_ms, round] : open_) {
+      counts += round.counts;
+      for (const GroupBooking& spread : round.spreads) counts.total += spread.counts.total;
+      visit(time_ms, counts);
+    }
+  }
   // What live leaves that have not reported may still add to the total: their last amounts, once
   // for each round missing.
   [[nodiscard]] Amount Unreported() const;
@@ -84,10 +96,11 @@ class Rounds {
     bool ended = true;         // until it reports
   };
   struct Member {
+    uint64_t target = 0;
     int64_t round_ms = 0;  // its newest
     int64_t interval_ms = 0;
     int64_t previous_interval_ms = 0;
-    int64_t expected_ms = 0;  // its entry in expected_; 0: none
+    int64_t expected_ms = 0;  // when its next round is due; 0: not known
     std::vector<LeafIndex> leaves;
   };
   struct Round {
@@ -97,18 +110,36 @@ class Rounds {
     std::chrono::nanoseconds arrived{0};
   };
 
+  struct LoadedPoint {
+    int64_t time_ms = 0;
+    Counts counts;
+  };
+
   void BeginRound(uint32_t member, LeafIndex reporter, int64_t time_ms,
                   std::chrono::nanoseconds now);
   void StopWaiting(Leaf& leaf);
+  // The open round of that time, begun now if there is none.
+  Round& RoundAt(int64_t time_ms, std::chrono::nanoseconds now);
+  uint32_t MemberOf(uint64_t target);
   void Expect(uint32_t member, int64_t time_ms);  // 0: no longer
+  // The earliest time at which some target is due; INT64_MAX: none.
+  int64_t FirstExpected();
   void Pop(SettledRound& out);
 
   int64_t settled_ms_;
   std::vector<Leaf> leaves_;
   std::vector<Member> members_;
-  std::unordered_map<uint64_t, uint32_t> member_of_target_;
-  std::map<int64_t, Round> open_;                    // by time
-  std::set<std::pair<int64_t, uint32_t>> expected_;  // next round's time, member
+  // By time. One or two, mostly; while history is loaded, hours of them.
+  absl::btree_map<int64_t, Round> open_;
+  // Points of history, by time, those up to loaded_taken_ taken: leaves of one scrape fall
+  // together, so merging lists costs less than a look-up for each.
+  std::vector<LoadedPoint> loaded_;
+  size_t loaded_taken_ = 0;
+  // A heap of (due time, member), the earliest on top. Entries that are no longer their member's
+  // are dropped when they come up, so that expecting costs no look-up.
+  std::vector<std::pair<int64_t, uint32_t>> expected_;
+  // Only with many targets; a few are searched.
+  std::unique_ptr<std::unordered_map<uint64_t, uint32_t>> member_of_target_;
 };
 
 }  // namespace basalt::slo

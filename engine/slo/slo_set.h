@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -57,6 +58,12 @@ struct SloSetOptions {
   const Clock* clock = &SystemClock();
   std::chrono::nanoseconds settle_timeout = kSettleTimeout;
   size_t max_queued = kMaxQueued;
+  // For simulations: replay from here instead of kReplayMs before now, up to `until_ms`, and report
+  // every transition on the way.
+  std::optional<int64_t> replay_from_ms;
+  int64_t until_ms = INT64_MAX;
+  // For simulations: called with each settled round before it counts, and may change it.
+  std::function<void(SloIndex, const std::vector<std::string>& values, SettledRound&)> inject;
 };
 
 struct SloGroup {
@@ -65,6 +72,7 @@ struct SloGroup {
   Rounds rounds;
   std::array<AlertState, kSeverityCount> alerts;
   std::array<size_t, kSeverityCount> held_condition{};  // the one that fired last
+  Held held;                                            // by condition
   bool inconsistent = false;                            // more errors than events
   bool touched = false;
   bool has_data = false;  // a round has settled
@@ -128,18 +136,30 @@ class SloSet {
   struct LeafEntry {
     PartitionId partition{0};
     SeriesOrdinal ordinal{};
-    int64_t counted_ms = 0;  // samples up to here are booked; 0: none
-    bool primed = false;     // live
-    std::vector<std::pair<GroupIndex, Rounds::LeafIndex>> places;
+    int64_t counted_ms = 0;    // samples up to here are booked; 0: none
+    bool primed = false;       // live
+    uint32_t first_place = 0;  // in places_
+    uint32_t place_count = 0;
   };
+  // Where a leaf counts: one place an SLO.
+  struct Place {
+    GroupIndex group = 0;
+    Rounds::LeafIndex leaf = 0;
+  };
+  [[nodiscard]] std::span<const Place> PlacesOf(const LeafEntry& entry) const {
+    return std::span(places_).subspan(entry.first_place, entry.place_count);
+  }
   struct Dirty {
     uint32_t entry = 0;
     int64_t from_ms = 0;
     int64_t to_ms = 0;
     LogPosition position;
   };
-  using EdgeKey = std::tuple<GroupIndex, size_t, int64_t>;  // level, slot
+  using EdgeKey = std::tuple<GroupIndex, size_t, int64_t>;  // level, begin of the slot
 
+  static uint64_t SeriesKey(PartitionId partition, SeriesOrdinal ordinal) {
+    return static_cast<uint64_t>(partition) << 32 | static_cast<uint32_t>(ordinal);
+  }
   [[nodiscard]] std::chrono::nanoseconds now() const { return options_.clock->Monotonic(); }
   // One snapshot a sweep. Null: storage refused, which is counted.
   History* OpenHistory();
@@ -149,16 +169,21 @@ class SloSet {
   uint32_t EntryFor(PartitionId partition, SeriesOrdinal ordinal, TargetNumber target,
                     const Labels& labels, const std::vector<Contribution>& contributions);
   void BookHistory(LeafEntry& entry, const LeafHistory& history);
+  void BookLoaded(LeafEntry& entry, const LeafHistory& history);
   void AddLate(GroupIndex g, const GroupBooking& booking);
   void Book(const LeafEntry& entry, const Booking& booking);
   void Touch(GroupIndex g);
 
-  void LoadSlo(SloIndex slo, History& history, std::vector<std::vector<PrimedLeaf>>& primed);
+  // Leaves that wait for their state, by series.
+  using LiveLeaves = std::unordered_map<uint64_t, const NewLeaf*>;
+  void LoadSlo(SloIndex slo, History& history, const LiveLeaves& live,
+               std::vector<std::vector<PrimedLeaf>>& primed);
+  [[nodiscard]] int64_t PeriodOf(const std::vector<Contribution>& contributions) const;
   void Drain(bool& overflowed);
   void PrimeWaiting(std::chrono::nanoseconds until);
-  void Apply(PartitionId partition, const std::vector<LeafEvent>& events);
+  void Apply(PartitionId partition, const LeafEvents& events);
   void SettleGroups(std::vector<Transition>& transitions);
-  void SettleRound(GroupIndex g, const SettledRound& round, std::vector<Transition>* transitions);
+  void SettleRound(GroupIndex g, SettledRound& round, std::vector<Transition>* transitions);
   void FireEarly(GroupIndex g, std::vector<Transition>& transitions);
 
   // slo_set_history.cc: what needs stored samples of a whole group.
@@ -170,7 +195,6 @@ class SloSet {
   void CorrectDirty(std::chrono::nanoseconds until);
   Result<bool> Correct(const Dirty& dirty);
   Status CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms);
-  EdgeReader EdgesOf(GroupIndex g);
 
   const std::vector<Definition> definitions_;
   SampleStore& store_;
@@ -179,15 +203,21 @@ class SloSet {
   const TapIndex index_;
   Taps taps_;
 
+  const EdgeReader edge_reader_;
   SlotTable slots_;
   std::vector<std::unique_ptr<SloGroup>> groups_;
   std::vector<std::map<std::vector<std::string>, GroupIndex>> groups_by_slo_;
   std::vector<LeafEntry> entries_;
+  std::vector<Place> places_;
   std::unordered_map<uint64_t, uint32_t> entry_by_series_;  // partition, ordinal
   std::vector<std::vector<uint32_t>> entry_of_leaf_;        // by partition and LeafNumber
   std::deque<std::pair<PartitionId, NewLeaf>> waiting_;     // to be primed
   std::deque<Dirty> dirty_;
   std::vector<GroupIndex> touched_;
+  // Memory that sweeps use again.
+  std::vector<GroupIndex> settling_;
+  SettledRound settled_;
+  Drained drained_;
   std::map<EdgeKey, std::vector<GroupBooking>> edges_;
   std::unique_ptr<History> history_;
   int64_t replay_from_ms_ = 0;

@@ -42,14 +42,13 @@ Result<std::vector<GroupBooking>> SloSet::GroupBookings(GroupIndex g, int64_t be
   if (history == nullptr) return Unavailable("slo: no snapshot");
   const auto visit = [&](const StoredLeaf& leaf, const storage::Selection& selection,
                          size_t i) -> Status {
-    const uint64_t key =
-        static_cast<uint64_t>(leaf.partition) << 32 | static_cast<uint32_t>(leaf.ordinal);
-    const auto it = entry_by_series_.find(key);
+    const auto it = entry_by_series_.find(SeriesKey(leaf.partition, leaf.ordinal));
     if (it == entry_by_series_.end()) return OkStatus();
     const LeafEntry& entry = entries_[it->second];
-    const auto place = std::find_if(entry.places.begin(), entry.places.end(),
-                                    [&](const auto& p) { return p.first == g; });
-    if (place == entry.places.end() || entry.counted_ms == 0) return OkStatus();
+    const auto places = PlacesOf(entry);
+    const auto place =
+        std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.group == g; });
+    if (place == places.end() || entry.counted_ms == 0) return OkStatus();
     const int64_t cut = std::min(cut_ms, entry.counted_ms);
     const int64_t near = std::min(cut, end_ms + kLookAheadMs);
     BASALT_TRY_ASSIGN(LeafHistory counted, history->Count(leaf, selection, i, begin_ms, near));
@@ -59,7 +58,7 @@ Result<std::vector<GroupBooking>> SloSet::GroupBookings(GroupIndex g, int64_t be
     }
     for (const Booking& booking : counted.bookings) {
       if (booking.to_ms > end_ms && booking.from_ms >= end_ms) continue;
-      bookings.push_back(group.rounds.Weigh(place->second, booking));
+      bookings.push_back(group.rounds.Weigh(place->leaf, booking));
     }
     return OkStatus();
   };
@@ -70,8 +69,8 @@ Result<std::vector<GroupBooking>> SloSet::GroupBookings(GroupIndex g, int64_t be
 
 std::optional<Counts> SloSet::ReadEdge(GroupIndex g, size_t window, const WindowSum& sum,
                                        int64_t from_ms) {
-  const size_t level = kSloWindows[window].level;
-  const EdgeKey key{g, level, sum.edge_begin_ms / kSlotLevels[level].slot_ms};
+  const size_t level = slots_.layout(g).windows()[window].level;
+  const EdgeKey key{g, level, sum.edge_begin_ms};
   auto it = edges_.find(key);
   if (it == edges_.end()) {
     if (edges_.size() >= kMaxEdges) edges_.clear();
@@ -106,8 +105,8 @@ Result<bool> SloSet::Correct(const Dirty& dirty) {
     return snapshot.status();
   }
   history_ = std::make_unique<History>(index_, std::move(snapshot).value());
-  for (const auto& place : entry.places) {
-    const GroupIndex g = place.first;
+  for (const Place& place : PlacesOf(entry)) {
+    const GroupIndex g = place.group;
     const SloGroup& group = *groups_[g];
     int64_t begin_ms = dirty.from_ms;
     int64_t end_ms = dirty.to_ms;
@@ -135,11 +134,12 @@ Status SloSet::CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms) {
   end_ms = std::min(end_ms, head_ms);
   // The finest level that still keeps all of it gives what changes; coarser ones take over the
   // sums.
+  const std::vector<Level>& levels = slots_.layout(g).levels();
   size_t base = 0;
-  while (base + 1 < kLevels && slots_.FirstSlot(g, base) * kSlotLevels[base].slot_ms > begin_ms) {
+  while (base + 1 < levels.size() && slots_.FirstSlot(g, base) * levels[base].slot_ms > begin_ms) {
     ++base;
   }
-  const int64_t base_ms = kSlotLevels[base].slot_ms;
+  const int64_t base_ms = levels[base].slot_ms;
   const int64_t first = std::max(SlotOf(begin_ms + 1, base_ms), slots_.FirstSlot(g, base));
   const int64_t last = SlotOf(end_ms, base_ms);
   if (last < first) return OkStatus();
@@ -148,7 +148,7 @@ Status SloSet::CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms) {
   BASALT_TRY_ASSIGN(const std::vector<GroupBooking> bookings,
                     GroupBookings(g, begin_ms, end_ms, head_ms));
   for (size_t level = 0; level <= base; ++level) {
-    const int64_t slot_ms = kSlotLevels[level].slot_ms;
+    const int64_t slot_ms = levels[level].slot_ms;
     for (int64_t k = std::max(begin_ms / slot_ms, slots_.FirstSlot(g, level)); k < end_ms / slot_ms;
          ++k) {
       const Counts now_counts = Inside(bookings, k * slot_ms, (k + 1) * slot_ms);
@@ -156,8 +156,8 @@ Status SloSet::CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms) {
       if (delta == Counts{}) continue;
       slots_.Correct(g, level, k, delta);
       if (level != base) continue;
-      for (size_t above = base + 1; above < kLevels; ++above) {
-        slots_.Correct(g, above, SlotOf((k + 1) * slot_ms, kSlotLevels[above].slot_ms), delta);
+      for (size_t above = base + 1; above < levels.size(); ++above) {
+        slots_.Correct(g, above, SlotOf((k + 1) * slot_ms, levels[above].slot_ms), delta);
       }
     }
   }

@@ -1,19 +1,19 @@
 // engine/slo/slots.h -- bad and total events of every group in slots of time, and the sums of the
-// windows that SLOs look at.
+// windows that its SLO looks at.
 //
-// Levels (design: docs/0002-slots.md): slots of 10 s, 1 min, 10 min, 1 h and 6 h, each kept for a
-// little longer than the longest window that ends on it. A slot k of length L holds (k*L, (k+1)*L].
-// Slots are columns: one slot of 64 neighbouring groups lies together, so that a sweep over all
-// groups reads memory in order. A window costs one sum, slid in O(1): new bookings are added, slots
-// that leave are subtracted.
+// A Layout says which windows an SLO has and how coarse the slots under each are (design:
+// docs/0002-slots.md). A slot k of length L holds (k*L, (k+1)*L]. Slots are columns: one slot of 64
+// neighbouring groups of a layout lies together, so that a sweep over many groups reads memory in
+// order. A window costs one sum, slid in O(1): new bookings are added, slots that leave are
+// subtracted.
 //
 // A group's clock is its own: the time of its last settled round, its *head*. One thread.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/slo/leaf_counter.h"
@@ -47,40 +47,47 @@ struct GroupBooking {
 };
 Counts BookedUpTo(const GroupBooking& booking, int64_t time_ms);
 
-struct Level {
-  int64_t slot_ms;
-  int64_t slots;  // kept
-};
-inline constexpr size_t kLevels = 5;
-inline constexpr std::array<Level, kLevels> kSlotLevels = {{
-    {10'000, 40},       // the edge of 5m
-    {60'000, 130},      // 30m, 1h, 2h
-    {600'000, 150},     // 6h, 1d
-    {3'600'000, 76},    // 3d
-    {21'600'000, 126},  // the period
-}};
-
-struct Window {
-  int64_t length_ms;
-  size_t level;
-};
-enum WindowId : size_t { k5m, k30m, k1h, k2h, k6h, k1d, k3d, k30d };
-inline constexpr size_t kWindows = 8;
-inline constexpr std::array<Window, kWindows> kSloWindows = {{
-    {300'000, 0},
-    {1'800'000, 1},
-    {3'600'000, 1},
-    {7'200'000, 1},
-    {21'600'000, 2},
-    {86'400'000, 2},
-    {259'200'000, 3},
-    {2'592'000'000, 4},
-}};
-// The window of that length; kWindows if there is none.
-size_t FindWindow(int64_t length_ms);
-
 // The slot that holds `time_ms`.
 int64_t SlotOf(int64_t time_ms, int64_t slot_ms);
+
+// Slots of one length, and how many of them are kept.
+struct Level {
+  int64_t slot_ms = 0;
+  int64_t slots = 0;
+};
+struct Window {
+  int64_t length_ms = 0;
+  size_t level = 0;
+  friend bool operator==(const Window&, const Window&) = default;
+};
+
+// A window has at most this many slots: more would be finer than the reading back of one edge is
+// worth, fewer would read more samples for it.
+inline constexpr int64_t kMaxSlotsPerWindow = 150;
+
+// The windows of an SLO, by rising length, over the levels that they need, by rising slot length.
+// Immutable.
+class Layout {
+ public:
+  // Lengths above 0, in any order; repeated ones count once.
+  explicit Layout(std::vector<int64_t> lengths_ms);
+
+  [[nodiscard]] const std::vector<Window>& windows() const { return windows_; }
+  [[nodiscard]] const std::vector<Level>& levels() const { return levels_; }
+  // The window of that length; windows().size() if there is none.
+  [[nodiscard]] size_t Find(int64_t length_ms) const;
+  [[nodiscard]] int64_t slot_ms(size_t window) const {
+    return levels_[windows_[window].level].slot_ms;
+  }
+  // Where a level's slots begin among a group's.
+  [[nodiscard]] size_t offset(size_t level) const { return offsets_[level]; }
+  [[nodiscard]] size_t slots_per_group() const { return offsets_.back(); }
+
+ private:
+  std::vector<Window> windows_;
+  std::vector<Level> levels_;
+  std::vector<size_t> offsets_;
+};
 
 // A window's sum at some time T, as far as slots tell it: `whole` is what is certainly inside; of
 // `edge`, the slot (edge_begin_ms, edge_end_ms] that T - length cuts, some part is. An edge of
@@ -97,17 +104,24 @@ using GroupIndex = uint32_t;
 
 class SlotTable {
  public:
-  // A new group with nothing booked; its head is at `head_ms`. Indexes are dense.
-  GroupIndex AddGroup(int64_t head_ms);
-  [[nodiscard]] size_t size() const { return hot_.size(); }
-  [[nodiscard]] int64_t head_ms(GroupIndex g) const { return hot_[g].head_ms; }
+  // A new group with nothing booked; its head is at `head_ms`. Indexes are dense. Groups with the
+  // same windows lie together, whatever their SLO.
+  GroupIndex AddGroup(const std::shared_ptr<const Layout>& layout, int64_t head_ms);
+  [[nodiscard]] size_t size() const { return groups_.size(); }
+  [[nodiscard]] int64_t head_ms(GroupIndex g) const { return groups_[g].head_ms; }
+  [[nodiscard]] const Layout& layout(GroupIndex g) const { return *groups_[g].layout; }
 
   // Moves the head forward to `time_ms`; nothing if it is there or beyond.
   void Advance(GroupIndex g, int64_t time_ms);
   // Books at or before the head (to_ms <= head_ms). What is older than a level keeps, it drops.
   void Add(GroupIndex g, const GroupBooking& booking);
 
-  // The window of `length` ending at `time_ms` >= head_ms, counting what is booked.
+  // Until when bookings may be added up before Add, given that they are at or after `time_ms`: the
+  // end of the slot that holds it at the finest level that keeps it. For history, of which most is
+  // kept in coarse slots only.
+  [[nodiscard]] int64_t SlotEnd(GroupIndex g, int64_t time_ms) const;
+
+  // The window ending at `time_ms` >= head_ms, counting what is booked.
   [[nodiscard]] WindowSum Sum(GroupIndex g, size_t window, int64_t time_ms) const;
 
   // The first slot that level still keeps.
@@ -117,24 +131,60 @@ class SlotTable {
   // each level themselves.
   void Correct(GroupIndex g, size_t level, int64_t slot, const Counts& delta);
 
+  // Slots and sums, on average over all groups.
   [[nodiscard]] size_t bytes_per_group() const;
 
  private:
   static constexpr size_t kChunk = 64;
+  // Half of Counts, in 32 bits: whole events or 2^-16ths, by the lowest bit. What fits neither
+  // stands in `wide_`.
+  struct Packed {
+    int32_t bad = 0;
+    int32_t total = 0;
+  };
   // Most of a chunk's pages are never touched by young groups: calloc leaves them to the kernel.
   struct Free {
-    void operator()(Counts* p) const;
+    void operator()(Packed* p) const;
   };
-  struct Hot {
+  // Groups of one layout.
+  struct Pool {
+    std::shared_ptr<const Layout> layout;
+    std::vector<std::unique_ptr<Packed[], Free>> chunks;
+    size_t groups = 0;
+  };
+  struct Group {
     int64_t head_ms = 0;
-    std::array<int64_t, kWindows> edge{};  // the slot that head - length falls in
-    std::array<Counts, kWindows> sums{};   // of the slots after `edge`
+    const Layout* layout = nullptr;
+    Packed* slots = nullptr;  // its lane of its chunk
+    size_t levels_at = 0;     // in levels_
+    size_t windows_at = 0;    // in windows_
+  };
+  // Ring positions are kept beside the numbers, because a division costs more than all the rest.
+  struct LevelState {
+    int64_t newest = 0;  // the slot of the head
+    uint32_t ring = 0;
+  };
+  struct WindowState {
+    int64_t edge = 0;  // the slot that head - length falls in
+    Counts sum;        // of the slots after it
+    uint32_t ring = 0;
   };
 
-  Counts& At(GroupIndex g, size_t level, int64_t slot) const;
+  [[nodiscard]] Packed& At(const Group& group, size_t level, uint32_t ring) const {
+    return group.slots[(group.layout->offset(level) + ring) * kChunk];
+  }
+  [[nodiscard]] Counts Load(const Packed& slot) const;
+  void Store(Packed& slot, const Counts& counts);
+  [[nodiscard]] Amount LoadOne(const int32_t& packed) const;
+  void StoreOne(int32_t& packed, Amount amount);
+  void AddTo(Packed& slot, const Counts& counts) { Store(slot, Load(slot) + counts); }
+  void AddToLevel(const Group& group, size_t level, const GroupBooking& booking);
 
-  std::vector<Hot> hot_;
-  std::vector<std::unique_ptr<Counts[], Free>> chunks_;
+  std::vector<Group> groups_;
+  std::vector<LevelState> levels_;
+  std::vector<WindowState> windows_;
+  std::vector<Pool> pools_;
+  std::unordered_map<const int32_t*, Amount> wide_;
 };
 
 }  // namespace basalt::slo

@@ -23,6 +23,7 @@ struct Target {
   std::vector<std::pair<LeafNumber, int64_t>> unevidenced;
 
   void Saw(int64_t time_ms) {
+    if (rounds > 0 && rounds_ms[0] == time_ms) return;  // as mostly: many series, one scrape
     size_t at = 0;
     while (at < rounds && rounds_ms[at] > time_ms) ++at;
     if (at < rounds && rounds_ms[at] == time_ms) return;
@@ -71,9 +72,9 @@ struct Taps::Partition {
             size_t max_queued) BASALT_REQUIRES(mu);
   // Counts a sample of a primed leaf into `events`.
   void Count(LeafNumber number, SampleKind kind, const LeafSample& sample, LogPosition position,
-             std::vector<LeafEvent>& events) BASALT_REQUIRES(mu);
-  void SawTarget(TargetNumber number, int64_t time_ms, LogPosition position,
-                 std::vector<LeafEvent>& events) BASALT_REQUIRES(mu);
+             LeafEvents& events) BASALT_REQUIRES(mu);
+  void SawTarget(TargetNumber number, int64_t time_ms, LogPosition position, LeafEvents& events)
+      BASALT_REQUIRES(mu);
 };
 
 TargetNumber Taps::Partition::TargetOf(const Labels& labels) {
@@ -90,7 +91,7 @@ TargetNumber Taps::Partition::TargetOf(const Labels& labels) {
 }
 
 void Taps::Partition::SawTarget(TargetNumber number, int64_t time_ms, LogPosition position,
-                                std::vector<LeafEvent>& events) {
+                                LeafEvents& events) {
   if (number == kNoTarget) return;
   Target& target = targets[number];
   target.Saw(time_ms);
@@ -99,13 +100,13 @@ void Taps::Partition::SawTarget(TargetNumber number, int64_t time_ms, LogPositio
     const auto [leaf, first_ms] = first;
     if (time_ms >= first_ms) return time_ms > first_ms + kMinGapMs;  // too late for a sign
     if (time_ms < first_ms - kMinGapMs) return false;
-    events.push_back({leaf, LeafEvent::Kind::kDirty, {first_ms, first_ms, 0}, position});
+    events.dirty.push_back({leaf, first_ms, first_ms, position});
     return true;
   });
 }
 
 void Taps::Partition::Count(LeafNumber number, SampleKind kind, const LeafSample& sample,
-                            LogPosition position, std::vector<LeafEvent>& events) {
+                            LogPosition position, LeafEvents& events) {
   Leaf& leaf = leaves[number];
   const int64_t t = sample.time_ms;
   if (!IsStaleMarker(sample.value)) SawTarget(leaf.target, t, position, events);
@@ -116,7 +117,7 @@ void Taps::Partition::Count(LeafNumber number, SampleKind kind, const LeafSample
       leaf.state.last_value = sample.value;  // what comes next is counted from here
     }
     if (kind == SampleKind::kLate) InsertLate(leaf.state, sample);
-    events.push_back({number, LeafEvent::Kind::kDirty, {t, t, 0}, position});
+    events.dirty.push_back({number, t, t, position});
     return;
   }
   // What storage showed when the leaf was primed comes here again.
@@ -131,7 +132,7 @@ void Taps::Partition::Count(LeafNumber number, SampleKind kind, const LeafSample
   }
   const Booking booking = Advance(leaf.state, sample, born);
   const auto event_kind = is_marker ? LeafEvent::Kind::kStale : LeafEvent::Kind::kSample;
-  events.push_back({number, event_kind, booking, position});
+  events.counted.push_back({booking, number, event_kind});
 }
 
 void Taps::Partition::Take(LeafNumber number, SampleKind kind, const LeafSample& sample,
@@ -190,7 +191,7 @@ void Taps::OnSeriesGone(PartitionId partition, TapId tap) {
   if (leaf.presence_only) return;
   // Samples that still wait are in storage; they are read when the leaf comes back.
   leaf.primed = false;
-  p.drained.events.push_back({number, LeafEvent::Kind::kGone, {}, {}});
+  p.drained.events.counted.push_back({{}, number, LeafEvent::Kind::kGone});
 }
 
 void Taps::OnSamples(const storage::TappedSamples& samples) {
@@ -210,21 +211,20 @@ void Taps::OnDelete(const storage::TappedDelete& deletion) {
   const MutexLock lock(p.mu);
   const LeafNumber number = static_cast<LeafNumber>(deletion.tap) - 1;
   if (p.leaves.at(number).presence_only) return;
-  p.drained.events.push_back({number,
-                              LeafEvent::Kind::kDirty,
-                              {deletion.start_ms, deletion.end_ms, 0},
-                              deletion.position});
+  p.drained.events.dirty.push_back({number, deletion.start_ms, deletion.end_ms, deletion.position});
 }
 
-Drained Taps::Drain(PartitionId partition) {
+void Taps::Drain(PartitionId partition, Drained& drained) {
+  drained.new_leaves.clear();
+  drained.events.counted.clear();
+  drained.events.dirty.clear();
   Partition& p = At(partition);
   const MutexLock lock(p.mu);
-  p.drained.overflowed = p.overflowed;
-  return std::exchange(p.drained, Drained());
+  std::swap(p.drained, drained);
+  drained.overflowed = p.overflowed;
 }
 
-void Taps::Prime(PartitionId partition, std::span<const PrimedLeaf> primed,
-                 std::vector<LeafEvent>& events) {
+void Taps::Prime(PartitionId partition, std::span<const PrimedLeaf> primed, LeafEvents& events) {
   Partition& p = At(partition);
   const MutexLock lock(p.mu);
   std::unordered_set<LeafNumber> numbers;

@@ -38,13 +38,25 @@ struct LeafEvent {
   enum class Kind : uint8_t {
     kSample,  // `booking` happened; a baseline books 0
     kStale,   // the series ended at booking.to_ms
-    kDirty,   // storage changed in [booking.from_ms, booking.to_ms]: recompute around it
     kGone,    // left memory
   };
+  Booking booking;
   LeafNumber leaf = 0;
   Kind kind = Kind::kSample;
-  Booking booking;
-  LogPosition position;  // kDirty: storage has the change from here on
+};
+
+// Storage has changed in [from_ms, to_ms]: recompute around it. It shows from `position` on.
+struct DirtyLeaf {
+  LeafNumber leaf = 0;
+  int64_t from_ms = 0;
+  int64_t to_ms = 0;
+  LogPosition position;
+};
+
+struct LeafEvents {
+  std::vector<LeafEvent> counted;  // in the order of apply
+  std::vector<DirtyLeaf> dirty;
+  [[nodiscard]] size_t size() const { return counted.size() + dirty.size(); }
 };
 
 struct NewLeaf {
@@ -59,13 +71,13 @@ struct NewLeaf {
 // What a sweep takes from a partition.
 struct Drained {
   std::vector<NewLeaf> new_leaves;  // to be primed; also leaves that came back
-  std::vector<LeafEvent> events;    // in the order of apply
+  LeafEvents events;
   // More was queued than fits, and dropped: these taps are useless from now on. Make new ones and
   // read everything from storage again.
   bool overflowed = false;
 };
 
-// Waiting samples of unprimed leaves, and events, that a partition holds at most (each about 56
+// Waiting samples of unprimed leaves, and events, that a partition holds at most (each 32 to 56
 // bytes).
 inline constexpr size_t kMaxQueued = 2'000'000;
 
@@ -90,12 +102,12 @@ class Taps final : public storage::ApplyObserver {
   void OnSamples(const storage::TappedSamples& samples) override;
   void OnDelete(const storage::TappedDelete& deletion) override;
 
-  // For the sweep.
-  [[nodiscard]] Drained Drain(PartitionId partition);
+  // For the sweep. Gives what has queued since the last time, and takes `drained`'s memory to queue
+  // in from now on.
+  void Drain(PartitionId partition, Drained& drained);
   // Gives unprimed leaves their states, and appends the events of those samples that waited and are
   // newer.
-  void Prime(PartitionId partition, std::span<const PrimedLeaf> primed,
-             std::vector<LeafEvent>& events);
+  void Prime(PartitionId partition, std::span<const PrimedLeaf> primed, LeafEvents& events);
 
  private:
   struct Partition;

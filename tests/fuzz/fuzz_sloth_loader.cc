@@ -6,18 +6,18 @@
 
 #include "engine/base/status.h"
 #include "engine/slo/linear_sli.h"
-#include "engine/slo/sloth_loader.h"
+#include "engine/slo/slo_files.h"
 
 using namespace basalt::slo;  // NOLINT(google-build-using-namespace): one function, one namespace
                               // under test
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const CheckedSlos checked = CheckSloth(text, "fuzz.yml");
-  BASALT_CHECK(!checked.problems.empty() || !checked.definitions.empty());
+  const CheckedSlos checked = CheckSloText(text, "fuzz.yml");
+  BASALT_CHECK(checked.ok() || !checked.problems.empty());
   for (const Problem& problem : checked.problems) BASALT_CHECK(!problem.message.empty());
   for (const Definition& slo : checked.definitions) {
-    BASALT_CHECK(!slo.id.empty() && slo.conditions.size() == 4 && !slo.sli.total.empty());
+    BASALT_CHECK(!slo.id.empty() && slo.layout != nullptr && !slo.sli.total.empty());
     BASALT_CHECK(slo.sli.scale >= 1);
   }
   const size_t half = size / 2;

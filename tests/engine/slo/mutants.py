@@ -33,15 +33,14 @@ MUTANTS = [
     ("no_data_resolves", "alert_state", "if (@time_ms - state.undefined_since_ms < kNoTrafficReleaseMs@)", "false"),
     ("traffic_does_not_unfreeze", "alert_state", "state.undefined_since_ms = @0@;\n      return AlertChange::kNone;", "state.undefined_since_ms"),
     ("a_late_round_does_not_move_the_start", "alert_state", "    state.starts_ms = @time_ms@;", "state.starts_ms"),
-    ("a_window_forgets_nothing", "slots", "hot.sums[w] -= @At(g, level, k)@;", "Counts{}"),
+    ("a_window_forgets_nothing", "slots", "window->sum -= @Load(At(group, w.level, window->ring))@;", "Counts{}"),
     ("slots_are_open_on_the_right", "slots", "return FloorDiv(@time_ms - 1@, slot_ms);", "time_ms"),
     ("late_samples_are_not_corrected", "slo_set_history", "slots_.Correct(g, level, k, @delta@);", "Counts{}"),
-    ("half_a_round_settles", "rounds", "@round.missing != 0@ ||", "false"),
+    ("half_a_round_settles", "rounds", "else if (@round.missing != 0@ ||", "false"),
     ("overdue_targets_are_not_waited_for", "rounds", "Expect(number, @interval > 0 ? time_ms + interval : 0@);", "0"),
-    ("overwritten_samples_are_missed", "taps", "    events.push_back({number, LeafEvent::Kind::kDirty, {t, t, 0}, position});", ""),
+    ("overwritten_samples_are_missed", "taps", "    events.dirty.push_back({number, t, t, position});", ""),
     ("every_first_sample_in_history_is_a_birth", "history", "if (@!born@) out.unevidenced_ms", "(born = true, false)"),
-    ("a_spread_booking_of_history_is_lost", "slo_set", "for (const Booking& booking : history.bookings) @Book(entry, booking)@;",
-     "booking.from_ms == booking.to_ms ? Book(entry, booking) : void()"),
+    ("a_gap_in_history_is_booked_at_its_end", "slo_set_load", "if (@booking.from_ms != booking.to_ms@) {", "false"),
 ]
 
 

@@ -147,6 +147,38 @@ RC_GTEST_PROP(CountingProperty, AddsUpToTheCountersGrowth, ()) {
 
 // --- slots ---------------------------------------------------------------------------------------
 
+// Indexes into kWorkbook's windows.
+constexpr size_t k5m = 0;
+constexpr size_t k1h = 2;
+constexpr size_t k30d = 7;
+const auto kWorkbook = std::make_shared<const Layout>(std::vector<int64_t>{
+    300'000, 1'800'000, 3'600'000, 7'200'000, 21'600'000, 86'400'000, 259'200'000, 2'592'000'000});
+
+TEST(Slots, ALayoutKeepsEachWindowInAtMost150Slots) {
+  EXPECT_EQ(kWorkbook->levels().size(), 5U);
+  EXPECT_EQ(kWorkbook->Find(3'600'000), k1h);
+  EXPECT_EQ(kWorkbook->Find(3'600'001), 8U);
+  for (const int64_t length_ms :
+       {int64_t{1}, int64_t{60'000}, int64_t{11'580'000}, 400 * kMsPerDay}) {
+    const Layout layout({length_ms});
+    EXPECT_LE(length_ms / layout.levels()[0].slot_ms, kMaxSlotsPerWindow) << length_ms;
+  }
+}
+
+TEST(Slots, AnyAmountComesBack) {
+  SlotTable slots;
+  const GroupIndex g = slots.AddGroup(kWorkbook, 1'700'000'000'000);
+  for (const Amount amount :
+       {Amount{1}, Amount{-1}, kAmountPerEvent, kAmountPerEvent * ((1 << 30) - 1),
+        kAmountPerEvent << 30, (kAmountPerEvent << 30) + 1, -(kAmountPerEvent << 31),
+        Amount{1} << 60, Amount{(1 << 30) - 1}, Amount{(1 << 30) + 1}}) {
+    const int64_t slot = SlotOf(1'700'000'000'000, 10'000);
+    const Counts before = slots.Slot(g, 0, slot);
+    slots.Correct(g, 0, slot, Counts{amount, -amount} - before);
+    EXPECT_EQ(slots.Slot(g, 0, slot), (Counts{amount, -amount}));
+  }
+}
+
 TEST(Slots, ASlotIsOpenOnTheLeft) {
   EXPECT_EQ(SlotOf(10'000, 10'000), 0);
   EXPECT_EQ(SlotOf(10'001, 10'000), 1);
@@ -159,7 +191,7 @@ TEST(Slots, ASlotIsOpenOnTheLeft) {
 RC_GTEST_PROP(SlotsProperty, WindowsAreWhatPlainSumsGive, ()) {
   constexpr int64_t kStart = 1'700'000'003'217;
   SlotTable slots;
-  for (int i = 0; i < 70; ++i) (void)slots.AddGroup(kStart);
+  for (int i = 0; i < 70; ++i) (void)slots.AddGroup(kWorkbook, kStart);
   const GroupIndex g = *rc::gen::inRange<GroupIndex>(0, 70);
   std::vector<GroupBooking> all;
   int64_t head = kStart;
@@ -173,10 +205,10 @@ RC_GTEST_PROP(SlotsProperty, WindowsAreWhatPlainSumsGive, ()) {
     if (step % 11 == 0) booking.from_ms = booking.to_ms = head - step * 1'009;  // late
     slots.Add(g, booking);
     all.push_back(booking);
-    for (size_t w = 0; w < kWindows; ++w) {
+    for (size_t w = 0; w < kWorkbook->windows().size(); ++w) {
       const int64_t at = head + (step % 3) * 4'000;
       const WindowSum sum = slots.Sum(g, w, at);
-      const int64_t begin = at - kSloWindows[w].length_ms;
+      const int64_t begin = at - kWorkbook->windows()[w].length_ms;
       RC_ASSERT(sum.edge_begin_ms < begin + 1 && begin <= sum.edge_end_ms);
       Counts after_edge;
       Counts in_edge;
@@ -202,7 +234,7 @@ RC_GTEST_PROP(SlotsProperty, WindowsAreWhatPlainSumsGive, ()) {
 
 TEST(Slots, ACorrectionReachesTheWindowsOfItsLevel) {
   SlotTable slots;
-  const GroupIndex g = slots.AddGroup(1'700'000'000'000);
+  const GroupIndex g = slots.AddGroup(kWorkbook, 1'700'000'000'000);
   slots.Add(g, {1'699'999'999'000, 1'699'999'999'000, {5, 10}});
   slots.Correct(g, 0, SlotOf(1'699'999'999'000, 10'000), {-5, 2});
   EXPECT_EQ(slots.Sum(g, k5m, 1'700'000'000'000).whole, (Counts{0, 12}));
@@ -216,12 +248,12 @@ TEST(Slots, ACorrectionReachesTheWindowsOfItsLevel) {
 TEST(Conditions, TheEdgeIsReadOnlyIfItDecides) {
   constexpr int64_t kT = 1'700'000'003'217;
   SlotTable slots;
-  const GroupIndex g = slots.AddGroup(kT);
+  const GroupIndex g = slots.AddGroup(kWorkbook, kT);
   const int64_t in_edge = kT - 300'000 + 100;  // inside the window, in the slot that it cuts
   const Fraction threshold{144, 10'000};
   int reads = 0;
   Counts answer;
-  const EdgeReader edges = [&](size_t, const WindowSum&, int64_t) {
+  const EdgeReader edges = [&](GroupIndex, size_t, const WindowSum&, int64_t) {
     ++reads;
     return std::optional<Counts>(answer);
   };
@@ -245,9 +277,11 @@ TEST(Conditions, TheEdgeIsReadOnlyIfItDecides) {
 TEST(Conditions, AnEdgeThatCannotBeReadCountsInProportion) {
   constexpr int64_t kT = 1'700'000'005'000;
   SlotTable slots;
-  const GroupIndex g = slots.AddGroup(kT);
+  const GroupIndex g = slots.AddGroup(kWorkbook, kT);
   slots.Add(g, {kT - 300'000, kT - 300'000, {0, 1000}});
-  const EdgeReader edges = [](size_t, const WindowSum&, int64_t) { return std::nullopt; };
+  const EdgeReader edges = [](GroupIndex, size_t, const WindowSum&, int64_t) {
+    return std::nullopt;
+  };
   const WindowReading reading = ReadWindow({slots, g, kT, {}, edges}, k5m);
   EXPECT_FALSE(reading.exact);
   EXPECT_EQ(reading.counts.total, 500);

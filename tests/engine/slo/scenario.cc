@@ -1,12 +1,12 @@
 #include "tests/engine/slo/scenario.h"
 
-#include "engine/slo/sloth_loader.h"
+#include "engine/slo/slo_files.h"
 
 namespace basalt::slo {
 
 std::vector<Definition> ShopSlo(const std::string& group_by) {
   const std::string by = group_by.empty() ? "" : " by (" + group_by + ")";
-  const CheckedSlos checked = CheckSloth(R"(
+  const CheckedSlos checked = CheckSloText(R"(
 version: prometheus/v1
 service: shop
 labels: {owner: team-checkout}

@@ -1,4 +1,4 @@
-#include "engine/slo/sloth_loader.h"
+#include "engine/slo/slo_files.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "engine/slo/linear_sli.h"
+#include "engine/slo/yaml_checker.h"
 
 namespace basalt::slo {
 namespace {
@@ -44,7 +45,7 @@ std::string With(std::string text, const std::string& from, const std::string& t
 }
 
 TEST(SlothLoader, ReadsAnEventsSloWithEverythingItSays) {
-  const CheckedSlos checked = CheckSloth(kGood, "shop.yml");
+  const CheckedSlos checked = CheckSloText(kGood, "shop.yml");
   for (const Problem& problem : checked.problems) ADD_FAILURE() << ToString(problem);
   ASSERT_EQ(checked.definitions.size(), 1U);
   const Definition& slo = checked.definitions[0];
@@ -78,7 +79,7 @@ class SlothLoaderRefuses : public ::testing::TestWithParam<BadCase> {};
 
 TEST_P(SlothLoaderRefuses, WithLineFieldAndWhatToDo) {
   const BadCase& c = GetParam();
-  const CheckedSlos checked = CheckSloth(With(kGood, c.from, c.to), "shop.yml");
+  const CheckedSlos checked = CheckSloText(With(kGood, c.from, c.to), "shop.yml");
   ASSERT_FALSE(checked.problems.empty());
   EXPECT_FALSE(checked.ok());
   EXPECT_EQ(checked.problems[0].line, c.line) << ToString(checked.problems[0]);
@@ -107,7 +108,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"disable_type", "disable: true", "disable: perhaps", 22, "has to be true or false"},
         BadCase{"two_owners", "area: web", "team: other", 7, "has two owners"},
         BadCase{"raw", "events:\n        error_query: sum", "raw:\n        error_ratio_query: sum",
-                13, "polled SLIs come later"},
+                14, "sli.raw.total_query: is not a known key"},
         BadCase{"not_yaml", "labels: {area: web}", "labels: {area: web", 11, "is not YAML"},
         BadCase{"no_window", "code=~\"5..\"}[{{.window}}]", "code=~\"5..\"}[5m]", 13,
                 "events.error_query: has no {{.window}}"},
@@ -118,17 +119,17 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(SlothLoader, FindsAllMistakesInOneGo) {
   std::string text = With(kGood, "99.9", "often");
   text = With(text, "disable: true", "disable: perhaps");
-  EXPECT_EQ(CheckSloth(text, "x").problems.size(), 2U);
+  EXPECT_EQ(CheckSloText(text, "x").problems.size(), 2U);
 }
 
 TEST(SlothLoader, WarnsOfMissingOwnersAndOfAlertsThatCannotFire) {
   std::string text = With(kGood, "  owner: team-checkout\n", "");
-  CheckedSlos checked = CheckSloth(text, "shop.yml");
+  CheckedSlos checked = CheckSloText(text, "shop.yml");
   ASSERT_TRUE(checked.ok());
   ASSERT_EQ(checked.problems.size(), 1U);
   EXPECT_THAT(ToString(checked.problems[0]), HasSubstr("warning: slos[0]: has no owner"));
 
-  checked = CheckSloth(With(kGood, "99.9", "90"), "shop.yml");
+  checked = CheckSloText(With(kGood, "99.9", "90"), "shop.yml");
   ASSERT_TRUE(checked.ok());
   ASSERT_EQ(checked.problems.size(), 1U);
   EXPECT_THAT(checked.problems[0].message, HasSubstr("burn rate 14.4 can never fire"));
@@ -136,14 +137,14 @@ TEST(SlothLoader, WarnsOfMissingOwnersAndOfAlertsThatCannotFire) {
 
 TEST(SlothLoader, NamesAreUniqueOverDocumentsAndFiles) {
   const std::string twice = std::string(kGood) + "---\n" + kGood;
-  EXPECT_THAT(ToString(CheckSloth(twice, "x").problems.at(0)),
+  EXPECT_THAT(ToString(CheckSloText(twice, "x").problems.at(0)),
               HasSubstr("already stands in line 7"));
 
   const auto dir = std::filesystem::path(::testing::TempDir()) / "sloth_loader_test";
   std::filesystem::create_directories(dir);
   std::ofstream(dir / "a.yml") << kGood;
   std::ofstream(dir / "b.yaml") << kGood;
-  EXPECT_TRUE(LoadSlothFile(dir / "a.yml").ok());
+  EXPECT_TRUE(LoadSloFiles({dir / "a.yml"}).ok());
   const auto both = LoadSloFiles({dir});
   ASSERT_FALSE(both.ok());
   EXPECT_THAT(std::string(both.status().message()), HasSubstr("already stands at"));
@@ -151,18 +152,18 @@ TEST(SlothLoader, NamesAreUniqueOverDocumentsAndFiles) {
 }
 
 TEST(SlothLoader, SaysWhichFileCannotBeRead) {
-  const auto missing = LoadSlothFile("/nowhere/slo.yml");
+  const auto missing = LoadSloFiles({"/nowhere/slo.yml"});
   ASSERT_FALSE(missing.ok());
   EXPECT_THAT(std::string(missing.status().message()), HasSubstr("/nowhere/slo.yml"));
 }
 
 TEST(SlothLoader, EmptyAndHugeAndDeepTextsAreRefused) {
-  EXPECT_FALSE(CheckSloth("", "x").ok());
-  EXPECT_FALSE(CheckSloth(std::string(kMaxSloFileBytes + 1, '#'), "x").ok());
-  EXPECT_FALSE(CheckSloth(std::string(100'000, '['), "x").ok());
+  EXPECT_FALSE(CheckSloText("", "x").ok());
+  EXPECT_FALSE(CheckSloText(std::string(kMaxSloFileBytes + 1, '#'), "x").ok());
+  EXPECT_FALSE(CheckSloText(std::string(100'000, '['), "x").ok());
   std::string dashes;
   for (int i = 0; i < 5000; ++i) dashes += "- ";
-  EXPECT_FALSE(CheckSloth(dashes, "x").ok());
+  EXPECT_FALSE(CheckSloText(dashes, "x").ok());
 }
 
 // --- the PromQL of an SLI ---------------------------------------------------

@@ -1,0 +1,116 @@
+#include "engine/slo/simulation.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "engine/slo/message.h"
+#include "engine/slo/slo_set.h"
+
+namespace basalt::slo {
+namespace {
+
+// It is always the end of the simulated time.
+class EndClock final : public Clock {
+ public:
+  explicit EndClock(int64_t now_ms) : now_ms_(now_ms) {}
+  [[nodiscard]] Timestamp Now() const override { return FromMs(now_ms_); }
+  [[nodiscard]] std::chrono::nanoseconds Monotonic() const override {
+    return SystemClock().Monotonic();
+  }
+
+ private:
+  const int64_t now_ms_;
+};
+
+// Reads only: the write path keeps the observer it has.
+class UnobservedStore final : public SampleStore {
+ public:
+  explicit UnobservedStore(SampleStore& store) : store_(store) {}
+  void Observe(storage::ApplyObserver* /*observer*/) override {}
+  [[nodiscard]] const storage::Reader& reader() const override { return store_.reader(); }
+
+ private:
+  SampleStore& store_;
+};
+
+void Inject(const std::vector<Injection>& injections, const Definition& definition,
+            SettledRound& round) {
+  for (const Injection& injection : injections) {
+    if (!injection.slo.empty() && injection.slo != definition.id) continue;
+    if (round.time_ms < injection.from_ms || round.time_ms >= injection.to_ms) continue;
+    const Amount good = round.counts.total - round.counts.bad;
+    round.counts.bad +=
+        static_cast<Amount>(static_cast<Int128>(good) * injection.share.num / injection.share.den);
+  }
+}
+
+std::vector<SimulatedAlert> AlertsOf(const SloSet& set, const std::vector<Transition>& moved) {
+  std::vector<SimulatedAlert> alerts;
+  std::map<std::pair<GroupIndex, Severity>, size_t> open;
+  for (const Transition& transition : moved) {
+    const auto key = std::pair(transition.group, transition.severity);
+    const auto it = open.find(key);
+    if (transition.state.firing && it == open.end()) {
+      const SloGroup& group = set.group(transition.group);
+      const Definition& definition = set.definitions()[group.slo];
+      open.emplace(key, alerts.size());
+      alerts.push_back({definition.id, GroupLabels(definition, group.values), transition.severity,
+                        transition.state.starts_ms, std::nullopt});
+    } else if (!transition.state.firing && it != open.end()) {
+      alerts[it->second].ends_ms = transition.state.ends_ms;
+      open.erase(it);
+    }
+  }
+  return alerts;
+}
+
+}  // namespace
+
+Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleStore& store,
+                                  const SimulationOptions& options) {
+  if (options.from_ms >= options.to_ms) {
+    return InvalidArgument("simulate: `from` has to be before `to`");
+  }
+  const EndClock clock(options.to_ms);
+  UnobservedStore unobserved(store);
+  const std::vector<Definition> copies = definitions;
+  SloSetOptions set_options;
+  set_options.clock = &clock;
+  set_options.replay_from_ms = options.from_ms;
+  set_options.until_ms = options.to_ms;
+  if (!options.injections.empty()) {
+    set_options.inject = [&](SloIndex slo, const std::vector<std::string>&, SettledRound& round) {
+      Inject(options.injections, copies[slo], round);
+    };
+  }
+  SloSet set(std::move(definitions), unobserved, set_options,
+             [](const auto&, const auto&, Severity) { return std::optional<int64_t>(); });
+  std::vector<Transition> transitions;
+  BASALT_TRY(set.Load(transitions));
+
+  SimulationReport report;
+  report.alerts = AlertsOf(set, transitions);
+  for (SloIndex slo = 0; slo < set.definitions().size(); ++slo) {
+    const Definition& definition = set.definitions()[slo];
+    SimulatedSlo one;
+    one.id = definition.id;
+    for (const auto& [values, g] : set.groups_of(slo)) {
+      const Counts counts = set.Read(g, definition.period_index).counts;
+      one.bad += Events(counts.bad, definition.sli.scale);
+      one.total += Events(counts.total, definition.sli.scale);
+      ++one.groups;
+    }
+    const Fraction& objective = definition.objective;
+    one.budget = one.total * static_cast<double>(objective.den - objective.num) /
+                 static_cast<double>(objective.den);
+    report.slos.push_back(std::move(one));
+  }
+  set.DropSnapshot();
+  report.rounds = set.stats().rounds;
+  report.storage_errors = set.stats().storage_errors;
+  report.last_storage_error = set.stats().last_storage_error;
+  return report;
+}
+
+}  // namespace basalt::slo

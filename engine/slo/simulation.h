@@ -1,0 +1,62 @@
+// engine/slo/simulation.h -- what SLOs would have done over stored samples: the evaluator's own
+// code, fed from history instead of the write path.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/labels.h"
+#include "engine/base/status.h"
+#include "engine/slo/definition.h"
+#include "engine/slo/sample_store.h"
+
+namespace basalt::slo {
+
+// An outage laid over what was: of the good events of each round in [from_ms, to_ms), this share is
+// bad. A round's share is rounded down to 2^-16 events. The slot that a window's beginning cuts is
+// read from storage, which knows nothing of it: up to one slot after the outage leaves a window,
+// its errors may count as none.
+struct Injection {
+  std::string slo;  // an id; empty: all
+  int64_t from_ms = 0;
+  int64_t to_ms = 0;
+  Fraction share{1, 1};  // in (0, 1]
+};
+
+struct SimulationOptions {
+  int64_t from_ms = 0;  // rounds in (from_ms, to_ms] are judged; windows reach further back
+  int64_t to_ms = 0;
+  std::vector<Injection> injections;
+};
+
+struct SimulatedAlert {
+  std::string slo;
+  Labels group;
+  Severity severity = Severity::kPage;
+  int64_t starts_ms = 0;
+  std::optional<int64_t> ends_ms;  // none: it still fires at the end
+};
+
+struct SimulatedSlo {
+  std::string id;
+  size_t groups = 0;
+  double bad = 0;  // over the period that ends at to_ms, all groups
+  double total = 0;
+  double budget = 0;  // bad events that the objective allows of these
+};
+
+struct SimulationReport {
+  std::vector<SimulatedSlo> slos;
+  std::vector<SimulatedAlert> alerts;  // by SLO, group and start
+  uint64_t rounds = 0;
+  uint64_t storage_errors = 0;  // series that could not be read and are missing
+  std::string last_storage_error;
+};
+
+// Reads `store` and publishes nothing. kInvalidArgument if from_ms is not before to_ms;
+// kUnavailable if nothing can be read.
+Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleStore& store,
+                                  const SimulationOptions& options);
+
+}  // namespace basalt::slo

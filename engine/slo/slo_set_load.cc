@@ -1,0 +1,201 @@
+// How SloSet begins: the history of all SLOs when it is loaded, and of single leaves later.
+#include <algorithm>
+#include <utility>
+
+#include "engine/slo/slo_set.h"
+
+namespace basalt::slo {
+namespace {
+
+using std::chrono::nanoseconds;
+
+// Leaves whose state is handed to the taps at a time: each handing over passes once over the
+// samples that wait.
+constexpr size_t kPrimeBatch = 256;
+
+}  // namespace
+
+// What Load read of a leaf. Most of a period lies in coarse slots, so points are added up before
+// they are booked; the hours that are replayed go to the group's rounds.
+void SloSet::BookLoaded(LeafEntry& entry, const LeafHistory& history) {
+  const std::span<const Booking> bookings = history.bookings;
+  for (const auto& [g, leaf] : PlacesOf(entry)) {
+    Rounds& rounds = groups_[g]->rounds;
+    GroupBooking sum;
+    int64_t until_ms = INT64_MIN;
+    std::vector<Booking> points;
+    for (const Booking& booking : bookings) {
+      if (booking.from_ms != booking.to_ms) {
+        if (!rounds.Book(leaf, booking, now())) AddLate(g, rounds.Weigh(leaf, booking));
+      } else if (booking.to_ms > rounds.settled_ms()) {
+        points.push_back(booking);
+      } else if (booking.to_ms <= until_ms) {
+        sum.counts += rounds.Weigh(leaf, booking).counts;
+      } else {
+        if (sum.counts != Counts{}) AddLate(g, sum);
+        sum = rounds.Weigh(leaf, booking);
+        until_ms = slots_.SlotEnd(g, booking.to_ms);
+      }
+    }
+    if (sum.counts != Counts{}) AddLate(g, sum);
+    rounds.BookHistory(leaf, points);
+    Touch(g);
+  }
+  if (history.state.seen) entry.counted_ms = std::max(entry.counted_ms, history.state.last_ms);
+}
+
+Status SloSet::Load(std::vector<Transition>& transitions) {
+  const int64_t now_ms = ToMs(options_.clock->Now());
+  replay_from_ms_ = options_.replay_from_ms.value_or(now_ms - kReplayMs);
+  store_.Observe(&taps_);
+  bool overflowed = false;
+  Drain(overflowed);
+  if (overflowed) return ResourceExhausted("slo: more samples arrived while loading than fit");
+  History* history = OpenHistory();
+  if (history == nullptr) return Unavailable("slo: no snapshot: " + stats_.last_storage_error);
+
+  // Leaves that storage shows; those that are live among them are primed with what was read.
+  std::vector<std::vector<PrimedLeaf>> primed(entry_of_leaf_.size());
+  LiveLeaves live;
+  for (const auto& [partition, leaf] : waiting_) live[SeriesKey(partition, leaf.ordinal)] = &leaf;
+  for (SloIndex slo = 0; slo < definitions_.size(); ++slo) LoadSlo(slo, *history, live, primed);
+  std::vector<LeafEvents> events(primed.size());
+  for (auto& [partition, leaf] : waiting_) {
+    const auto p = static_cast<size_t>(partition);
+    const uint32_t number =
+        EntryFor(partition, leaf.ordinal, leaf.target, leaf.labels, leaf.contributions);
+    entry_of_leaf_[p][leaf.leaf] = number;
+    // Storage does not show it yet: it begins with the samples that wait.
+    if (!std::exchange(entries_[number].primed, true)) primed[p].push_back({leaf.leaf, {}, {}});
+  }
+  waiting_.clear();
+  history_.reset();
+
+  const auto before = [&](const SloGroup& group, size_t s) {
+    const auto severity = static_cast<Severity>(s);
+    const Definition& definition = definitions_[group.slo];
+    return definition.alert(severity).enabled ? restored_(definition, group.values, severity)
+                                              : std::nullopt;
+  };
+  for (GroupIndex g = 0; g < groups_.size(); ++g) {
+    SettledRound round;
+    std::vector<Transition>* const all = options_.replay_from_ms ? &transitions : nullptr;
+    while (groups_[g]->rounds.PopAny(round)) SettleRound(g, round, all);
+    if (all != nullptr) continue;
+    for (size_t s = 0; s < kSeverityCount; ++s) {
+      AlertState& state = groups_[g]->alerts[s];
+      const std::optional<int64_t> starts_ms = before(*groups_[g], s);
+      if (state.firing == starts_ms.has_value()) {
+        // What was published stays, although late samples may tell another start by now.
+        if (state.firing) state.starts_ms = *starts_ms;
+        continue;
+      }
+      transitions.push_back({g, static_cast<Severity>(s), state});
+    }
+  }
+  touched_.clear();
+  for (const auto& group : groups_) group->touched = false;
+
+  for (size_t p = 0; p < primed.size(); ++p) {
+    const PartitionId partition{static_cast<uint16_t>(p)};
+    taps_.Prime(partition, primed[p], events[p]);
+    Apply(partition, events[p]);
+  }
+  history_.reset();
+  return OkStatus();
+}
+
+void SloSet::LoadSlo(SloIndex slo, History& history, const LiveLeaves& live,
+                     std::vector<std::vector<PrimedLeaf>>& primed) {
+  const Definition& definition = definitions_[slo];
+  const int64_t now_ms = ToMs(options_.clock->Now());
+  const int64_t end_ms = options_.replay_from_ms.value_or(now_ms);
+  const int64_t from_ms = end_ms - definition.period.count();
+  const auto visit = [&](const StoredLeaf& leaf, const storage::Selection& selection, size_t i) {
+    const uint64_t key = SeriesKey(leaf.partition, leaf.ordinal);
+    if (entry_by_series_.contains(key)) return OkStatus();  // read for an SLO before this one
+    const std::vector<Contribution> contributions = index_.Match(leaf.tenant, leaf.labels);
+    if (contributions.empty()) return OkStatus();  // `le` is compared here, not in storage
+    const auto it = live.find(key);
+    const TargetNumber target = it == live.end() ? kNoTarget : it->second->target;
+    LeafEntry& entry =
+        entries_[EntryFor(leaf.partition, leaf.ordinal, target, leaf.labels, contributions)];
+    // Rounds without events matter while they are replayed: a page freezes and thaws by them.
+    const Result<LeafHistory> counted = history.Count(
+        leaf, selection, i, end_ms - PeriodOf(contributions), options_.until_ms, replay_from_ms_);
+    PrimedLeaf state;
+    if (counted.ok()) {
+      BookLoaded(entry, *counted);
+      state = {0, counted->state, counted->unevidenced_ms};
+    } else {
+      NoteError(counted.status());
+    }
+    if (it == live.end()) return OkStatus();
+    state.leaf = it->second->leaf;
+    entry.primed = true;
+    entry_of_leaf_[static_cast<size_t>(leaf.partition)][state.leaf] = entry_by_series_[key];
+    primed[static_cast<size_t>(leaf.partition)].push_back(state);
+    ++stats_.primed_leaves;
+    return OkStatus();
+  };
+  const storage::TimeRange range{from_ms - kMaxGapMs, INT64_MAX};
+  if (const Status status = history.ForEachLeaf(definition, slo, nullptr, range, visit);
+      !status.ok()) {
+    NoteError(status.WithContext("slo " + definition.id));
+  }
+}
+
+// The longest period of the SLOs that count a leaf: how far back its history matters.
+int64_t SloSet::PeriodOf(const std::vector<Contribution>& contributions) const {
+  int64_t longest_ms = 0;
+  for (const Contribution& c : contributions) {
+    longest_ms = std::max(longest_ms, definitions_[c.slo].period.count());
+  }
+  return longest_ms;
+}
+
+void SloSet::PrimeWaiting(nanoseconds until) {
+  const int64_t now_ms = ToMs(options_.clock->Now());
+  while (!waiting_.empty() && now() < until) {
+    History* history = OpenHistory();
+    if (history == nullptr) return;
+    const PartitionId partition = waiting_.front().first;
+    const auto p = static_cast<size_t>(partition);
+    std::vector<PrimedLeaf> primed;
+    while (!waiting_.empty() && waiting_.front().first == partition &&
+           primed.size() < kPrimeBatch && (primed.empty() || now() < until)) {
+      const NewLeaf leaf = std::move(waiting_.front().second);
+      waiting_.pop_front();
+      const uint32_t number =
+          EntryFor(partition, leaf.ordinal, leaf.target, leaf.labels, leaf.contributions);
+      entry_of_leaf_[p][leaf.leaf] = number;
+      LeafEntry& entry = entries_[number];
+      // A leaf that was here before has been counted up to its last sample.
+      const int64_t from_ms =
+          entry.counted_ms > 0 ? entry.counted_ms : now_ms - PeriodOf(leaf.contributions);
+      const StoredLeaf stored{partition, leaf.ordinal, leaf.tenant, leaf.labels};
+      const Result<LeafHistory> counted = history->Count(stored, from_ms, INT64_MAX);
+      PrimedLeaf state{leaf.leaf, {}, {}};
+      if (counted.ok()) {
+        BookHistory(entry, *counted);
+        state = {leaf.leaf, counted->state, counted->unevidenced_ms};
+        if (counted->state.seen && !counted->state.ended) {
+          for (const auto& [g, place] : PlacesOf(entry)) {
+            groups_[g]->rounds.Seen(place, counted->state.last_ms, counted->last_amount, now());
+            Touch(g);
+          }
+        }
+      } else {
+        NoteError(counted.status());
+      }
+      entry.primed = true;
+      primed.push_back(state);
+      ++stats_.primed_leaves;
+    }
+    LeafEvents events;
+    taps_.Prime(partition, primed, events);
+    Apply(partition, events);
+  }
+}
+
+}  // namespace basalt::slo

@@ -1,0 +1,214 @@
+#include "tools/slo_simulate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <sstream>
+
+#include "engine/base/clock.h"
+#include "engine/http/api/params.h"
+#include "engine/slo/message.h"
+#include "engine/slo/simulation.h"
+#include "engine/slo/slo_files.h"
+#include "query/promql/durations.h"
+#include "storage/store.h"
+
+namespace basalt::cli {
+namespace {
+
+// Reading history wants no more of a machine than this beside what else runs there.
+constexpr size_t kCacheBytes = 64u << 20;
+
+// "-30d" is before `base`.
+Result<int64_t> ParseMoment(const std::string& text, int64_t base_ms) {
+  if (text.starts_with('-')) {
+    BASALT_TRY_ASSIGN(const Duration ago, promql::ParseDuration(text.substr(1)));
+    return base_ms - ago.count();
+  }
+  BASALT_TRY_ASSIGN(const Timestamp time, http::api::ParseTime(text));
+  return ToMs(time);
+}
+
+Result<slo::Fraction> ParseShare(const std::string& text) {
+  const bool percent = text.ends_with('%');
+  const std::string number = percent ? text.substr(0, text.size() - 1) : text;
+  BASALT_TRY_ASSIGN(const slo::Fraction value, slo::ParseDecimal(number));
+  BASALT_TRY_ASSIGN(const slo::Fraction share,
+                    slo::Multiply(value, slo::Fraction{1, percent ? 100 : 1}));
+  if (share.num <= 0 || share.num > share.den) {
+    return InvalidArgument("error=" + text + " is not a share above 0 and up to 100%");
+  }
+  return share;
+}
+
+Result<slo::Injection> ParseInjection(const std::string& text, int64_t now_ms) {
+  std::istringstream words(text);
+  std::string word;
+  words >> word;
+  slo::Injection injection;
+  BASALT_TRY_ASSIGN(injection.from_ms, ParseMoment(word, now_ms));
+  while (words >> word) {
+    const size_t equals = word.find('=');
+    const std::string key = word.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
+    if (key == "for") {
+      BASALT_TRY_ASSIGN(const Duration length, promql::ParseDuration(value));
+      injection.to_ms = injection.from_ms + length.count();
+    } else if (key == "error") {
+      BASALT_TRY_ASSIGN(injection.share, ParseShare(value));
+    } else if (key == "slo") {
+      injection.slo = value;
+    } else {
+      return InvalidArgument("\"" + word + "\" is not for=, error= or slo=");
+    }
+  }
+  if (injection.to_ms <= injection.from_ms) return InvalidArgument("needs for=LENGTH");
+  return injection;
+}
+
+std::string FormatMoment(int64_t time_ms) {
+  const std::time_t seconds = time_ms / kMsPerSecond;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  const size_t n = std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return {text, n};
+}
+
+std::string Name(const slo::SimulatedAlert& alert) {
+  std::string name = alert.slo;
+  for (const Label& label : alert.group) name += " " + label.name + "=" + label.value;
+  return name;
+}
+
+// From the outage's begin to the first page in it; none: it does not page.
+std::optional<Duration> Detection(const slo::SimulationReport& report,
+                                  const slo::Injection& injection) {
+  std::optional<Duration> first;
+  for (const slo::SimulatedAlert& alert : report.alerts) {
+    if (alert.severity != slo::Severity::kPage) continue;
+    if (!injection.slo.empty() && alert.slo != injection.slo) continue;
+    if (alert.starts_ms < injection.from_ms || alert.starts_ms > injection.to_ms) continue;
+    const Duration after(alert.starts_ms - injection.from_ms);
+    if (!first.has_value() || after < *first) first = after;
+  }
+  return first;
+}
+
+struct Simulated {
+  slo::SimulationOptions options;
+  slo::SimulationReport report;
+  double pages_per_week = 0;
+};
+
+void Print(const Simulated& run, bool markdown) {
+  const char* row = markdown ? "| %s | %s | %s | %s |\n" : "%-44s %-7s %-21s %s\n";
+  std::printf("%s%s to %s: %zu SLOs, %llu rounds, %.3g pages a week\n\n",
+              markdown ? "### SLO simulation\n" : "", FormatMoment(run.options.from_ms).c_str(),
+              FormatMoment(run.options.to_ms).c_str(), run.report.slos.size(),
+              static_cast<unsigned long long>(run.report.rounds), run.pages_per_week);
+  std::printf(row, "SLO", "groups", "bad of total", "budget left at the end");
+  if (markdown) std::printf("| --- | --- | --- | --- |\n");
+  for (const slo::SimulatedSlo& one : run.report.slos) {
+    const std::string left =
+        one.budget > 0 ? slo::FormatNumber(100 * (1 - one.bad / one.budget)) + " %" : "no events";
+    std::printf(row, one.id.c_str(), std::to_string(one.groups).c_str(),
+                (slo::FormatNumber(one.bad) + " of " + slo::FormatNumber(one.total)).c_str(),
+                left.c_str());
+  }
+  std::printf("\n");
+  if (!run.report.alerts.empty()) {
+    std::printf(row, "alert", "", "from", "until");
+    if (markdown) std::printf("| --- | --- | --- | --- |\n");
+  }
+  for (const slo::SimulatedAlert& alert : run.report.alerts) {
+    std::printf(row, Name(alert).c_str(), std::string(slo::SeverityName(alert.severity)).c_str(),
+                FormatMoment(alert.starts_ms).c_str(),
+                alert.ends_ms.has_value() ? FormatMoment(*alert.ends_ms).c_str() : "still firing");
+  }
+}
+
+Result<Simulated> Run(const SloSimulateOptions& options) {
+  Simulated run;
+  const int64_t now_ms = ToMs(SystemClock().Now());
+  run.options.to_ms = now_ms;
+  if (!options.to.empty()) {
+    BASALT_TRY_ASSIGN(run.options.to_ms, ParseMoment(options.to, now_ms));
+  }
+  BASALT_TRY_ASSIGN(run.options.from_ms, ParseMoment(options.from, run.options.to_ms));
+  for (const std::string& text : options.injections) {
+    Result<slo::Injection> injection = ParseInjection(text, run.options.to_ms);
+    if (!injection.ok()) return injection.status().WithContext("--inject " + text);
+    run.options.injections.push_back(*injection);
+  }
+  BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions, slo::LoadSloFiles(options.paths));
+  if (!std::filesystem::is_directory(options.data)) {
+    return NotFound("--data " + options.data + " is not a directory");
+  }
+  storage::StoreOptions store_options;
+  store_options.directory = options.data;
+  store_options.block_cache_bytes = kCacheBytes;
+  BASALT_TRY_ASSIGN(const auto store, storage::Store::Open(store_options));
+  slo::StoreSamples samples(*store);
+  BASALT_TRY_ASSIGN(run.report, slo::Simulate(std::move(definitions), samples, run.options));
+  BASALT_TRY(store->Close());
+  if (run.report.storage_errors > 0) {
+    return Unavailable("some series could not be read: " + run.report.last_storage_error);
+  }
+  const auto pages = std::count_if(
+      run.report.alerts.begin(), run.report.alerts.end(),
+      [](const slo::SimulatedAlert& alert) { return alert.severity == slo::Severity::kPage; });
+  const double weeks =
+      static_cast<double>(run.options.to_ms - run.options.from_ms) / (7.0 * kMsPerDay);
+  run.pages_per_week = static_cast<double>(pages) / weeks;
+  return run;
+}
+
+// Prints what is beyond a bound.
+bool WithinBounds(const SloSimulateOptions& options, const Simulated& run,
+                  std::optional<Duration> max_detection) {
+  bool within = true;
+  if (options.max_pages_per_week >= 0 && run.pages_per_week > options.max_pages_per_week) {
+    std::printf("\nFAILED: %.3g pages a week, more than %.3g\n", run.pages_per_week,
+                options.max_pages_per_week);
+    within = false;
+  }
+  for (size_t i = 0; i < run.options.injections.size(); ++i) {
+    const std::optional<Duration> detection = Detection(run.report, run.options.injections[i]);
+    const std::string text =
+        detection.has_value()
+            ? "pages " + slo::FormatNumber(static_cast<double>(detection->count()) / 1000) +
+                  " s after its begin"
+            : "does not page";
+    const bool late = max_detection.has_value() && (!detection || *detection > *max_detection);
+    std::printf("\n%sthe outage \"%s\" %s\n", late ? "FAILED: " : "", options.injections[i].c_str(),
+                text.c_str());
+    within &= !late;
+  }
+  return within;
+}
+
+}  // namespace
+
+int RunSloSimulate(const SloSimulateOptions& options) {
+  std::optional<Duration> max_detection;
+  if (!options.max_detection.empty()) {
+    const Result<Duration> length = promql::ParseDuration(options.max_detection);
+    if (!length.ok()) {
+      std::fprintf(stderr, "--max-detection: %s\n", length.status().ToString().c_str());
+      return 2;
+    }
+    max_detection = *length;
+  }
+  const Result<Simulated> run = Run(options);
+  if (!run.ok()) {
+    std::fprintf(stderr, "basalt slo simulate: %s\n", run.status().ToString().c_str());
+    return 2;
+  }
+  Print(*run, options.markdown);
+  return WithinBounds(options, *run, max_detection) ? 0 : 1;
+}
+
+}  // namespace basalt::cli

@@ -1,0 +1,26 @@
+// tools/slo_simulate.h -- `basalt slo simulate`: what SLOs would have done over stored history.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace basalt::cli {
+
+struct SloSimulateOptions {
+  std::vector<std::string> paths;  // SLO files or directories
+  std::string data;                // a data directory that no server has open
+  std::string from;                // Unix seconds, RFC 3339, or "-30d": before `to`
+  std::string to;                  // the same, before now; empty: now
+  // "2026-10-03T12:00:00Z for=2m error=100% slo=shop-requests": error and slo may be absent.
+  std::vector<std::string> injections;
+  // Exit code 1 beyond these; negative or empty: no bound.
+  double max_pages_per_week = -1;
+  std::string max_detection;  // of injected outages by a page
+  bool markdown = false;
+};
+
+// Prints a report. 0: within the bounds; 1: beyond one of them; 2: it could not be simulated, which
+// is said on standard error.
+int RunSloSimulate(const SloSimulateOptions& options);
+
+}  // namespace basalt::cli
