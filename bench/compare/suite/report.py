@@ -46,7 +46,8 @@ HOW = """Expanded from one recorded host (or a generated one: the line above say
 starts at another row, counters stay integer and monotone, each target has a scrape offset of its own and 0-4 ms of jitter
 (bench/compare/fleet.h). All servers get the same bytes, one after another, each from an empty directory with its defaults
 (bench/compare/suite/servers.py says where not). CPU is the server's user and system time. Basalt acknowledges after
-fdatasync; VictoriaMetrics and Prometheus before. VictoriaMetrics is measured after a forced merge; Prometheus' bytes are
+fdatasync; VictoriaMetrics and Prometheus before. VictoriaMetrics is measured after a forced merge and
+once its files have stood still for 7 s, before and after, which its settling time includes; Prometheus' bytes are
 those of a snapshot, which holds its head as a block too. Increases and rates differ from VictoriaMetrics' by its own design."""
 
 

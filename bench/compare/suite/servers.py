@@ -162,14 +162,27 @@ class VictoriaMetrics(Server):
                 "-search.maxSamplesPerQuery=1000000000000", "-search.maxQueryDuration=10m", *self.flags]
 
     def settle(self):
-        self.get("/internal/force_flush", raw=True)
+        self._quiet()
+        merged = self._merges_finished()
         self.get("/internal/force_merge", raw=True)
-        quiet = 0
-        while quiet < 3:  # it answers before it begins
-            time.sleep(0.5)
-            busy = self.metric("vm_active_force_merges") + self.metric("vm_active_merges")
-            quiet = quiet + 1 if busy == 0 else 0
+        while self._merges_finished() == merged:  # it answers before it begins
+            time.sleep(0.2)
+        self._quiet()
+
+    def _merges_finished(self):
+        with open(self.process.log_path, encoding="utf-8") as f:
+            return f.read().count("has been successfully finished")
+
+    def _quiet(self, seconds=7, patience=120):
+        """Until its files have not changed for longer than the 5 s that it keeps data (and index) in memory, and nothing merges."""
         self.get("/internal/force_flush", raw=True)
+        begun = since = time.monotonic()
+        before = None
+        while time.monotonic() - since < seconds and time.monotonic() - begun < patience:
+            now = disk_bytes(self.data_directory())
+            if now != before or self.metric("vm_active_merges") != 0:
+                before, since = now, time.monotonic()
+            time.sleep(0.5)
 
     def version(self):
         page = self.get("/metrics", raw=True)[1].decode()
