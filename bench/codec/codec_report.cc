@@ -14,6 +14,7 @@
 #include "bench/codec/gorilla.h"
 #include "bench/codec/recorded_rows.h"
 #include "storage/codec/integer_column.h"
+#include "storage/codec/raw_row.h"
 #include "storage/codec/row_coding.h"
 #include "storage/codec/row_mapping.h"
 #include "storage/codec/row_summary.h"
@@ -152,6 +153,7 @@ const char* const kPredictors[] = {"constant", "frame",     "delta", "rising",
 
 std::string KindOf(const RowParts& parts) {
   if (parts.repeats) return "repeats";
+  if (static_cast<uint8_t>(parts.values[0]) == kRawMethod) return "raw";
   const auto method = ParseMethod(static_cast<uint8_t>(parts.values[0]));
   BASALT_CHECK(method.has_value());
   if (method->predictor == Predictor::kConstant) return "constant";
