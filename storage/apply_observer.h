@@ -54,7 +54,9 @@ class ApplyObserver {
   // A series appears (created, or read back at open or by Store::Observe). Returns its tap.
   virtual TapId OnSeries(PartitionId partition, SeriesOrdinal ordinal, TenantId tenant,
                          const Labels& labels) = 0;
-  // Idle series leave memory; the tap may be recycled.
+  // The series is idle: the samples of its partition have moved on by two hours since its own (a
+  // rule of the records, storage/head/idle.cc). The tap may be recycled: before its next sample, or
+  // a delete of it, OnSeries is called again.
   virtual void OnSeriesGone(PartitionId partition, TapId tap) = 0;
   virtual void OnSamples(const TappedSamples& samples) = 0;
   virtual void OnDelete(const TappedDelete& deletion) = 0;

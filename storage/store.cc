@@ -5,15 +5,13 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "storage/replay.h"
 #include "storage/store_impl.h"
 
 namespace basalt::storage {
 namespace {
 
 constexpr size_t kQueuedTasks = 1u << 16;
-// Replay decodes ahead of apply by at most this much.
-constexpr size_t kReplayBytesAhead = 64u << 20;
-constexpr uint64_t kReplayProgressRecords = 1u << 14;
 // Queries under way may finish while the store closes.
 constexpr std::chrono::seconds kSnapshotPatience(5);
 
@@ -48,6 +46,7 @@ Status StoreImpl::Start() {
   if (core_.options.background == nullptr) {
     own_background_ = std::make_unique<ThreadPool>("basalt-seal", 1, kQueuedTasks);
   }
+  started_ = true;
   ticker_ = std::thread([this] { Tick(); });
   return OkStatus();
 }
@@ -86,91 +85,27 @@ Status StoreImpl::LoadPartitions() {
   }
   const std::unique_ptr<IndexSource> source = MakeIndexSource(*core_.database);
   for (uint32_t p = 0; p < core_.options.partitions; ++p) {
-    auto partition = std::make_unique<Partition>(static_cast<PartitionId>(p), *pool);
-    BASALT_TRY(partition->index.Load(*source, core_.runs->Counts(partition->id)));
+    core_.partitions.push_back(std::make_unique<Partition>(static_cast<PartitionId>(p), *pool));
+  }
+  // Side by side: this is most of what a start after a clean end does.
+  std::vector<Status> loaded(core_.options.partitions);
+  for (uint32_t p = 0; p < core_.options.partitions; ++p) {
+    (void)core_.partitions[p]->strand.Post([this, &source, &loaded, p] {
+      Partition& partition = *core_.partitions[p];
+      loaded[p] = partition.index.Load(*source, core_.runs->Counts(partition.id));
+    });
+  }
+  for (const auto& partition : core_.partitions) partition->strand.Drain();
+  for (uint32_t p = 0; p < core_.options.partitions; ++p) {
+    const auto& partition = core_.partitions[p];
+    BASALT_TRY(loaded[p].WithContext("partition " + std::to_string(p)));
     partition->head = std::make_unique<PartitionHead>(partition->id, partition->index,
                                                       core_.options.seal_samples);
-    core_.partitions.push_back(std::move(partition));
   }
   core_.resolver =
       std::make_unique<Resolver>(ResolverOptions{.partitions = core_.options.partitions}, core_);
-  const MutexLock lock(seal_mu_);
-  sealed_to_.assign(core_.options.partitions, LogPosition{});
-  for (const auto& run : core_.runs->Snapshot()->runs()) {
-    LogPosition& to = sealed_to_[static_cast<size_t>(run->info().partition)];
-    to = std::max(to, run->info().last);
-  }
-  return OkStatus();
+  return sealer_.Load();
 }
-
-namespace {
-
-// Bounds how far decoding runs ahead of applying.
-class ReplayWindow {
- public:
-  void Take(size_t bytes) BASALT_EXCLUDES(mu_) {
-    MutexLock lock(mu_);
-    while (bytes_ > kReplayBytesAhead) fell_.Wait(lock);
-    bytes_ += bytes;
-  }
-  void Give(size_t bytes, Status status) BASALT_EXCLUDES(mu_) {
-    const MutexLock lock(mu_);
-    bytes_ -= bytes;
-    if (!status.ok() && status_.ok()) status_ = std::move(status);
-    fell_.NotifyAll();
-  }
-  Status status() BASALT_EXCLUDES(mu_) {
-    const MutexLock lock(mu_);
-    return status_;
-  }
-
- private:
-  Mutex mu_;
-  CondVar fell_;
-  size_t bytes_ BASALT_GUARDED_BY(mu_) = 0;
-  Status status_ BASALT_GUARDED_BY(mu_);
-};
-
-// Applies the sections of a replayed record on the strands; each decodes its own.
-Status ReplayAppend(StoreCore& core, const LogRecord& record, ReplayWindow& window) {
-  BASALT_TRY_ASSIGN(const AppendView view, ViewAppend(record.bytes));
-  for (const RecordSection& section : view.sections) {
-    if (static_cast<size_t>(section.partition) >= core.partitions.size()) {
-      return DataLoss("a record names partition " +
-                      std::to_string(static_cast<uint32_t>(section.partition)));
-    }
-    window.Take(section.bytes.size());
-    (void)core.at(section.partition)
-        .strand.Post([&core, &window, bytes = std::string(section.bytes),
-                      partition = section.partition, position = record.position] {
-          IngestBatch batch;
-          Status status = DecodeSection({.partition = partition, .bytes = bytes}, batch);
-          if (status.ok()) {
-            SectionResult result;
-            core.ApplySection(batch, position, result);
-            if (batch.writer.writer != Hash128{})
-              core.writers.Applied(batch.writer.writer, batch.writer.seq);
-          }
-          window.Give(bytes.size(), std::move(status));
-        });
-  }
-  return OkStatus();
-}
-
-Status ReplayDelete(StoreCore& core, const LogRecord& record, ReplayWindow& window) {
-  BASALT_TRY_ASSIGN(DeleteRecord decoded, DecodeDelete(record.bytes));
-  const auto shared = std::make_shared<const DeleteRecord>(std::move(decoded));
-  for (const auto& partition : core.partitions) {
-    window.Take(0);
-    (void)partition->strand.Post(
-        [&core, &window, shared, p = partition.get(), position = record.position] {
-          window.Give(0, core.ApplyDelete(*p, *shared, position));
-        });
-  }
-  return OkStatus();
-}
-
-}  // namespace
 
 Status StoreImpl::Replay() {
   const auto begun = core_.options.clock->Monotonic();
@@ -185,26 +120,8 @@ Status StoreImpl::Replay() {
                     ": files of the log are missing");
   }
   ReplayProgress progress{.records_total = head.seq + 1 - from};
-  ReplayWindow window;
-  Status status;
-  if (progress.records_total > 0) {
-    status = core_.log->Read(from, [&](const LogRecord& record) -> Status {
-      BASALT_TRY(window.status());
-      BASALT_TRY_ASSIGN(const RecordKind kind, KindOf(record.bytes));
-      if (kind == RecordKind::kAppend || kind == RecordKind::kCarry) {
-        BASALT_TRY(ReplayAppend(core_, record, window));
-      } else if (kind == RecordKind::kDelete) {
-        BASALT_TRY(ReplayDelete(core_, record, window));
-      }  // the rest belongs to layers above, who read the log themselves
-      ++core_.counters.replayed_records;
-      if (++progress.records_done % kReplayProgressRecords == 0 && core_.options.on_replay) {
-        core_.options.on_replay(progress);
-      }
-      return OkStatus();
-    });
-  }
-  for (const auto& partition : core_.partitions) partition->strand.Drain();
-  if (status.ok()) status = window.status();
+  Status status = OkStatus();
+  if (progress.records_total > 0) status = ReplayLog(core_, sealer_, from, progress);
   BASALT_TRY(status.WithContext("replay"));
   core_.applied.Start(head.seq);
   const auto took = core_.options.clock->Monotonic() - begun;
@@ -241,6 +158,7 @@ Status StoreImpl::Close() {
   }
   if (own_background_ != nullptr) own_background_->Stop();
   for (const auto& partition : core_.partitions) partition->strand.Drain();
+  if (started_) SealForGood();
   Status status;
   if (core_.log != nullptr) status = core_.log->Close();
   if (const size_t left = core_.snapshots.WaitForNone(kSnapshotPatience); left > 0) {
@@ -252,6 +170,18 @@ Status StoreImpl::Close() {
   const MutexLock lock(state_mu_);
   close_status_ = status;
   return status;
+}
+
+// So that the next start has little to replay. Nothing depends on it: what is not sealed is in the
+// log.
+void StoreImpl::SealForGood() {
+  const Result<size_t> left = sealer_.SealWithin(core_.options.close_patience);
+  if (!left.ok()) {
+    BASALT_LOG(kWarn, "close: the head is not sealed; the next start replays the log",
+               {"error", left.status().ToString()});
+  } else if (*left > 0) {
+    BASALT_LOG(kInfo, "close: out of time; the next start replays the rest", {"partitions", *left});
+  }
 }
 
 StoreStats StoreImpl::Stats() const {
@@ -285,7 +215,7 @@ StoreStats StoreImpl::Stats() const {
   const LogStats log = core_.log->Stats();
   stats.log_bytes = log.segment_bytes;
   stats.log_segments = log.segments;
-  stats.log_written_bytes = log.bytes;
+  stats.log_bytes_written = log.bytes;
   stats.log_syncs = log.syncs;
   stats.log_sync_ns = log.sync_ns;
   stats.log_records = log.records;

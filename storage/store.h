@@ -80,9 +80,12 @@ struct StoreOptions {
   // Triggers of seal. They shape bytes, never answers.
   uint32_t seal_samples = 120;                // a row is full
   Duration seal_age = std::chrono::hours(2);  // a row is old
-  size_t head_budget_bytes = 512u << 20;      // all open rows and mini-blocks
+  size_t head_budget_bytes = 512u << 20;      // samples not sealed, of all partitions
   size_t log_budget_bytes = 1u << 30;         // unsealed segments
   size_t segment_bytes = 128u << 20;
+  // Close seals for at most about this long, so that the next start has little to replay. Zero: it
+  // does not.
+  Duration close_patience = std::chrono::seconds(6);
   size_t block_cache_bytes = 512u << 20;
 
   // Samples older than this are dropped by whole days; zero keeps everything. The same as
@@ -179,7 +182,6 @@ struct StoreStats {
   uint64_t database_bytes = 0;  // RocksDB: memtables, block cache, table readers
   uint64_t log_bytes = 0;
   uint64_t log_segments = 0;
-  uint64_t log_written_bytes = 0;  // records and their frames, since open
   uint64_t log_syncs = 0;
   uint64_t log_sync_ns = 0;  // sum of fdatasync times
   uint64_t log_records = 0;

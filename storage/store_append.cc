@@ -180,8 +180,7 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
   }
   Status status = pending->record.Prepare(pending->batches);
   if (status.ok()) status = CheckBatches(pending->batches);
-  if (status.ok() &&
-      head_bytes_.load(std::memory_order_relaxed) > 2 * core_.options.head_budget_bytes) {
+  if (status.ok() && sealer_.sample_bytes() > 2 * core_.options.head_budget_bytes) {
     status = ResourceExhausted("append: the head holds twice its budget of " +
                                std::to_string(core_.options.head_budget_bytes) +
                                " bytes; sealing is behind");

@@ -1,6 +1,6 @@
 // storage/store_impl.h -- the Store. Private to storage/*.cc; one file a subject: store.cc (open,
-// close, statistics), store_append.cc (the way in), store_background.cc (seal, rewrite, retention,
-// settle, checkpoint).
+// close, statistics), store_append.cc (the way in), store_background.cc (rewrite, retention,
+// settle, checkpoint); sealer.cc seals.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/base/mutex.h"
+#include "storage/sealer.h"
 #include "storage/store_core.h"
 #include "storage/store_reader.h"
 
@@ -20,7 +21,8 @@ namespace basalt::storage {
 
 class StoreImpl final : public Store {
  public:
-  explicit StoreImpl(const StoreOptions& options) : core_(options), reader_(core_) {}
+  explicit StoreImpl(const StoreOptions& options)
+      : core_(options), reader_(core_), sealer_(core_) {}
   ~StoreImpl() override {
     (void)Close();
     BASALT_CHECK(core_.snapshots.WaitForNone({}) == 0, "a snapshot outlives its store");
@@ -51,6 +53,8 @@ class StoreImpl final : public Store {
   Status OpenFiles();
   Status LoadPartitions();
   Status Replay();
+  // ---- close (store.cc)
+  void SealForGood();
 
   // ---- append (store_append.cc)
   // What the log's own checks cannot know: ids, placement, times, histograms.
@@ -65,16 +69,13 @@ class StoreImpl final : public Store {
   // ---- background (store_background.cc)
   void Tick();  // once a second, on the maintenance thread: posts what is due
   void RunMaintenance();
-  Status SealWhatIsDue() BASALT_EXCLUDES(seal_mu_);
-  // Freezes, writes runs, commits, drops, trims.
-  Status Seal(const SealWish& wish) BASALT_REQUIRES(seal_mu_);
   Status RewriteDue(bool all) BASALT_EXCLUDES(rewrite_mu_);
   Status ApplyRetention();
-  // The newest log position that is older than `age`; 0 if none is known to be.
-  uint64_t SeqOlderThan(Duration age) BASALT_REQUIRES(seal_mu_);
 
   StoreCore core_;
   StoreReader reader_;
+  Sealer sealer_;
+  bool started_ = false;  // replay is done: the head is all there
 
   mutable Mutex state_mu_;
   CondVar state_changed_;
@@ -84,16 +85,9 @@ class StoreImpl final : public Store {
   size_t bytes_in_flight_ BASALT_GUARDED_BY(state_mu_) = 0;
   std::string read_only_reason_ BASALT_GUARDED_BY(state_mu_);  // empty: writable
   Status close_status_ BASALT_GUARDED_BY(state_mu_);
-  std::atomic<size_t> head_bytes_{0};  // as of the last tick
 
   SegmentSeries segment_series_;  // used inside LogEntry::Write only
 
-  Mutex seal_mu_;
-  std::deque<std::pair<uint64_t, std::chrono::nanoseconds>> marks_
-      BASALT_GUARDED_BY(seal_mu_);  // seq at a time
-  std::chrono::nanoseconds full_since_ BASALT_GUARDED_BY(seal_mu_){0};
-  std::vector<LogPosition> sealed_to_
-      BASALT_GUARDED_BY(seal_mu_);  // by partition: the newest run's last
   Mutex rewrite_mu_;
   std::atomic<bool> stop_rewrites_{false};
 

@@ -92,10 +92,12 @@ BENCHMARK(BM_FinishRecord)->Unit(benchmark::kMillisecond);
 void BM_DecodeRecord(benchmark::State& state) {
   const Encoded& encoded = EncodedScrapes();
   IngestBatch batch;
+  SegmentValues values;
+  values.Begin(1, 1u << 20);
   for (auto _ : state) {
     for (const std::string& record : encoded.records) {
       const auto view = ViewAppend(record);
-      BASALT_CHECK(DecodeSection(view->sections[0], batch).ok());
+      BASALT_CHECK(DecodeSection(view->sections[0], batch, &values).ok());
       benchmark::DoNotOptimize(batch.sample_value.data());
     }
   }

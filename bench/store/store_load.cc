@@ -120,7 +120,7 @@ class Costs {
     std::printf(
         "\n  bytes a sample: log %.3f; write() %.3f, to disk %.3f; runs %.3f (%lu samples in %lu "
         "runs, %lu seals); syncs %lu\n",
-        Ratio(stats.log_written_bytes - log_, n),
+        Ratio(stats.log_bytes_written - log_, n),
         Ratio(written.call_bytes - written_.call_bytes, n),
         Ratio(written.disk_bytes - written_.disk_bytes, n),
         Ratio(stats.run_bytes, stats.run_samples), stats.run_samples, stats.runs, stats.seals,
@@ -129,7 +129,7 @@ class Costs {
     samples_ = load.samples();
     resolve_ns_ = load.resolve_ns();
     append_ns_ = load.append_ns();
-    log_ = stats.log_written_bytes;
+    log_ = stats.log_bytes_written;
     written_ = written;
   }
 

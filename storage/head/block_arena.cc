@@ -10,6 +10,9 @@ namespace {
 
 constexpr size_t kLinkBytes = sizeof(BlockArena::Ref);
 
+// Bytes of the last block that are taken, in a chain of `used` bytes.
+size_t LastFill(size_t used) { return used == 0 ? 0 : (used - 1) % BlockArena::kDataBytes + 1; }
+
 }  // namespace
 
 BlockArena::Ref BlockArena::Next(Ref ref) const {
@@ -20,83 +23,48 @@ BlockArena::Ref BlockArena::Next(Ref ref) const {
 
 void BlockArena::SetNext(Ref ref, Ref next) { std::memcpy(block(ref), &next, kLinkBytes); }
 
-BlockArena::Ref BlockArena::Allocate(Size size) {
-  const size_t bytes = BlockBytes(size);
-  used_bytes_ += bytes;
-  Ref ref = free_[size];
-  if (ref != kNone) {
-    free_[size] = Next(ref);
-  } else {
-    if (page_used_ + bytes > kPageBytes) {
-      if (page_used_ < kPageBytes) {  // room for one small block
-        const auto rest =
-            static_cast<Ref>((pages_.size() - 1) * kUnitsPerPage + page_used_ / kUnitBytes);
-        SetNext(rest, free_[kSmall]);
-        free_[kSmall] = rest;
-      }
-      BASALT_CHECK(pages_.size() < kNone / kUnitsPerPage, "64 GiB of open rows in one partition");
-      pages_.push_back(std::make_unique_for_overwrite<std::byte[]>(kPageBytes));
-      page_used_ = 0;
-    }
-    ref = static_cast<Ref>((pages_.size() - 1) * kUnitsPerPage + page_used_ / kUnitBytes);
-    page_used_ += bytes;
+BlockArena::Ref BlockArena::Allocate() {
+  if (blocks_ == chunk_blocks_) {
+    BASALT_CHECK(blocks_ < kNone - kLargestChunk, "128 GiB of open rows in one group");
+    const uint32_t blocks = std::min(kLargestChunk, blocks_ + 1);
+    chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(blocks * kBlockBytes));
+    chunk_blocks_ += blocks;
   }
+  const Ref ref = blocks_++;
   SetNext(ref, kNone);
   return ref;
 }
 
-void BlockArena::Release(Ref ref, Size size) {
-  used_bytes_ -= BlockBytes(size);
-  SetNext(ref, free_[size]);
-  free_[size] = ref;
-}
-
 void BlockArena::Append(Chain& chain, size_t used, std::span<const std::byte> bytes) {
-  if (chain.first == kNone) chain.first = chain.last = Allocate(kSmall);
-  size_t fill = used == 0 ? 0 : LastFill(used);
-  size_t room = (used <= kFirstData ? kFirstData : kNextData) - fill;
+  if (bytes.empty()) return;
+  if (chain.first == kNone) chain.first = chain.last = Allocate();
+  size_t fill = LastFill(used);
   while (!bytes.empty()) {
-    if (room == 0) {
-      const Ref next = Allocate(kLarge);
+    if (fill == kDataBytes) {
+      const Ref next = Allocate();
       SetNext(chain.last, next);
       chain.last = next;
       fill = 0;
-      room = kNextData;
     }
-    const size_t n = std::min(room, bytes.size());
+    const size_t n = std::min(kDataBytes - fill, bytes.size());
     std::memcpy(block(chain.last) + kLinkBytes + fill, bytes.data(), n);
     bytes = bytes.subspan(n);
     fill += n;
-    room -= n;
   }
 }
 
-std::byte& BlockArena::Last(const Chain& chain, size_t used) {
-  return block(chain.last)[kLinkBytes + LastFill(used) - 1];
-}
-
 void BlockArena::CopyTo(const Chain& chain, size_t used, std::string& out) const {
-  size_t data = kFirstData;
-  for (Ref ref = chain.first; used > 0; ref = Next(ref), data = kNextData) {
-    const size_t n = std::min(used, data);
+  for (Ref ref = chain.first; used > 0; ref = Next(ref)) {
+    const size_t n = std::min(used, kDataBytes);
     out.append(reinterpret_cast<const char*>(block(ref)) + kLinkBytes, n);
     used -= n;
   }
 }
 
-void BlockArena::Free(Chain& chain, size_t used) {
-  Size size = kSmall;
-  size_t data = kFirstData;
-  for (Ref ref = chain.first; ref != kNone;) {
-    const Ref next = Next(ref);
-    Release(ref, size);
-    used -= std::min(used, data);
-    ref = next;
-    size = kLarge;
-    data = kNextData;
-  }
-  BASALT_CHECK(used == 0, "a chain has fewer blocks than its bytes need");
-  chain = {};
+void BlockArena::Clear() {
+  chunks_.clear();
+  chunks_.shrink_to_fit();
+  blocks_ = chunk_blocks_ = 0;
 }
 
 }  // namespace basalt::storage

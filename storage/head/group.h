@@ -25,8 +25,10 @@ struct PartitionHead::SavedView {
 
 struct PartitionHead::Group {
   std::vector<SeriesOrdinal> members;  // by slot
-  std::vector<int64_t> newest_ms;      // by slot; INT64_MIN before the first sample
-  std::vector<uint16_t> marked_day;    // by slot: the day that the index was told last, plus one
+  // The UTC day that the last sample was of, [begin, end): a series whose newest sample lies in it
+  // need not be marked active again for another one that does.
+  int64_t day_begin_ms = 0;
+  int64_t day_end_ms = 0;
 
   OpenLayer open;
   std::unique_ptr<LateList> late;                          // open; null while there is none
@@ -39,7 +41,6 @@ struct PartitionHead::Group {
   uint64_t sealing_first_seq = 0;
 
   uint64_t first_seq = 0;  // the record of the oldest sample outside that seal; 0: none
-  uint64_t last_seq = 0;   // the last record that touched the group
   uint64_t changed = 0;    // the version that its last change led to
   std::vector<SavedView> views;
 
@@ -48,8 +49,10 @@ struct PartitionHead::Group {
   }
 };
 
-// Memory of one series' place besides its stream's bytes, and of one group's, for the accounts.
-inline constexpr size_t kBytesPerSeries =
-    4 + 8 + 2 + 32 + 8;  // members, newest, day, OpenLayer's stream, place
+// Stands in for the tap of a series that was given up as idle. No observer counts so far.
+inline constexpr TapId kGoneTap{0xFFFF'FFFF};
+
+// Memory of one series' place besides its stream, for the accounts: member and Place.
+inline constexpr size_t kBytesPerSeries = 4 + 8;
 
 }  // namespace basalt::storage

@@ -77,6 +77,9 @@ constexpr size_t kSeriesPerHold = 16;
 
 void ReadFrozen(const FrozenGroup& group, uint32_t slot, TimeRange range,
                 const DeleteSnapshot& masks, SampleColumns& out) {
+  // As nearly all are.
+  if (group.layers.size() == 1 && group.lates.empty() && masks.empty())
+    return group.layers[0]->Read(slot, UINT16_MAX, range, out);
   SeriesParts series{.ordinal = group.members[slot],
                      .slot = slot,
                      .layers = {},
@@ -150,7 +153,7 @@ void PartitionHead::Read(uint64_t view, std::span<const SeriesOrdinal> ordinals,
         if (view >= group.changed) {
           for (const auto& layer : group.layers) series.layers.push_back({layer});
           for (const auto& late : group.lates) series.lates.push_back({late});
-          group.open.Read(slot, UINT16_MAX, range, arena_, series.open);
+          group.open.Read(slot, UINT16_MAX, range, series.open);
           if (group.late != nullptr) {
             group.late->Index();
             group.late->Read(slot, SIZE_MAX, range, series.open_late);
@@ -168,7 +171,7 @@ void PartitionHead::Read(uint64_t view, std::span<const SeriesOrdinal> ordinals,
           if (saved->open_now != nullptr) {
             series.layers.push_back({saved->open_now, limit});
           } else {
-            group.open.Read(slot, limit, range, arena_, series.open);
+            group.open.Read(slot, limit, range, series.open);
           }
         }
         if (saved->late_now != nullptr) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include "engine/base/status.h"
@@ -31,14 +32,6 @@ void ReadStream(std::string_view bytes, uint16_t count, std::span<const int64_t>
     if (sample.time_ms > range.max_ms) break;  // a stream rises in time
     if (sample.time_ms >= range.min_ms) AddTo(out, sample, histograms);
   }
-}
-
-// A stream in one piece, valid until the next call on this thread.
-std::string_view Gather(const BlockArena& arena, const BlockArena::Chain& chain, size_t used) {
-  thread_local std::string bytes;
-  bytes.clear();
-  arena.CopyTo(chain, used, bytes);
-  return bytes;
 }
 
 size_t StringBytes(const std::vector<std::string>& strings) {
@@ -81,9 +74,8 @@ void FrozenLayer::Read(uint32_t slot, uint16_t limit, TimeRange range, SampleCol
 
 // ---- OpenLayer ----
 
-size_t OpenLayer::memory_bytes() const {
-  return times_.capacity() * sizeof(int64_t) + streams_.capacity() * sizeof(Stream) +
-         starts_.capacity() * sizeof(int64_t) + StringBytes(histograms_);
+size_t OpenLayer::sample_bytes() const {
+  return times_.capacity() * sizeof(int64_t) + arena_.held_bytes() + StringBytes(histograms_);
 }
 
 uint32_t OpenLayer::RowOf(int64_t time_ms, uint32_t expected) {
@@ -99,51 +91,87 @@ uint32_t OpenLayer::RowOf(int64_t time_ms, uint32_t expected) {
   return static_cast<uint32_t>(times_.size() - 1);
 }
 
-void OpenLayer::Append(uint32_t slot, const NewSample& sample, int64_t newest_ms,
-                       BlockArena& arena) {
-  if (slot >= streams_.size()) streams_.resize(slot + 1);
+void OpenLayer::AppendBytes(Stream& stream, std::span<const std::byte> bytes) {
+  const size_t used = stream.used;
+  stream.used = static_cast<uint16_t>(used + bytes.size());
+  if (stream.used <= kInlineBytes) {
+    std::copy(bytes.begin(), bytes.end(), stream.bytes.begin() + static_cast<ptrdiff_t>(used));
+    return;
+  }
+  if (used <= kInlineBytes) {  // moves out
+    const std::array<std::byte, kInlineBytes> kept = stream.bytes;
+    std::construct_at(&stream.chain);
+    arena_.Append(stream.chain, 0, std::span(kept).first(used));
+  }
+  arena_.Append(stream.chain, used, bytes);
+}
+
+void OpenLayer::EndRun(Stream& stream) {
+  if (stream.run == 0) return;
+  const std::byte token = RunToken(stream.run);
+  stream.run = 0;
+  AppendBytes(stream, {&token, 1});
+}
+
+void OpenLayer::Append(uint32_t slot, const NewSample& sample) {
   Stream& stream = streams_[slot];
   if (sample.start_ms != kNoStartMs && starts_.size() <= slot)
     starts_.resize(streams_.size(), kNoStartMs);
 
   StreamState state{.value = stream.value,
-                    .time_ms = stream.count == 0 ? 0 : newest_ms,
+                    .time_ms = stream.count == 0 ? 0 : stream.newest_ms,
                     .start_ms = slot < starts_.size() ? starts_[slot] : kNoStartMs,
-                    .row = stream.row};
-  StreamSample next{.row = RowOf(sample.time_ms, stream.row + 1),
+                    .row = stream.row == kNoShortRow ? kNoRow : stream.row};
+  StreamSample next{.row = RowOf(sample.time_ms, state.row + 1),
                     .time_ms = sample.time_ms,
                     .start_ms = sample.start_ms,
                     .value = sample.value,
                     .histogram = kNoHistogram};
   ++samples_;
   ++stream.count;
-  if (stream.ends_in_run && sample.histogram == nullptr && ExtendsRun(next, state)) {
-    std::byte& last = arena.Last(stream.bytes, stream.used);
-    if (last != kLongestRun) {
-      last = static_cast<std::byte>(std::to_integer<uint8_t>(last) + 1);
-      ++stream.row;
-      return;
-    }
+  stream.newest_ms = sample.time_ms;
+  // The usual sample ends here and touches nothing but its stream.
+  if (sample.histogram == nullptr && ExtendsRun(next, state)) {
+    if (stream.run == kLongestRun) EndRun(stream);
+    ++stream.run;
+    stream.row = static_cast<uint16_t>(next.row);
+    stream.ends_in_histogram = false;
+    return;
   }
+  EndRun(stream);
   if (sample.histogram != nullptr) {
     next.histogram = static_cast<uint32_t>(histograms_.size());
     histograms_.push_back(*sample.histogram);
   }
   std::array<std::byte, kMaxTokenBytes> tokens;
-  const size_t n = EncodeSample(next, state, tokens, stream.ends_in_run);
-  arena.Append(stream.bytes, stream.used, std::span(tokens).first(n));
-  stream.used = static_cast<uint16_t>(stream.used + n);
+  const size_t n = EncodeSample(next, state, tokens);
+  AppendBytes(stream, std::span(tokens).first(n));
   stream.value = state.value;
-  stream.row = state.row;
+  stream.row = static_cast<uint16_t>(state.row);  // kNoRow becomes kNoShortRow
   stream.ends_in_histogram = sample.histogram != nullptr;
   if (slot < starts_.size()) starts_[slot] = state.start_ms;
 }
 
-bool OpenLayer::Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const BlockArena& arena,
-                     StreamSample& found) const {
-  if (slot >= streams_.size() || streams_[slot].count == 0) return false;
+void OpenLayer::CopyTo(const Stream& stream, std::string& out) const {
+  if (stream.used <= kInlineBytes) {
+    out.append(reinterpret_cast<const char*>(stream.bytes.data()), stream.used);
+  } else {
+    arena_.CopyTo(stream.chain, stream.used, out);
+  }
+  if (stream.run > 0) out += static_cast<char>(RunToken(stream.run));
+}
+
+std::string_view OpenLayer::Gather(const Stream& stream) const {
+  thread_local std::string bytes;
+  bytes.clear();
+  CopyTo(stream, bytes);
+  return bytes;
+}
+
+bool OpenLayer::Find(uint32_t slot, int64_t time_ms, StreamSample& found) const {
   const Stream& stream = streams_[slot];
-  if (time_ms == newest_ms && !stream.ends_in_histogram) {
+  if (stream.count == 0) return false;
+  if (time_ms == stream.newest_ms && !stream.ends_in_histogram) {
     found = {.row = stream.row,
              .time_ms = time_ms,
              .start_ms = slot < starts_.size() ? starts_[slot] : kNoStartMs,
@@ -151,7 +179,7 @@ bool OpenLayer::Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const Bl
              .histogram = kNoHistogram};
     return true;
   }
-  StreamReader reader(Gather(arena, stream.bytes, stream.used), times_);
+  StreamReader reader(Gather(stream), times_);
   for (uint16_t i = 0; i < stream.count; ++i) {
     found = reader.Next();
     if (found.time_ms >= time_ms) return found.time_ms == time_ms;
@@ -159,12 +187,10 @@ bool OpenLayer::Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const Bl
   return false;
 }
 
-void OpenLayer::Read(uint32_t slot, uint16_t limit, TimeRange range, const BlockArena& arena,
-                     SampleColumns& out) const {
+void OpenLayer::Read(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const {
   if (slot >= streams_.size() || streams_[slot].count == 0) return out.Clear();
   const Stream& stream = streams_[slot];
-  ReadStream(Gather(arena, stream.bytes, stream.used), std::min(limit, stream.count), times_,
-             histograms_, range, out);
+  ReadStream(Gather(stream), std::min(limit, stream.count), times_, histograms_, range, out);
 }
 
 std::vector<uint16_t> OpenLayer::Counts() const {
@@ -173,7 +199,7 @@ std::vector<uint16_t> OpenLayer::Counts() const {
   return counts;
 }
 
-std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq, BlockArena& arena) {
+std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq) {
   auto frozen = std::make_shared<FrozenLayer>();
   frozen->frozen_seq = frozen_seq;
   frozen->samples = samples_;
@@ -181,20 +207,22 @@ std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq, BlockA
   frozen->times.shrink_to_fit();
   frozen->histograms = std::move(histograms_);
   size_t bytes = 0;
-  for (const Stream& stream : streams_) bytes += stream.used;
+  for (const Stream& stream : streams_) bytes += stream.used + (stream.run > 0 ? 1 : 0);
   frozen->bytes.reserve(bytes);
   frozen->streams.reserve(streams_.size());
-  for (const Stream& stream : streams_) {
-    frozen->streams.push_back({.offset = static_cast<uint32_t>(frozen->bytes.size()),
-                               .bytes = stream.used,
+  for (Stream& stream : streams_) {
+    const size_t offset = frozen->bytes.size();
+    CopyTo(stream, frozen->bytes);
+    frozen->streams.push_back({.offset = static_cast<uint32_t>(offset),
+                               .bytes = static_cast<uint16_t>(frozen->bytes.size() - offset),
                                .count = stream.count});
-    arena.CopyTo(stream.bytes, stream.used, frozen->bytes);
-    BlockArena::Chain chain = stream.bytes;
-    arena.Free(chain, stream.used);
+    const int64_t newest_ms = stream.newest_ms;
+    stream = Stream();
+    stream.newest_ms = newest_ms;
   }
+  arena_.Clear();
   times_ = {};
   newest_time_ = INT64_MIN;
-  streams_.assign(streams_.size(), Stream{});
   std::fill(starts_.begin(), starts_.end(), kNoStartMs);
   histograms_ = {};
   samples_ = 0;

@@ -12,6 +12,7 @@
 // of the same time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -59,50 +60,77 @@ struct FrozenLayer {
   void Read(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const;
 };
 
-// Streams live in the arena of their partition. Thread-compatible.
+// The open streams of a group, and the time of the newest sample of each series, which outlives
+// them. Thread-compatible.
 class OpenLayer {
  public:
+  // A slot for one more series, whose newest sample elsewhere is of `newest_ms`.
+  void AddSeries(int64_t newest_ms = INT64_MIN) { streams_.emplace_back().newest_ms = newest_ms; }
+
   [[nodiscard]] bool empty() const { return samples_ == 0; }
   [[nodiscard]] uint64_t samples() const { return samples_; }
-  [[nodiscard]] uint16_t count(uint32_t slot) const {
-    return slot < streams_.size() ? streams_[slot].count : 0;
+  [[nodiscard]] uint16_t count(uint32_t slot) const { return streams_[slot].count; }
+  // Of the series' newest sample, frozen or not; INT64_MIN before the first.
+  [[nodiscard]] int64_t newest_ms(uint32_t slot) const { return streams_[slot].newest_ms; }
+  // Of the samples: what freezing gives back.
+  [[nodiscard]] size_t sample_bytes() const;
+  // Of the slots: what stays.
+  [[nodiscard]] size_t slot_bytes() const {
+    return streams_.capacity() * sizeof(Stream) + starts_.capacity() * sizeof(int64_t);
   }
-  // Bytes outside the arena.
-  [[nodiscard]] size_t memory_bytes() const;
 
-  // Appends a sample that is newer than all of its series; `newest_ms` is the time of the one
-  // before (meaningless for a slot without samples). Amortized allocation-free.
-  void Append(uint32_t slot, const NewSample& sample, int64_t newest_ms, BlockArena& arena);
+  // Appends a sample that is newer than all of its series. Amortized allocation-free.
+  void Append(uint32_t slot, const NewSample& sample);
+  // What Append will touch comes into the cache.
+  void Prefetch(uint32_t slot) const {
+    const Stream& stream = streams_[slot];
+    if (stream.used > kInlineBytes) arena_.Prefetch(stream.chain);
+  }
 
   // The sample of the slot at `time_ms`; false if there is none. Decodes the stream: for late
   // samples only, except that the newest one is at hand.
-  bool Find(uint32_t slot, int64_t time_ms, int64_t newest_ms, const BlockArena& arena,
-            StreamSample& found) const;
+  bool Find(uint32_t slot, int64_t time_ms, StreamSample& found) const;
   [[nodiscard]] const std::string& histogram(uint32_t index) const { return histograms_[index]; }
 
   // Replaces `out` by the first `limit` samples of a slot that lie in the range.
-  void Read(uint32_t slot, uint16_t limit, TimeRange range, const BlockArena& arena,
-            SampleColumns& out) const;
+  void Read(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const;
 
   // Sample counts by slot.
   [[nodiscard]] std::vector<uint16_t> Counts() const;
 
-  // Moves everything out; the layer is then empty and keeps nothing in the arena.
-  std::shared_ptr<const FrozenLayer> Freeze(uint64_t frozen_seq, BlockArena& arena);
+  // Moves all samples out; the layer is then empty and holds memory for its slots only.
+  std::shared_ptr<const FrozenLayer> Freeze(uint64_t frozen_seq);
 
  private:
+  // Most series of most groups repeat themselves, and then fit here.
+  static constexpr size_t kInlineBytes = 8;
+  static constexpr uint16_t kNoShortRow = 0xFFFF;
+  static_assert(kMaxSharedTimes < kNoShortRow);
   struct Stream {
     double value = 0;  // of the last float
-    BlockArena::Chain bytes;
-    uint32_t row = kNoRow;
-    uint16_t used = 0;  // bytes
+    int64_t newest_ms = INT64_MIN;
+    union {
+      std::array<std::byte, kInlineBytes> bytes;
+      BlockArena::Chain chain;  // once there are more
+    };
+    uint16_t row = kNoShortRow;  // of the last sample that was in one
+    uint16_t used = 0;           // bytes
     uint16_t count = 0;
-    bool ends_in_run = false;
+    uint8_t run = 0;  // samples that repeat, at the end, and are not in the bytes yet
     bool ends_in_histogram = false;
+
+    Stream() : bytes{} {}
   };
+  static_assert(sizeof(Stream) == 32, "two to a cache line, and the budget a series");
 
   // The index of `time_ms` in times_, added if there is room; kNoRow otherwise.
   uint32_t RowOf(int64_t time_ms, uint32_t expected);
+  void AppendBytes(Stream& stream, std::span<const std::byte> bytes);
+  void EndRun(Stream& stream);
+  // All bytes of a stream, the run at its end included, appended to `out`.
+  void CopyTo(const Stream& stream, std::string& out) const;
+  // The same, valid until the next call on this thread.
+  [[nodiscard]] std::string_view Gather(const Stream& stream) const;
 
   std::vector<int64_t> times_;  // in order of first appearance
   int64_t newest_time_ = INT64_MIN;
@@ -110,6 +138,7 @@ class OpenLayer {
   std::vector<int64_t> starts_;  // by slot, of the last sample; empty while nobody sends any
   std::vector<std::string> histograms_;
   uint64_t samples_ = 0;
+  BlockArena arena_;
 };
 
 // Late samples in arrival order.

@@ -10,6 +10,13 @@
 
 namespace basalt::storage {
 
+namespace {
+
+// Samples between asking for a stream's last block and appending to it: some 100 ns.
+constexpr size_t kPrefetchAhead = 8;
+
+}  // namespace
+
 PartitionHead::PartitionHead(PartitionId partition, PartitionIndex& index, uint32_t seal_samples)
     : partition_(partition), index_(index), seal_samples_(seal_samples) {
   BASALT_CHECK(seal_samples >= 1 && seal_samples <= kMaxSealSamples,
@@ -38,11 +45,13 @@ PartitionHead::Target PartitionHead::PlaceOf(SeriesOrdinal ordinal) {
     place.group = number;
     place.slot = static_cast<uint16_t>(group.members.size());
     group.members.push_back(ordinal);
-    group.newest_ms.push_back(INT64_MIN);
-    group.marked_day.push_back(0);
+    group.open.AddSeries();
     ++series_count_;
   }
-  return {.ordinal = ordinal, .slot = place.slot, .group = groups_[place.group].get()};
+  return {.ordinal = ordinal,
+          .slot = place.slot,
+          .created = false,
+          .group = groups_[place.group].get()};
 }
 
 PartitionHead::Target PartitionHead::Resolve(const IngestBatch& batch, const BatchSeries& series,
@@ -61,6 +70,9 @@ PartitionHead::Target PartitionHead::Resolve(const IngestBatch& batch, const Bat
       known_series_ = static_cast<uint32_t>(ordinal) + 1;
       counts.created.emplace_back(series.id, ordinal);
       if (observer_ != nullptr) ReportNewSeries(ordinal);
+      Target target = PlaceOf(ordinal);
+      target.created = true;
+      return target;
     }
   } else if (static_cast<uint32_t>(ordinal) >= known_series_ ||
              (series.id != SeriesId{} && index_.id(ordinal) != series.id)) {
@@ -76,10 +88,15 @@ void PartitionHead::Apply(const IngestBatch& batch, LogPosition position, ApplyC
   applied_ = position;
   targets_.clear();
   for (const BatchSeries& series : batch.series) targets_.push_back(Resolve(batch, series, counts));
+  int64_t newest_ms = event_ms_;
 
   for (size_t i = 0; i < batch.sample_ms.size(); ++i) {
     const Target& target = targets_[batch.sample_series[i]];
     if (target.group == nullptr) continue;
+    if (i + kPrefetchAhead < batch.sample_ms.size()) {
+      const Target& later = targets_[batch.sample_series[i + kPrefetchAhead]];
+      if (later.group != nullptr) later.group->open.Prefetch(later.slot);
+    }
     const NewSample sample{
         .time_ms = batch.sample_ms[i],
         .start_ms = batch.sample_start_ms.empty() ? kNoStartMs : batch.sample_start_ms[i],
@@ -87,7 +104,9 @@ void PartitionHead::Apply(const IngestBatch& batch, LogPosition position, ApplyC
         .histogram = nullptr};
     const std::optional<SampleKind> kind = ApplySample(target, sample, position.seq);
     Count(kind, counts);
-    if (kind.has_value() && observer_ != nullptr) Report(target, sample, *kind);
+    if (!kind.has_value()) continue;
+    newest_ms = std::max(newest_ms, sample.time_ms);
+    if (observer_ != nullptr) Report(target, sample, *kind);
   }
   for (const HistogramSample& h : batch.histograms) {
     const Target& target = targets_[h.series];
@@ -97,23 +116,14 @@ void PartitionHead::Apply(const IngestBatch& batch, LogPosition position, ApplyC
         target, {.time_ms = h.time_ms, .start_ms = h.start_ms, .value = 0, .histogram = &bytes},
         position.seq);
     Count(kind, counts);
-    if (kind.has_value()) ++counts.histograms;
+    if (!kind.has_value()) continue;
+    newest_ms = std::max(newest_ms, h.time_ms);
+    ++counts.histograms;
   }
   ++version_;
-  if (!tapped_.taps.empty()) {
-    observer_->OnSamples({.partition = partition_,
-                          .position = position,
-                          .taps = tapped_.taps,
-                          .time_ms = tapped_.time_ms,
-                          .values = tapped_.values,
-                          .start_ms = tapped_.start_ms,
-                          .kinds = tapped_.kinds});
-    tapped_.taps.clear();
-    tapped_.time_ms.clear();
-    tapped_.values.clear();
-    tapped_.start_ms.clear();
-    tapped_.kinds.clear();
-  }
+  ReportSamples();
+  if (newest_ms >= next_sweep_ms_) MoveOn(newest_ms);
+  event_ms_ = std::max(event_ms_, newest_ms);
 }
 
 void PartitionHead::Count(const std::optional<SampleKind>& kind, ApplyCounts& counts) {
@@ -146,9 +156,8 @@ uint16_t DayNumber(int64_t time_ms) {
 std::optional<SampleKind> PartitionHead::ApplySample(const Target& target, const NewSample& sample,
                                                      uint64_t seq) {
   Group& group = *target.group;
-  int64_t& newest = group.newest_ms[target.slot];
   std::optional<SampleKind> late;
-  if (sample.time_ms <= newest) [[unlikely]] {
+  if (sample.time_ms <= group.open.newest_ms(target.slot)) [[unlikely]] {
     late = SampleKind::kLate;
     if (const LateSample* found =
             group.late == nullptr ? nullptr : group.late->Find(target.slot, sample.time_ms);
@@ -157,8 +166,7 @@ std::optional<SampleKind> PartitionHead::ApplySample(const Target& target, const
           found->histogram == kNoHistogram ? nullptr : &group.late->histograms[found->histogram];
       if (SameSample(sample, found->value, found->start_ms, histogram)) return std::nullopt;
       late = SampleKind::kOverwrite;
-    } else if (StreamSample open;
-               group.open.Find(target.slot, sample.time_ms, newest, arena_, open)) {
+    } else if (StreamSample open; group.open.Find(target.slot, sample.time_ms, open)) {
       const std::string* histogram =
           open.histogram == kNoHistogram ? nullptr : &group.open.histogram(open.histogram);
       if (SameSample(sample, open.value, open.start_ms, histogram)) return std::nullopt;
@@ -167,20 +175,27 @@ std::optional<SampleKind> PartitionHead::ApplySample(const Target& target, const
   }
   if (group.changed != version_ + 1) BeforeChange(group);
   if (group.first_seq == 0) group.first_seq = seq;
-  group.last_seq = seq;
-  if (const auto day = static_cast<uint16_t>(DayNumber(sample.time_ms) + 1);
-      group.marked_day[target.slot] != day) {
-    group.marked_day[target.slot] = day;
-    index_.MarkActive(target.ordinal, static_cast<uint16_t>(day - 1));
-  }
+  MarkDay(target, sample.time_ms);
   if (late.has_value()) {
     AddLate(group, target.slot, sample, seq);
     return late;
   }
   if (group.open.count(target.slot) >= seal_samples_) FreezeLayer(group, seq);
-  group.open.Append(target.slot, sample, newest, arena_);
-  newest = sample.time_ms;
-  return SampleKind::kInOrder;
+  const bool first = group.open.newest_ms(target.slot) == INT64_MIN;
+  group.open.Append(target.slot, sample);
+  return first && !target.created && sample.time_ms <= sealed_ms_ ? SampleKind::kLate
+                                                                  : SampleKind::kInOrder;
+}
+
+void PartitionHead::MarkDay(const Target& target, int64_t time_ms) {
+  Group& group = *target.group;
+  const bool same_day = time_ms >= group.day_begin_ms && time_ms < group.day_end_ms;
+  const int64_t newest_ms = group.open.newest_ms(target.slot);
+  if (same_day && newest_ms >= group.day_begin_ms && newest_ms < group.day_end_ms) return;
+  const uint16_t day = DayNumber(time_ms);
+  index_.MarkActive(target.ordinal, day);
+  group.day_begin_ms = int64_t{day} * kMsPerDay;
+  group.day_end_ms = group.day_begin_ms + kMsPerDay;
 }
 
 void PartitionHead::AddLate(Group& group, uint32_t slot, const NewSample& sample, uint64_t seq) {
@@ -203,12 +218,15 @@ void PartitionHead::Delete(std::span<const SeriesOrdinal> ordinals, TimeRange ra
   uint32_t last = kNoGroup;
   for (const SeriesOrdinal ordinal : ordinals) {
     const auto at = static_cast<uint32_t>(ordinal);
-    if (at < taps_.size() && taps_[at] != kNoTap) {
-      observer_->OnDelete({.partition = partition_,
-                           .position = position,
-                           .tap = taps_[at],
-                           .start_ms = range.min_ms,
-                           .end_ms = range.max_ms});
+    if (at < taps_.size()) {
+      if (taps_[at] == kGoneTap) ReportNewSeries(ordinal);
+      if (taps_[at] != kNoTap) {
+        observer_->OnDelete({.partition = partition_,
+                             .position = position,
+                             .tap = taps_[at],
+                             .start_ms = range.min_ms,
+                             .end_ms = range.max_ms});
+      }
     }
     if (at >= places_.size() || places_[at].group == kNoGroup || places_[at].group == last)
       continue;
@@ -224,38 +242,11 @@ void PartitionHead::Skip(LogPosition position) {
   applied_ = position;
 }
 
-// ---- observer ----
-
-void PartitionHead::Observe(ApplyObserver* observer) {
-  const MutexLock lock(mu_);
-  observer_ = observer;
-  taps_.clear();
-  if (observer_ == nullptr) return;
-  for (uint32_t i = 0; i < known_series_; ++i) ReportNewSeries(SeriesOrdinal{i});
-}
-
-void PartitionHead::ReportNewSeries(SeriesOrdinal ordinal) {
-  const auto at = static_cast<uint32_t>(ordinal);
-  if (at >= taps_.size()) taps_.resize(std::max<size_t>(at + 1, known_series_), kNoTap);
-  taps_[at] = observer_->OnSeries(partition_, ordinal, index_.place(ordinal).tenant,
-                                  index_.labels(ordinal));
-}
-
-void PartitionHead::Report(const Target& target, const NewSample& sample, SampleKind kind) {
-  const TapId tap = taps_[static_cast<uint32_t>(target.ordinal)];
-  if (tap == kNoTap) return;
-  tapped_.taps.push_back(tap);
-  tapped_.time_ms.push_back(sample.time_ms);
-  tapped_.values.push_back(sample.value);
-  tapped_.start_ms.push_back(sample.start_ms);
-  tapped_.kinds.push_back(kind);
-}
-
 // ---- freezing and sealing ----
 
 void PartitionHead::FreezeLayer(Group& group, uint64_t frozen_seq) {
   if (group.open.empty()) return;
-  std::shared_ptr<const FrozenLayer> frozen = group.open.Freeze(frozen_seq, arena_);
+  std::shared_ptr<const FrozenLayer> frozen = group.open.Freeze(frozen_seq);
   frozen_bytes_ += frozen->memory_bytes();
   for (SavedView& view : group.views) {
     if (view.open_now == nullptr && !view.open_counts.empty()) view.open_now = frozen;
@@ -351,20 +342,6 @@ std::optional<uint64_t> PartitionHead::OldestSeq() const {
   return oldest;
 }
 
-void PartitionHead::ForgetIdle(uint64_t idle_since_seq) {
-  const MutexLock lock(mu_);
-  for (auto& group : groups_) {
-    if (group == nullptr || !group->empty() || !group->views.empty() ||
-        group->last_seq >= idle_since_seq)
-      continue;
-    for (const SeriesOrdinal ordinal : group->members)
-      places_[static_cast<uint32_t>(ordinal)] = Place{};
-    series_count_ -= group->members.size();
-    --group_count_;
-    group.reset();
-  }
-}
-
 LogPosition PartitionHead::applied() const {
   const MutexLock lock(mu_);
   return applied_;
@@ -372,17 +349,19 @@ LogPosition PartitionHead::applied() const {
 
 HeadStats PartitionHead::Stats() const {
   const MutexLock lock(mu_);
-  HeadStats stats{.groups = group_count_,
-                  .series = series_count_,
-                  .samples = samples_,
-                  .frozen_bytes = frozen_bytes_};
-  stats.bytes = arena_.held_bytes() + frozen_bytes_ + group_count_ * sizeof(Group) +
-                series_count_ * kBytesPerSeries + open_late_ * sizeof(LateSample);
+  HeadStats stats{.groups = group_count_, .series = series_count_, .samples = samples_};
+  stats.sample_bytes = frozen_bytes_ + open_late_ * sizeof(LateSample);
+  stats.bytes = group_count_ * sizeof(Group) + series_count_ * kBytesPerSeries;
   for (const auto& group : groups_) {
-    if (group == nullptr || group->empty()) continue;
+    if (group == nullptr) continue;
+    stats.bytes += group->open.slot_bytes();
+    stats.sample_bytes += group->open.sample_bytes();
+    if (group->empty()) continue;
     ++stats.groups_filled;
+    stats.filled_series += group->members.size();
     if (!group->layers.empty() || !group->lates.empty()) ++stats.groups_full;
   }
+  stats.bytes += stats.sample_bytes;
   return stats;
 }
 

@@ -22,7 +22,6 @@
 #include "engine/base/mutex.h"
 #include "engine/base/status.h"
 #include "storage/apply_observer.h"
-#include "storage/head/block_arena.h"
 #include "storage/head/layer.h"
 #include "storage/head/sample_columns.h"
 #include "storage/index/index.h"
@@ -30,6 +29,14 @@
 #include "storage/parts/deletes.h"
 
 namespace basalt::storage {
+
+// A series is *idle* when the samples of its partition have moved on by this much since its own
+// newest one. Event time, so the same for every replay of the same records: no clock decides it. At
+// least the lookback of any query and the longest usual scrape interval, by far.
+inline constexpr Duration kIdleAfter = std::chrono::hours(2);
+// Whether series are idle is looked at when the partition's newest sample enters another interval
+// of this length.
+inline constexpr Duration kIdleSweep = std::chrono::minutes(10);
 
 // Bounds of StoreOptions::seal_samples: a stream's bytes are counted in 16 bits.
 inline constexpr uint32_t kMaxSealSamples = 1024;
@@ -79,7 +86,8 @@ struct HeadStats {
   uint64_t bytes = 0;
   uint64_t groups_full = 0;    // with a full layer
   uint64_t groups_filled = 0;  // with any sample
-  uint64_t frozen_bytes = 0;
+  uint64_t filled_series = 0;  // of those groups
+  uint64_t sample_bytes = 0;   // of `bytes`: what sealing gives back, or makes room with
 };
 
 class PartitionHead {
@@ -102,7 +110,10 @@ class PartitionHead {
       BASALT_EXCLUDES(mu_);
   // A record that touches the partition in another way.
   void Skip(LogPosition position) BASALT_EXCLUDES(mu_);
-  // Null removes it. OnSeries is called for every series of the index. The observer is called with
+  // Null removes it. OnSeries is called for every series of the index. A tapped series that is idle
+  // is given up by OnSeriesGone, decided by the records since then alone: by its newest sample, or
+  // by where the partition stood here if it has had none in memory. With its next sample, or a
+  // delete of it, it comes back by another OnSeries, followed by that. The observer is called with
   // the partition's lock held, so it must not read the partition.
   void Observe(ApplyObserver* observer) BASALT_EXCLUDES(mu_);
 
@@ -117,9 +128,12 @@ class PartitionHead {
   // The oldest log position that is needed to replay what is in the head and not frozen by a seal
   // under way.
   [[nodiscard]] std::optional<uint64_t> OldestSeq() const BASALT_EXCLUDES(mu_);
-  // Forgets groups without samples that no record since `idle_since_seq` has touched; they come
+  // Forgets idle series whose group has no samples in memory and is not being looked at; they come
   // back when written to.
-  void ForgetIdle(uint64_t idle_since_seq) BASALT_EXCLUDES(mu_);
+  void ForgetIdle() BASALT_EXCLUDES(mu_);
+  // Runs hold samples up to this time. A first sample in memory that is not newer is reported as
+  // late, since it may be.
+  void SealedUpTo(int64_t max_ms) BASALT_EXCLUDES(mu_);
 
   // ---- read side ----
 
@@ -148,6 +162,7 @@ class PartitionHead {
   struct Target {
     SeriesOrdinal ordinal = kUnknownOrdinal;
     uint32_t slot = 0;
+    bool created = false;  // by the record being applied
     Group* group = nullptr;
   };
   // What the observer is to be told of the record being applied.
@@ -172,6 +187,16 @@ class PartitionHead {
       BASALT_REQUIRES(mu_);
   void Report(const Target& target, const NewSample& sample, SampleKind kind) BASALT_REQUIRES(mu_);
   void ReportNewSeries(SeriesOrdinal ordinal) BASALT_REQUIRES(mu_);
+  // Hands what was collected to the observer.
+  void ReportSamples() BASALT_REQUIRES(mu_);
+  // The newest sample of a series in memory; INT64_MIN if it has none, or no place.
+  [[nodiscard]] int64_t NewestMs(uint32_t ordinal) const BASALT_REQUIRES(mu_);
+  // Event time has moved to `newest_ms`: idle series may have to be given up.
+  void MoveOn(int64_t newest_ms) BASALT_REQUIRES(mu_);
+  // Forgets the idle series of a group; true if none is left.
+  bool ForgetIdleOf(Group& group) BASALT_REQUIRES(mu_);
+  // Tells the index of the series' day, unless the group shows that it knows.
+  void MarkDay(const Target& target, int64_t time_ms) BASALT_REQUIRES(mu_);
 
   // To be called before anything that a view could see changes in `group`; then version_ is raised.
   void BeforeChange(Group& group) BASALT_REQUIRES(mu_);
@@ -188,7 +213,6 @@ class PartitionHead {
   LogPosition applied_ BASALT_GUARDED_BY(mu_);
   uint64_t version_ BASALT_GUARDED_BY(mu_) =
       1;  // of the state; every change of any group raises it
-  BlockArena arena_ BASALT_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<Group>> groups_
       BASALT_GUARDED_BY(mu_);                         // by GroupId; null while not in memory
   std::vector<Place> places_ BASALT_GUARDED_BY(mu_);  // by ordinal
@@ -201,6 +225,10 @@ class PartitionHead {
   TappedColumns tapped_ BASALT_GUARDED_BY(mu_);           // likewise
   std::vector<uint32_t> sealing_ BASALT_GUARDED_BY(mu_);  // groups of the seal under way
   uint32_t known_series_ BASALT_GUARDED_BY(mu_) = 0;      // ordinals below are in the index
+  int64_t event_ms_ BASALT_GUARDED_BY(mu_) = INT64_MIN;   // the newest sample applied
+  int64_t next_sweep_ms_ BASALT_GUARDED_BY(mu_) = INT64_MIN;
+  int64_t observed_ms_ BASALT_GUARDED_BY(mu_) = INT64_MIN;  // event_ms_ when the observer came
+  int64_t sealed_ms_ BASALT_GUARDED_BY(mu_) = INT64_MIN;    // see SealedUpTo
   uint64_t group_count_ BASALT_GUARDED_BY(mu_) = 0;
   uint64_t series_count_ BASALT_GUARDED_BY(mu_) = 0;
   uint64_t samples_ BASALT_GUARDED_BY(mu_) = 0;

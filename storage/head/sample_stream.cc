@@ -21,8 +21,12 @@ constexpr uint8_t kHistogram = 0xE3;
 // Integers whose differences are exact both ways.
 constexpr double kMaxExact = 9007199254740992.0;  // 2^53
 
-bool IsExactInteger(double v) {
-  return std::fabs(v) < kMaxExact && std::trunc(v) == v && !(v == 0 && std::signbit(v));
+// Sets `i` and returns true if `v` is one of those. By way of int64_t, since std::trunc is a call
+// on machines that need not have SSE 4.
+bool IsExactInteger(double v, int64_t& i) {
+  if (!(std::fabs(v) < kMaxExact)) return false;
+  i = static_cast<int64_t>(v);
+  return std::bit_cast<uint64_t>(static_cast<double>(i)) == std::bit_cast<uint64_t>(v);  // not -0
 }
 
 std::byte* PutVarint(uint64_t v, std::byte* p) {
@@ -45,8 +49,10 @@ int64_t WrappingAdd(int64_t a, int64_t b) {
 std::byte* PutValue(double value, double before, std::byte* p) {
   const uint64_t bits = std::bit_cast<uint64_t>(value);
   const uint64_t x = bits ^ std::bit_cast<uint64_t>(before);
-  if (IsExactInteger(value) && IsExactInteger(before)) {
-    const uint64_t delta = ZigZag(static_cast<int64_t>(value) - static_cast<int64_t>(before));
+  int64_t integer = 0;
+  int64_t integer_before = 0;
+  if (IsExactInteger(value, integer) && IsExactInteger(before, integer_before)) {
+    const uint64_t delta = ZigZag(integer - integer_before);
     if (delta < kSmallDeltas) {
       *p++ = static_cast<std::byte>(kSmallDelta + delta);
       return p;
@@ -69,7 +75,7 @@ std::byte* PutValue(double value, double before, std::byte* p) {
 }  // namespace
 
 size_t EncodeSample(const StreamSample& sample, StreamState& state,
-                    std::span<std::byte, kMaxTokenBytes> out, bool& is_run) {
+                    std::span<std::byte, kMaxTokenBytes> out) {
   std::byte* p = out.data();
   if (sample.row == kNoRow) {
     *p++ = std::byte{kOwnTime};
@@ -87,14 +93,11 @@ size_t EncodeSample(const StreamSample& sample, StreamState& state,
     p = PutVarint(ZigZag(WrappingSub(sample.start_ms, state.start_ms)), p);
     state.start_ms = sample.start_ms;
   }
-  is_run = false;
   if (sample.histogram != kNoHistogram) {
     *p++ = std::byte{kHistogram};
     p = PutVarint(sample.histogram, p);
   } else if (std::bit_cast<uint64_t>(sample.value) == std::bit_cast<uint64_t>(state.value)) {
-    *p++ = std::byte{0};
-    // After a time of its own the next one in a run would be taken for such a time too.
-    is_run = sample.row != kNoRow;
+    *p++ = RunToken(1);
   } else {
     p = PutValue(sample.value, state.value, p);
     state.value = sample.value;

@@ -1,8 +1,8 @@
 // storage/head/sample_stream.h -- one series' open samples as tokens of a byte and more.
 //
 // Memory only: never on disk, so free to change. Most samples equal the one before and come at the
-// group's next time (design/storage.md: 70-87 %), so a token can stand for up to 128 of those, and
-// one more of them is an increment of the last byte.
+// group's next time (design/storage.md: 70-87 %), so a token can stand for up to 128 of those; the
+// one at a stream's end is kept as a count beside it until it ends (layer.h).
 //
 //   00..7f              (b + 1) samples at the next times of the group, values as before
 //   80..bf  x...        next time; value = before XOR x; bits 3-5: zero bytes above x, bits 0-2:
@@ -47,18 +47,19 @@ struct StreamSample {
   uint32_t histogram = kNoHistogram;
 };
 
-// Writes the tokens of `sample`, returns how many bytes, and moves `state` on. `extends_run` comes
-// back true if it is one plain run token of one sample, which a later equal one may extend.
+// Writes the tokens of `sample`, returns how many bytes, and moves `state` on.
 size_t EncodeSample(const StreamSample& sample, StreamState& state,
-                    std::span<std::byte, kMaxTokenBytes> out, bool& is_run);
+                    std::span<std::byte, kMaxTokenBytes> out);
 
-// True if the sample can be counted into a run token before it.
+// True if the sample is one of a run: the same value and start, at the next row.
 inline bool ExtendsRun(const StreamSample& sample, const StreamState& state) {
   return sample.row == state.row + 1 && sample.row != kNoRow && sample.histogram == kNoHistogram &&
          sample.start_ms == state.start_ms &&
          std::bit_cast<uint64_t>(sample.value) == std::bit_cast<uint64_t>(state.value);
 }
-inline constexpr std::byte kLongestRun{0x7F};
+inline constexpr uint8_t kLongestRun = 128;
+// The token of a run of 1..kLongestRun samples.
+constexpr std::byte RunToken(uint8_t samples) { return static_cast<std::byte>(samples - 1); }
 
 // Reads tokens back. The bytes are our own, so a misfit is our own mistake (BASALT_CHECK). One
 // thread; borrows both.

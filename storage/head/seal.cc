@@ -1,7 +1,5 @@
 #include "storage/head/seal.h"
 
-#include <absl/container/flat_hash_map.h>
-
 #include <algorithm>
 #include <map>
 #include <span>
@@ -95,11 +93,11 @@ Result<std::vector<FinishedRun>> WriteFrozen(const FrozenPartition& frozen, Part
     uint32_t slot = 0;
   };
   std::vector<SeriesOrdinal> ordinals;
-  absl::flat_hash_map<uint32_t, Source> sources;  // by ordinal
+  std::vector<Source> sources(index.series_count());  // by ordinal
   for (uint32_t g = 0; g < frozen.groups.size(); ++g) {
     for (uint32_t slot = 0; slot < frozen.groups[g].members.size(); ++slot) {
       ordinals.push_back(frozen.groups[g].members[slot]);
-      sources.emplace(static_cast<uint32_t>(ordinals.back()), Source{g, slot});
+      sources[static_cast<uint32_t>(ordinals.back())] = {.group = g, .slot = slot};
     }
   }
   index.SortBySeriesOrder(ordinals);
@@ -107,8 +105,9 @@ Result<std::vector<FinishedRun>> WriteFrozen(const FrozenPartition& frozen, Part
   DayRuns days(runs, partition);
   SampleColumns samples;
   for (const SeriesOrdinal ordinal : ordinals) {
-    const Source& source = sources.at(static_cast<uint32_t>(ordinal));
+    const Source& source = sources[static_cast<uint32_t>(ordinal)];
     ReadFrozen(frozen.groups[source.group], source.slot, TimeRange{}, masks, samples);
+    if (samples.empty()) continue;
     BASALT_TRY(AddSeries(ordinal, index.place(ordinal), samples, days));
   }
   return days.Finish(after, frozen.last);

@@ -1,10 +1,11 @@
 // storage/log/record.h -- a log record as bytes: what apply is a function of. Format:
 // storage/docs/log-format.md.
 //
-// A record decodes from its own bytes alone, but for one thing: a known series is named by its
-// ordinal, and only its *first use in a segment* also carries its id. So encoding has two steps:
-// Prepare() does the columns on any thread, and Finish(), which the log calls in log order under
-// its append mutex (log.h), adds the series table for the segment that the record really goes to.
+// A record decodes from its own bytes and those of its segment before it: a known series is named
+// by its ordinal, its *first use in a segment* also carries its id, and its values are told against
+// its last one in the segment. So encoding has two steps: Prepare() does the columns on any thread,
+// and Finish(), which the log calls in log order under its append mutex (log.h), adds what depends
+// on the segment that the record really goes to.
 #pragma once
 
 #include <cstddef>
@@ -47,32 +48,60 @@ inline constexpr size_t kMaxStringBytes =
     1u << 20;  // unit, help, metric, exemplar labels, matcher value
 inline constexpr size_t kMaxMatchersPerRecord = 65'536;
 
-// Which series a segment has named already. One for a log; used only inside Finish(), so under the
-// log's append mutex.
+// What a segment has said of its series so far: which it has named, and the last value of each. One
+// for a log; used only inside Finish(), so under the log's append mutex. 8 bytes and a bit a
+// series.
 class SegmentSeries {
  public:
+  // Of one partition, by ordinal.
+  struct Known {
+    std::vector<uint64_t> seen;  // a bit each
+    std::vector<double> last;    // 0 before the first
+  };
   // True the first time it is asked about this series since `segment` (log.h, unique) became
   // current.
   bool FirstUse(uint64_t segment, PartitionId partition, SeriesOrdinal ordinal);
   // The same in two steps, for a loop over a partition's series: first the partition, then each
   // ordinal.
-  using Bits = std::vector<uint64_t>;
-  Bits& Use(uint64_t segment, PartitionId partition);
-  static bool FirstUse(Bits& bits, SeriesOrdinal ordinal) {
+  Known& Use(uint64_t segment, PartitionId partition);
+  static bool FirstUse(Known& known, SeriesOrdinal ordinal) {
     const auto number = static_cast<uint32_t>(ordinal);
-    const size_t word = number / 64;
-    if (word >= bits.size()) [[unlikely]]
-      bits.resize(word + word / 2 + 1);
+    if (number >= known.last.size()) [[unlikely]]
+      Grow(known, number);
+    uint64_t& word = known.seen[number / 64];
     const uint64_t bit = uint64_t{1} << number % 64;
-    const bool first = (bits[word] & bit) == 0;
-    bits[word] |= bit;
+    const bool first = (word & bit) == 0;
+    word |= bit;
     return first;
   }
   [[nodiscard]] size_t memory_bytes() const;
 
  private:
+  friend class AppendRecord;
+  static void Grow(Known& known, uint32_t ordinal);
   uint64_t segment_ = 0;
-  std::vector<Bits> seen_;  // a bit an ordinal, by partition
+  std::vector<Known> known_;    // by partition
+  std::vector<double> before_;  // scratch of Finish
+};
+
+// The reader's side of it, for one partition: what the records of a segment, read from its first
+// one on, have said so far. One thread.
+class SegmentValues {
+ public:
+  // The next section is of the segment that begins with record `segment_first`, and names no series
+  // at or above `series`.
+  void Begin(uint64_t segment_first, uint32_t series) {
+    if (segment_first != segment_first_) last_.assign(last_.size(), 0);
+    segment_first_ = segment_first;
+    series_ = series;
+  }
+
+ private:
+  friend class SectionDecoder;
+  uint64_t segment_first_ = 0;
+  uint32_t series_ = 0;
+  std::vector<double> last_;    // by ordinal
+  std::vector<double> before_;  // scratch
 };
 
 // Encodes a request. One thread; meant to be reused, since it keeps its buffers.
@@ -85,7 +114,7 @@ class AppendRecord {
   Status Prepare(std::span<const IngestBatch> batches, uint64_t origin = 0);
   // No Finish() of what was prepared appends more than this.
   [[nodiscard]] size_t max_bytes() const { return max_bytes_; }
-  // Appends the record to `out`, for `segment`. ~2 ns a series.
+  // Appends the record to `out`, for `segment`. ~5 ns a sample.
   void Finish(uint64_t segment, SegmentSeries& seen, std::string& out) const;
 
  private:
@@ -93,8 +122,10 @@ class AppendRecord {
     size_t columns_begin = 0;  // into columns_
     size_t columns_end = 0;
   };
-  static void AppendFirstUses(const IngestBatch& batch, uint64_t segment, SegmentSeries& seen,
+  static void AppendFirstUses(const IngestBatch& batch, SegmentSeries::Known& known,
                               std::string& out);
+  static void AppendValues(const IngestBatch& batch, SegmentSeries::Known& known,
+                           std::vector<double>& before, std::string& out);
 
   std::span<const IngestBatch> batches_;
   uint64_t origin_ = 0;
@@ -129,8 +160,10 @@ struct DeleteRecord {
 Result<RecordKind> KindOf(std::string_view record);
 Result<AppendView> ViewAppend(std::string_view record);
 // `batch` is overwritten; its buffers are reused. A known series that was used before in its
-// segment has an all-zero id.
-Status DecodeSection(const RecordSection& section, IngestBatch& batch);
+// segment has an all-zero id. `values` must have seen every section of its partition in the segment
+// before this one; null only checks the bytes, and the batch's sample values are then meaningless.
+Status DecodeSection(const RecordSection& section, IngestBatch& batch,
+                     SegmentValues* values = nullptr);
 // kInvalidArgument past a bound.
 Status EncodeDelete(const DeleteRecord& deletion, std::string& out);
 Result<DeleteRecord> DecodeDelete(std::string_view record);

@@ -1,6 +1,7 @@
 #include <string>
 
 #include "engine/base/varint.h"
+#include "storage/log/change_column.h"
 #include "storage/log/columns.h"
 #include "storage/log/record.h"
 #include "storage/log/record_layout.h"
@@ -121,9 +122,8 @@ Status ReadFirstUses(VarintReader& in, IngestBatch& batch) {
 Status ReadSamples(VarintReader& in, uint64_t flags, IngestBatch& batch) {
   size_t count = 0;
   if (!ReadCount(in, kMaxSamplesPerSection, count)) return Bad("sample count");
-  // Values take half a byte each at least, which bounds what a short hostile record can make us
-  // allocate.
-  if (count / 2 > in.remaining()) return Bad("sample count: more than the bytes can hold");
+  // Values take a bit each at least, which bounds what a short hostile record can make us allocate.
+  if (count / 8 > in.remaining()) return Bad("sample count: more than the bytes can hold");
   batch.sample_series.resize(count);
   batch.sample_ms.resize(count);
   batch.sample_value.resize(count);
@@ -133,7 +133,6 @@ Status ReadSamples(VarintReader& in, uint64_t flags, IngestBatch& batch) {
     if (series >= batch.series.size()) return Bad("samples' series: not in the table");
   }
   if (!ReadIntColumn(in, std::span(batch.sample_ms))) return Bad("samples' times");
-  if (!ReadValueColumn(in, std::span(batch.sample_value))) return Bad("samples' values");
   if ((flags & kHasStartTimes) != 0) {
     batch.sample_start_ms.resize(count);
     if (!ReadIntColumn(in, std::span(batch.sample_start_ms))) return Bad("samples' start times");
@@ -289,7 +288,41 @@ Result<AppendView> ViewAppend(std::string_view record) {
   return view;
 }
 
-Status DecodeSection(const RecordSection& section, IngestBatch& batch) {
+// Puts the values of a section on those before it.
+class SectionDecoder {
+ public:
+  static Status ReadValues(VarintReader& in, SegmentValues& values, IngestBatch& batch) {
+    for (const BatchSeries& series : batch.series) {
+      const auto ordinal = static_cast<uint32_t>(series.ordinal);
+      if (series.ordinal == kUnknownOrdinal || ordinal < values.last_.size()) continue;
+      // Before anything is sized by it.
+      if (ordinal >= values.series_) return Bad("ordinals: one is of no series");
+      values.last_.resize(size_t{ordinal} + 1 + ordinal / 8);
+    }
+    const size_t n = batch.sample_value.size();
+    values.before_.resize(n);
+    for (size_t i = 0; i < n; ++i) {
+      const SeriesOrdinal ordinal = batch.series[batch.sample_series[i]].ordinal;
+      values.before_[i] =
+          ordinal == kUnknownOrdinal ? 0 : values.last_[static_cast<uint32_t>(ordinal)];
+    }
+    if (!ReadChangeColumn(in, values.before_, std::span(batch.sample_value)))
+      return Bad("samples' values");
+    for (size_t i = 0; i < n; ++i) {
+      const SeriesOrdinal ordinal = batch.series[batch.sample_series[i]].ordinal;
+      if (ordinal != kUnknownOrdinal)
+        values.last_[static_cast<uint32_t>(ordinal)] = batch.sample_value[i];
+    }
+    return OkStatus();
+  }
+  static Status CheckValues(VarintReader& in, IngestBatch& batch) {
+    const std::vector<double> before(batch.sample_value.size());
+    return ReadChangeColumn(in, before, std::span(batch.sample_value)) ? OkStatus()
+                                                                       : Bad("samples' values");
+  }
+};
+
+Status DecodeSection(const RecordSection& section, IngestBatch& batch, SegmentValues* values) {
   VarintReader in(section.bytes);
   batch.partition = section.partition;
   batch.writer = {};
@@ -312,6 +345,8 @@ Status DecodeSection(const RecordSection& section, IngestBatch& batch) {
   if ((flags & kHasExemplars) != 0) BASALT_TRY(ReadExemplars(in, batch));
   if ((flags & kHasMetadata) != 0) BASALT_TRY(ReadMetadata(in, batch));
   BASALT_TRY(ReadFirstUses(in, batch));
+  BASALT_TRY(values != nullptr ? SectionDecoder::ReadValues(in, *values, batch)
+                               : SectionDecoder::CheckValues(in, batch));
   return in.done() ? OkStatus() : Bad("bytes after the section");
 }
 

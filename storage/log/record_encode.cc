@@ -2,6 +2,7 @@
 #include <string>
 
 #include "engine/base/varint.h"
+#include "storage/log/change_column.h"
 #include "storage/log/columns.h"
 #include "storage/log/record.h"
 #include "storage/log/record_layout.h"
@@ -188,11 +189,13 @@ void EncodeMetadata(const MetadataEntry& entry, std::string& out) {
 
 // Everything of a section but the ids of first uses.
 void EncodeColumns(const IngestBatch& batch, std::vector<uint32_t>& ordinals, std::string& out) {
-  ordinals.clear();
-  for (const BatchSeries& series : batch.series) {
-    if (series.ordinal != kUnknownOrdinal)
-      ordinals.push_back(static_cast<uint32_t>(series.ordinal));
+  ordinals.resize(batch.series.size());
+  size_t known = 0;
+  for (const BatchSeries& series : batch.series) {  // an unknown one is overwritten by the next
+    ordinals[known] = static_cast<uint32_t>(series.ordinal);
+    known += series.ordinal != kUnknownOrdinal ? 1 : 0;
   }
+  ordinals.resize(known);
   const bool has_writer = batch.writer.writer != Hash128{} || batch.writer.seq != 0;
   const bool has_new = ordinals.size() != batch.series.size();
   AppendVarint(static_cast<uint32_t>(batch.tenant), out);
@@ -212,7 +215,6 @@ void EncodeColumns(const IngestBatch& batch, std::vector<uint32_t>& ordinals, st
   AppendVarint(batch.sample_ms.size(), out);
   AppendIntColumn(batch.sample_series, out);
   AppendIntColumn(batch.sample_ms, out);
-  AppendValueColumn(batch.sample_value, out);
   if (!batch.sample_start_ms.empty()) AppendIntColumn(batch.sample_start_ms, out);
   if (!batch.histograms.empty()) AppendVarint(batch.histograms.size(), out);
   for (const HistogramSample& sample : batch.histograms) EncodeHistogram(sample, out);
@@ -234,19 +236,33 @@ bool SegmentSeries::FirstUse(uint64_t segment, PartitionId partition, SeriesOrdi
   return FirstUse(Use(segment, partition), ordinal);
 }
 
-SegmentSeries::Bits& SegmentSeries::Use(uint64_t segment, PartitionId partition) {
+SegmentSeries::Known& SegmentSeries::Use(uint64_t segment, PartitionId partition) {
   if (segment != segment_) {
     segment_ = segment;
-    for (Bits& bits : seen_) std::fill(bits.begin(), bits.end(), 0);
+    for (Known& known : known_) {
+      std::fill(known.seen.begin(), known.seen.end(), 0);
+      std::fill(known.last.begin(), known.last.end(), 0);
+    }
   }
   const auto row = static_cast<size_t>(partition);
-  if (row >= seen_.size()) seen_.resize(row + 1);
-  return seen_[row];
+  if (row >= known_.size()) known_.resize(row + 1);
+  return known_[row];
+}
+
+void SegmentSeries::Grow(Known& known, uint32_t ordinal) {
+  // By an eighth: these are 8 bytes a series of the machine's memory.
+  const size_t words = ordinal / 64 + 1 + ordinal / 512;
+  known.seen.reserve(words);
+  known.seen.resize(words);
+  known.last.reserve(words * 64);
+  known.last.resize(words * 64);
 }
 
 size_t SegmentSeries::memory_bytes() const {
-  size_t bytes = seen_.capacity() * sizeof(seen_[0]);
-  for (const auto& bits : seen_) bytes += bits.capacity() * sizeof(uint64_t);
+  size_t bytes = known_.capacity() * sizeof(known_[0]) + before_.capacity() * sizeof(double);
+  for (const Known& known : known_) {
+    bytes += known.seen.capacity() * sizeof(uint64_t) + known.last.capacity() * sizeof(double);
+  }
   return bytes;
 }
 
@@ -265,8 +281,9 @@ Status AppendRecord::Prepare(std::span<const IngestBatch> batches, uint64_t orig
     const size_t begin = columns_.size();
     EncodeColumns(batches[i], ordinals_, columns_);
     sections_.push_back({begin, columns_.size()});
-    max_bytes +=
-        kSectionHeaderBytes + (columns_.size() - begin) + ordinals_.size() * kMaxFirstUseBytes + 1;
+    max_bytes += kSectionHeaderBytes + (columns_.size() - begin) +
+                 ordinals_.size() * kMaxFirstUseBytes + 1 +
+                 MaxChangeColumnBytes(batches[i].sample_value.size());
     if (max_bytes > kMaxRecordBytes) {
       return InvalidArgument("request of more than " + std::to_string(kMaxRecordBytes) +
                              " encoded bytes");
@@ -290,25 +307,44 @@ void AppendRecord::Finish(uint64_t segment, SegmentSeries& seen, std::string& ou
     AppendFixed(uint32_t{0}, out);
     out.append(columns_, sections_[i].columns_begin,
                sections_[i].columns_end - sections_[i].columns_begin);
-    AppendFirstUses(batches_[i], segment, seen, out);
+    SegmentSeries::Known& known = seen.Use(segment, batches_[i].partition);
+    AppendFirstUses(batches_[i], known, out);
+    AppendValues(batches_[i], known, seen.before_, out);
     const auto length = static_cast<uint32_t>(out.size() - length_at - sizeof(uint32_t));
     std::memcpy(out.data() + length_at, &length, sizeof length);
   }
 }
 
-void AppendRecord::AppendFirstUses(const IngestBatch& batch, uint64_t segment, SegmentSeries& seen,
+void AppendRecord::AppendFirstUses(const IngestBatch& batch, SegmentSeries::Known& known,
                                    std::string& out) {
-  SegmentSeries::Bits& bits = seen.Use(segment, batch.partition);
   size_t next = 0;
   for (size_t i = 0; i < batch.series.size(); ++i) {
     const BatchSeries& series = batch.series[i];
-    if (series.ordinal == kUnknownOrdinal || !SegmentSeries::FirstUse(bits, series.ordinal))
+    if (series.ordinal == kUnknownOrdinal || !SegmentSeries::FirstUse(known, series.ordinal))
       continue;
     AppendVarint(i - next + 1, out);
     AppendHash(series.id.hash, out);
     next = i + 1;
   }
   out += '\0';
+}
+
+// A series that comes several times in a batch is told against its last value before the batch each
+// time: then a column is a function of two columns. FirstUse has made room for every ordinal.
+void AppendRecord::AppendValues(const IngestBatch& batch, SegmentSeries::Known& known,
+                                std::vector<double>& before, std::string& out) {
+  const size_t n = batch.sample_value.size();
+  before.resize(n);
+  for (size_t i = 0; i < n; ++i) {
+    const SeriesOrdinal ordinal = batch.series[batch.sample_series[i]].ordinal;
+    before[i] = ordinal == kUnknownOrdinal ? 0 : known.last[static_cast<uint32_t>(ordinal)];
+  }
+  AppendChangeColumn(batch.sample_value, before, out);
+  for (size_t i = 0; i < n; ++i) {
+    const SeriesOrdinal ordinal = batch.series[batch.sample_series[i]].ordinal;
+    if (ordinal != kUnknownOrdinal)
+      known.last[static_cast<uint32_t>(ordinal)] = batch.sample_value[i];
+  }
 }
 
 Status EncodeDelete(const DeleteRecord& deletion, std::string& out) {

@@ -14,11 +14,12 @@ namespace basalt::storage {
 inline constexpr std::string_view kFormatKey = "F";
 inline constexpr std::string_view kPartitionsKey = "P";
 inline constexpr std::string_view kNextRunKey = "N";
-inline constexpr std::string_view kRunPrefix = "R";     // run u32
-inline constexpr std::string_view kReplayPrefix = "L";  // lane u16
-inline constexpr std::string_view kCountsPrefix = "C";  // partition u16
-inline constexpr std::string_view kWriterPrefix = "W";  // writer, 16 bytes
-inline constexpr std::string_view kDeletePrefix = "D";  // partition u16, lane u16, seq u64
+inline constexpr std::string_view kRunPrefix = "R";              // run u32
+inline constexpr std::string_view kReplayPrefix = "L";           // lane u16
+inline constexpr std::string_view kPartitionReplayPrefix = "S";  // partition u16
+inline constexpr std::string_view kCountsPrefix = "C";           // partition u16
+inline constexpr std::string_view kWriterPrefix = "W";           // writer, 16 bytes
+inline constexpr std::string_view kDeletePrefix = "D";           // partition u16, lane u16, seq u64
 
 inline void AppendBigEndian(uint64_t v, size_t bytes, std::string& out) {
   for (size_t i = bytes; i-- > 0;) out += static_cast<char>(v >> (8 * i));

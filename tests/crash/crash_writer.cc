@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   basalt::storage::Store& store = **opened;
   Say("o\n");
 
+  const bool closes = round % 3 == 0;  // such a round is killed while closing, if it gets so far
   std::vector<std::thread> threads;
   for (int w = 0; w < kCrashWriters; ++w) {
     threads.emplace_back([&, w] {
@@ -52,14 +53,22 @@ int main(int argc, char** argv) {
       while (true) {
         const CrashOperation operation = script.Next();
         Say("a" + name);
-        if (const Status status = Carry(store, operation); !status.ok()) Fail(status);
+        const Status status = Carry(store, operation);
+        if (closes && status.code() == basalt::StatusCode::kUnavailable) return;
+        if (!status.ok()) Fail(status);
         Say("k" + name);
       }
     });
   }
   threads.emplace_back([&] {
     std::mt19937_64 random(seed + round);
-    for (int i = 0;; ++i) {
+    const uint64_t close_after = random() % 60;
+    for (uint64_t i = 0;; ++i) {
+      if (closes && i == close_after) {
+        // Seals what the head has left; the end may come in the middle of it, or after.
+        if (const Status status = store.Close(); !status.ok()) Fail(status);
+        pause();
+      }
       if (random() % 4 == 0) {
         if (const Status status = store.Settle(); !status.ok()) Fail(status);
       } else {

@@ -42,6 +42,8 @@ StoreOptions SmallOptions(const std::string& name, uint64_t seed, MemoryDisk& di
   options.segment_bytes = 64u << 10;
   options.block_cache_bytes = 4u << 20;
   options.clock = &clock;
+  // Every second run finds its head in the log again, the others in runs.
+  if (seed % 2 == 0) options.close_patience = Duration(0);
   return options;
 }
 

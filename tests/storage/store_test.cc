@@ -29,6 +29,7 @@ class StoreTest : public testing::Test {
     options.segment_bytes = 1u << 20;
     options.block_cache_bytes = 8u << 20;
     options.clock = &clock_;
+    options.close_patience = close_patience_;
     return options;
   }
   void Open() {
@@ -56,6 +57,7 @@ class StoreTest : public testing::Test {
 
   TemporaryDirectory temp_;
   ManualClock clock_{kBegin};
+  Duration close_patience_{0};  // most tests want the log replayed
   std::unique_ptr<Store> store_;
   ModelState model_;
 };
@@ -318,6 +320,63 @@ TEST_F(StoreTest, ACheckpointOpensAsTheStoreWasThen) {
   const auto found = ReadState(**(*copy)->reader().TakeSnapshot());
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(Difference(then, *found), "");
+  EXPECT_EQ(Check(), "");
+}
+
+TEST_F(StoreTest, ClosingSealsSoThatTheNextStartReplaysNothing) {
+  close_patience_ = std::chrono::seconds(60);
+  Open();
+  for (int i = 0; i < 20; ++i) {
+    for (const char* instance : {"a", "b", "c", "d", "e"})
+      Write({{Series("x", instance), kBegin + i, i * 0.5}});
+  }
+  Reopen();
+  EXPECT_EQ(store_->Stats().replayed_records, 0U);
+  EXPECT_EQ(store_->Stats().head_samples, 0U);
+  EXPECT_EQ(Check(), "");
+  Write({{Series("x", "a"), kBegin + 3, 7}, {Series("x", "b"), kBegin + 30, 7}});
+  Reopen();
+  EXPECT_EQ(Check(), "");
+}
+
+TEST_F(StoreTest, AStoreThatHasNoTimeToSealAtItsEndFindsEverythingInTheLog) {
+  close_patience_ = Duration(0);
+  Open();
+  for (int i = 0; i < 20; ++i) Write({{Series("x", "a"), kBegin + i, i * 0.5}});
+  Reopen();
+  EXPECT_EQ(store_->Stats().replayed_records, 20U);
+  EXPECT_EQ(Check(), "");
+}
+
+// Partitions are sealed at different times, and each is replayed from its own position on.
+TEST_F(StoreTest, WhatOnePartitionHasSealedIsNotReplayedForAnothersSake) {
+  Open();
+  constexpr int kScrapes = 40;  // of 120: the first of four partitions is due at 30
+  constexpr int kInstances = 16;
+  for (int scrape = 0; scrape < kScrapes; ++scrape) {
+    std::vector<ModelWrite> writes;
+    for (int i = 0; i < kInstances; ++i)
+      writes.push_back({Series("x", std::to_string(i)), kBegin + scrape * 15'000, scrape * 1.0});
+    Write(writes);
+    store_->SealIfDue();
+  }
+  const StoreStats before = store_->Stats();
+  EXPECT_GE(before.seals, 1U);
+  EXPECT_GT(before.head_samples, 0U);
+  EXPECT_LT(before.head_samples, static_cast<uint64_t>(kScrapes * kInstances));
+  Reopen();
+  EXPECT_EQ(store_->Stats().head_samples, before.head_samples);
+  EXPECT_EQ(Check(), "");
+  // A delete and late samples that came after some seals and before others.
+  const MatcherSet x{{MatchType::kEqual, "__name__", "x"}};
+  const TimeRange range{.min_ms = kBegin + 15'000, .max_ms = kBegin + 300'000};
+  ASSERT_TRUE(store_->Delete({.any_of = {x}, .range = range}).ok());
+  DeleteFrom(model_, x, range);
+  for (int i = 0; i < kInstances; ++i)
+    Write({{Series("x", std::to_string(i)), kBegin + 30'001, 5}});
+  Reopen();
+  EXPECT_EQ(Check(), "");
+  ASSERT_TRUE(store_->Settle().ok());
   EXPECT_EQ(Check(), "");
 }
 

@@ -1,6 +1,7 @@
 // Any bytes as a log record: no crash, and what decodes as a batch encodes and decodes to the same
 // batch.
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "storage/log/record.h"
@@ -15,9 +16,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto view = ViewAppend(record);
   if (!view.ok()) return 0;
   std::vector<IngestBatch> batches(view->sections.size());
+  std::map<PartitionId, SegmentValues> values;
+  const auto decode = [&values](const RecordSection& section, IngestBatch& batch) {
+    values[section.partition].Begin(1, 1u << 20);
+    return DecodeSection(section, batch, &values[section.partition]);
+  };
   for (size_t i = 0; i < batches.size(); ++i) {
-    if (!DecodeSection(view->sections[i], batches[i]).ok()) return 0;
+    if (!decode(view->sections[i], batches[i]).ok()) return 0;
   }
+  values.clear();
   AppendRecord again;
   const Status prepared = again.Prepare(batches, view->origin);
   BASALT_CHECK(prepared.ok(), prepared.message());
@@ -29,7 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   SegmentSeries expected;
   for (size_t i = 0; i < batches.size(); ++i) {
     IngestBatch batch;
-    BASALT_CHECK(DecodeSection(second->sections[i], batch).ok());
+    BASALT_CHECK(decode(second->sections[i], batch).ok());
     for (BatchSeries& series : batches[i].series) {
       if (series.ordinal == kUnknownOrdinal) continue;
       if (!expected.FirstUse(1, batches[i].partition, series.ordinal)) series.id = {};

@@ -1,0 +1,285 @@
+#include "storage/sealer.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "engine/base/log.h"
+#include "engine/base/time.h"
+#include "storage/head/seal.h"
+#include "storage/parts/meta_keys.h"
+
+namespace basalt::storage {
+namespace {
+
+using std::chrono::nanoseconds;
+
+// New series beyond this are committed without waiting for a seal: they would make a start slow (5
+// us each instead of 0.3 when they are read from the database) and the next commit large.
+constexpr uint64_t kMaxUncommittedSeries = 256u << 10;
+// Partitions written side by side when somebody waits.
+constexpr size_t kMaxSideBySide = 4;
+
+size_t SideBySide() {
+  return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMaxSideBySide);
+}
+
+std::string ReplayKey(size_t partition) {
+  std::string key(kPartitionReplayPrefix);
+  AppendBigEndian(partition, 2, key);
+  return key;
+}
+
+constexpr SealWish kEverything{.everything = true, .full = true, .older_than_seq = 0};
+
+}  // namespace
+
+Status Sealer::Load() {
+  const MutexLock lock(mu_);
+  const size_t partitions = core_.partitions.size();
+  timing_.assign(partitions, {});
+  sealed_to_.assign(partitions, LogPosition{});
+  for (const auto& run : core_.runs->Snapshot()->runs()) {
+    const RunInfo& info = run->info();
+    LogPosition& to = sealed_to_[static_cast<size_t>(info.partition)];
+    to = std::max(to, info.last);
+    core_.at(info.partition).head->SealedUpTo(info.max_ms);
+  }
+  uint64_t from = 1;
+  for (const LogPosition& position : core_.runs->ReplayFrom()) {
+    if (position.lane == 0) from = std::max(from, position.seq);
+  }
+  replay_from_.assign(partitions, from);
+  return core_.database->ForEach(
+      Family::kMeta, kPartitionReplayPrefix,
+      [this](std::string_view key, std::string_view value)
+          BASALT_NO_THREAD_SAFETY_ANALYSIS -> Status {
+            uint64_t partition = 0;
+            uint64_t seq = 0;
+            if (!ReadBigEndian(key.substr(kPartitionReplayPrefix.size()), 2, partition) ||
+                partition >= replay_from_.size() || !ReadBigEndian(value, 8, seq)) {
+              return DataLoss("meta: a partition's replay position does not parse");
+            }
+            replay_from_[partition] = std::max(replay_from_[partition], seq);
+            return OkStatus();
+          });
+}
+
+uint64_t Sealer::ReplayFrom(PartitionId partition) const {
+  const MutexLock lock(mu_);
+  return replay_from_[static_cast<size_t>(partition)];
+}
+
+// ---- what is due ----
+
+void Sealer::Mark() {
+  const nanoseconds now = core_.options.clock->Monotonic();
+  const uint64_t head = core_.applied.watermark();
+  if (marks_.empty() || marks_.back().first != head) marks_.emplace_back(head, now);
+  // One mark older than the age asked about is enough.
+  while (marks_.size() > 1 && marks_[1].second + core_.options.seal_age <= now) marks_.pop_front();
+}
+
+uint64_t Sealer::SeqOlderThan(Duration age) {
+  const nanoseconds now = core_.options.clock->Monotonic();
+  uint64_t found = 0;
+  for (const auto& [seq, time] : marks_) {
+    if (time + age > now) break;
+    found = seq;
+  }
+  return found;
+}
+
+std::vector<PartitionFill> Sealer::Fills() {
+  const nanoseconds now = core_.options.clock->Monotonic();
+  std::vector<PartitionFill> fills;
+  size_t bytes = 0;
+  for (size_t p = 0; p < core_.partitions.size(); ++p) {
+    const PartitionHead& head = *core_.partitions[p]->head;
+    PartitionFill& fill = fills.emplace_back();
+    fill.head = head.Stats();
+    fill.oldest_seq = head.OldestSeq();
+    Timing& timing = timing_[p];
+    if (fill.head.groups_full == 0) {
+      timing.full_since = nanoseconds(0);
+    } else if (timing.full_since == nanoseconds(0)) {
+      timing.full_since = now;
+    }
+    fill.phased = timing.phased;
+    fill.patience_over =
+        timing.full_since != nanoseconds(0) && now - timing.full_since >= kFullGroupPatience;
+    bytes += fill.head.sample_bytes;
+  }
+  sample_bytes_ = bytes;
+  return fills;
+}
+
+Status Sealer::SealDue() {
+  const MutexLock lock(mu_);
+  Mark();
+  uint64_t uncommitted = 0;
+  for (const auto& partition : core_.partitions) {
+    uncommitted += partition->index.series_count() - core_.runs->Counts(partition->id).series;
+  }
+  if (uncommitted >= kMaxUncommittedSeries) BASALT_TRY(Seal({}).WithContext("new series"));
+  const SealLimits limits{.seal_samples = core_.options.seal_samples,
+                          .head_budget_bytes = core_.options.head_budget_bytes,
+                          .log_budget_bytes = core_.options.log_budget_bytes};
+  // A pass is bounded: what becomes due meanwhile is the next tick's.
+  for (size_t i = 0; i < 2 * core_.partitions.size(); ++i) {
+    const LogStats log = core_.log->Stats();
+    const LogFill log_fill{.bytes = log.segment_bytes,
+                           .segments = log.segments,
+                           .first_seq = core_.log->First().seq,
+                           .head_seq = core_.applied.watermark(),
+                           .old_seq = SeqOlderThan(core_.options.seal_age)};
+    const std::optional<SealOrder> order = NextSeal(Fills(), log_fill, limits);
+    if (!order.has_value()) break;
+    BASALT_TRY(Seal({&*order, 1}).WithContext(SealReasonName(order->reason)));
+  }
+  return OkStatus();
+}
+
+Status Sealer::SealAll() {
+  const MutexLock lock(mu_);
+  std::vector<SealOrder> orders;
+  for (size_t p = 0; p < core_.partitions.size(); ++p)
+    orders.push_back({.partition = p, .wish = kEverything});
+  return Seal(orders);
+}
+
+Result<size_t> Sealer::SealWithin(nanoseconds patience) {
+  const auto begin = std::chrono::steady_clock::now();
+  const MutexLock lock(mu_);
+  std::vector<std::pair<uint64_t, size_t>> waiting;  // samples, partition
+  for (size_t p = 0; p < core_.partitions.size(); ++p) {
+    const uint64_t samples = core_.partitions[p]->head->Stats().samples;
+    if (samples > 0) waiting.emplace_back(samples, p);
+  }
+  std::sort(waiting.begin(), waiting.end());
+  nanoseconds longest{0};
+  for (auto last = begin; !waiting.empty();) {
+    if (patience <= nanoseconds(0) || last - begin + longest > patience) break;
+    std::vector<SealOrder> orders;
+    for (size_t i = 0; i < SideBySide() && i < waiting.size(); ++i) {
+      orders.push_back({.partition = waiting[waiting.size() - 1 - i].second, .wish = kEverything});
+    }
+    BASALT_TRY(Seal(orders));
+    waiting.resize(waiting.size() - orders.size());
+    const auto now = std::chrono::steady_clock::now();
+    longest = std::max<nanoseconds>(longest, now - last);
+    last = now;
+  }
+  return waiting.size();
+}
+
+// ---- one seal ----
+
+Result<std::vector<FinishedRun>> Sealer::Write(std::span<const SealOrder> orders,
+                                               std::span<const FrozenPartition> frozen) {
+  struct Task {
+    const Partition* partition = nullptr;
+    std::shared_ptr<const DeleteSnapshot> masks;
+    LogPosition after;
+    Result<std::vector<FinishedRun>> written = std::vector<FinishedRun>();
+  };
+  std::vector<Task> tasks(orders.size());
+  for (size_t i = 0; i < orders.size(); ++i) {
+    tasks[i].partition = core_.partitions[orders[i].partition].get();
+    tasks[i].masks = core_.deletes->Snapshot(tasks[i].partition->id);
+    tasks[i].after = sealed_to_[orders[i].partition];
+  }
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < tasks.size(); i = next++) {
+      if (frozen[i].groups.empty()) continue;
+      Task& task = tasks[i];
+      task.written = WriteFrozen(frozen[i], task.partition->id, task.partition->index, *task.masks,
+                                 task.after, *core_.runs);
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (size_t i = 1; i < std::min(SideBySide(), tasks.size()); ++i) helpers.emplace_back(work);
+  work();
+  for (std::thread& helper : helpers) helper.join();
+
+  std::vector<FinishedRun> runs;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    if (!tasks[i].written.ok()) {
+      return tasks[i].written.status().WithContext("partition " +
+                                                   std::to_string(orders[i].partition));
+    }
+    for (FinishedRun& run : *tasks[i].written) runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+Status Sealer::Seal(std::span<const SealOrder> orders) {
+  // Read first: what is applied after it is newer than anything a group tells below.
+  const uint64_t watermark = core_.applied.watermark();
+  // Should the commit fail, what is frozen now stays in the head, and with it the masks that it
+  // needs.
+  uint64_t head_from = watermark + 1;
+  for (const auto& partition : core_.partitions)
+    head_from = std::min(head_from, partition->head->OldestSeq().value_or(head_from));
+  std::vector<FrozenPartition> frozen;
+  for (const SealOrder& order : orders)
+    frozen.push_back(core_.partitions[order.partition]->head->Freeze(order.wish));
+  std::vector<uint64_t> replay_from;  // by partition
+  for (const auto& partition : core_.partitions) {
+    replay_from.push_back(
+        std::min(watermark + 1, partition->head->OldestSeq().value_or(watermark + 1)));
+  }
+  const uint64_t log_from = *std::min_element(replay_from.begin(), replay_from.end());
+  const auto keep = [&](const Status& status) {
+    for (const SealOrder& order : orders) core_.partitions[order.partition]->head->Keep();
+    return status.WithContext("seal");
+  };
+
+  RunCommit commit;
+  Result<std::vector<FinishedRun>> written = Write(orders, frozen);
+  if (!written.ok()) return keep(written.status());
+  commit.added = std::move(*written);
+  commit.replay_from = {{.lane = 0, .seq = log_from}};
+  for (const auto& partition : core_.partitions)
+    commit.index.push_back(partition->index.PrepareFlush());
+  commit.writers = core_.writers.All();
+  core_.exemplars->Save(commit.extra);
+  core_.metadata->Save(commit.extra);
+  core_.deletes->Save(*core_.runs->Snapshot(), {.lane = 0, .seq = head_from}, commit.extra);
+  for (size_t p = 0; p < replay_from.size(); ++p) {
+    std::string value;
+    AppendBigEndian(replay_from[p], 8, value);
+    commit.extra.Put(Family::kMeta, ReplayKey(p), value);
+  }
+  // What FlushCommitted needs of them; the writes themselves can be as large as all new series.
+  std::vector<IndexFlush> flushed;
+  for (const IndexFlush& flush : commit.index) {
+    flushed.push_back(
+        {.partition = flush.partition, .counts = flush.counts, .writes = {}, .days = flush.days});
+  }
+  if (Status status = core_.runs->Commit(std::move(commit)); !status.ok())
+    return keep(std::move(status));
+
+  for (size_t p = 0; p < core_.partitions.size(); ++p)
+    core_.partitions[p]->index.FlushCommitted(flushed[p]);
+  core_.exemplars->Saved();
+  core_.metadata->Saved();
+  core_.deletes->Saved();
+  {
+    const WriterLock lock(core_.handover);
+    for (const SealOrder& order : orders) core_.partitions[order.partition]->head->Drop();
+  }
+  replay_from_ = std::move(replay_from);
+  for (size_t i = 0; i < orders.size(); ++i) {
+    const size_t p = orders[i].partition;
+    if (!frozen[i].groups.empty()) sealed_to_[p] = std::max(sealed_to_[p], frozen[i].last);
+    timing_[p] = {.full_since = nanoseconds(0), .phased = true};
+  }
+  if (!orders.empty()) ++core_.counters.seals;
+  for (const SealOrder& order : orders) core_.partitions[order.partition]->head->ForgetIdle();
+  return core_.log->Trim(log_from - 1);
+}
+
+}  // namespace basalt::storage
