@@ -93,6 +93,9 @@ class WithPrometheus:
         self.prometheus = self.keep(Prometheus(binary, self.directory, CONFIG.format(
             node=node_port, basalt=self.server.port, self=port), "prometheus", port))
 
+    # Pushed at least this long before answers are compared.
+    least_seconds = 0
+
     def push(self, seconds):
         wait_until(lambda: self.prometheus.scalar("count(up)"), "the first scrape")
         end = time.monotonic() + seconds
@@ -125,7 +128,7 @@ class WithPrometheus:
         self.assertGreater(compared, 150, "almost nothing was compared")
 
     def test_nothing_fails_or_is_retried_and_answers_are_equal(self):
-        self.push(SECONDS)
+        self.push(max(SECONDS, self.least_seconds))
         for name in ("prometheus_remote_storage_samples_failed_total", "prometheus_remote_storage_samples_retried_total",
                      "prometheus_remote_storage_samples_dropped_total", "prometheus_remote_storage_exemplars_failed_total",
                      "prometheus_remote_storage_metadata_failed_total"):
@@ -165,6 +168,10 @@ class WithPrometheus:
 
 
 class DebianPrometheus(WithPrometheus, ServerTest):
+    # Where a counter begins inside the window, 2.42 extrapolates further than its successors do ("promql: Fix limiting
+    # of extrapolation to negative values", 3.0): no window of ours may reach back to the processes' beginning.
+    least_seconds = 40
+
     def find(self):
         return system_peer("prometheus")
 
