@@ -60,10 +60,10 @@ struct SloSetOptions {
   size_t max_queued = kMaxQueued;
   // For simulations: replay from here instead of kReplayMs before now, up to `until_ms`, and report
   // every transition on the way.
-  std::optional<int64_t> replay_from_ms;
+  std::optional<int64_t> replay_from_ms = {};
   int64_t until_ms = INT64_MAX;
   // For simulations: called with each settled round before it counts, and may change it.
-  std::function<void(SloIndex, const std::vector<std::string>& values, SettledRound&)> inject;
+  std::function<void(SloIndex, const std::vector<std::string>& values, SettledRound&)> inject = {};
 };
 
 struct SloGroup {

@@ -1,5 +1,6 @@
 #include "engine/ingest/otlp/protobuf_point.h"
 
+#include <array>
 #include <utility>
 
 #include "engine/ingest/otlp/any_value.h"
@@ -147,178 +148,127 @@ void Clear(Point& point) {
   point.negative.counts.clear();
 }
 
+// Every kind of point has its times in fields 2 and 3, and these three somewhere.
+struct Layout {
+  uint32_t attributes;
+  uint32_t exemplars;
+  uint32_t flags;
+};
+constexpr Layout kNumber = {.attributes = 7, .exemplars = 5, .flags = 8};
+constexpr Layout kHistogram = {.attributes = 9, .exemplars = 8, .flags = 10};
+constexpr Layout kExponential = {.attributes = 1, .exemplars = 11, .flags = 10};
+constexpr uint32_t kNoField = 0;
+constexpr Layout kSummary = {.attributes = 7, .exemplars = kNoField, .flags = 8};
+
+// All but numbers: fields 4 and 5. False: the field is another one.
+bool ReadTotals(pbf_reader& message, Point& point) {
+  switch (message.tag_and_type()) {
+    case tag_and_type(4, kFixed64):
+      point.count = message.get_fixed64();
+      return true;
+    case tag_and_type(5, kFixed64):
+      point.sum = message.get_double();
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool ReadNumberField(pbf_reader& message, Point& point) {
+  switch (message.tag_and_type()) {
+    case tag_and_type(4, kFixed64):
+      point.value = message.get_double();
+      return true;
+    case tag_and_type(6, kFixed64):
+      point.value = static_cast<double>(message.get_sfixed64());
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool ReadHistogramField(pbf_reader& message, Point& point) {
+  switch (message.tag_and_type()) {
+    case tag_and_type(6, kBytes):
+      AppendAll(point.bucket_counts, message.get_packed_fixed64());
+      return true;
+    case tag_and_type(6, kFixed64):
+      point.bucket_counts.push_back(message.get_fixed64());
+      return true;
+    case tag_and_type(7, kBytes):
+      AppendAll(point.explicit_bounds, message.get_packed_double());
+      return true;
+    case tag_and_type(7, kFixed64):
+      point.explicit_bounds.push_back(message.get_double());
+      return true;
+    default:
+      return ReadTotals(message, point);
+  }
+}
+
+bool ReadExponentialField(pbf_reader& message, Point& point) {
+  switch (message.tag_and_type()) {
+    case tag_and_type(6, kVarint):
+      point.scale = message.get_sint32();
+      return true;
+    case tag_and_type(7, kFixed64):
+      point.zero_count = message.get_fixed64();
+      return true;
+    case tag_and_type(8, kBytes):
+      point.positive = ReadBuckets(message.get_message());
+      return true;
+    case tag_and_type(9, kBytes):
+      point.negative = ReadBuckets(message.get_message());
+      return true;
+    case tag_and_type(14, kFixed64):
+      point.zero_threshold = message.get_double();
+      return true;
+    default:
+      return ReadTotals(message, point);
+  }
+}
+
+bool ReadSummaryField(pbf_reader& message, Point& point) {
+  if (message.tag_and_type() != tag_and_type(6, kBytes)) return ReadTotals(message, point);
+  point.quantiles.push_back(ReadQuantile(message.get_message()));
+  return true;
+}
+
+// How each kind is read, by MetricKind.
+struct Kind {
+  const Layout& layout;
+  bool (*read_field)(pbf_reader& message, Point& point);
+};
+constexpr std::array<Kind, 5> kKinds = {{{kNumber, ReadNumberField},
+                                         {kNumber, ReadNumberField},
+                                         {kHistogram, ReadHistogramField},
+                                         {kExponential, ReadExponentialField},
+                                         {kSummary, ReadSummaryField}}};
+
 }  // namespace
 
 const Point& PointReader::Read(pbf_reader message, MetricKind kind) {
   Clear(point_);
-  switch (kind) {
-    case MetricKind::kGauge:
-    case MetricKind::kSum:
-      ReadNumber(message);
-      break;
-    case MetricKind::kHistogram:
-      ReadHistogram(message);
-      break;
-    case MetricKind::kExponentialHistogram:
-      ReadExponential(message);
-      break;
-    case MetricKind::kSummary:
-      ReadSummary(message);
-      break;
+  if (kind == MetricKind::kSummary) point_.sum = 0;  // not optional there
+  const auto& [layout, read_field] = kKinds[static_cast<size_t>(kind)];
+  while (message.next()) {
+    const uint32_t tag = message.tag();
+    const protozero::pbf_wire_type type = message.wire_type();
+    if (tag == 2 && type == kFixed64) {
+      point_.start_ns = message.get_fixed64();
+    } else if (tag == 3 && type == kFixed64) {
+      point_.time_ns = message.get_fixed64();
+    } else if (tag == layout.attributes && type == kBytes) {
+      AddAttribute(message.get_message(), point_.attributes);
+    } else if (tag == layout.exemplars && type == kBytes) {
+      AddExemplar(message.get_message());
+    } else if (tag == layout.flags && type == kVarint) {
+      point_.flags = message.get_uint32();
+    } else if (!read_field(message, point_)) {
+      message.skip();
+    }
   }
   return point_;
-}
-
-void PointReader::ReadNumber(pbf_reader message) {
-  Point& point = point_;
-  while (message.next()) {
-    switch (message.tag_and_type()) {
-      case tag_and_type(2, kFixed64):
-        point.start_ns = message.get_fixed64();
-        break;
-      case tag_and_type(3, kFixed64):
-        point.time_ns = message.get_fixed64();
-        break;
-      case tag_and_type(4, kFixed64):
-        point.value = message.get_double();
-        break;
-      case tag_and_type(5, kBytes):
-        AddExemplar(message.get_message());
-        break;
-      case tag_and_type(6, kFixed64):
-        point.value = static_cast<double>(message.get_sfixed64());
-        break;
-      case tag_and_type(7, kBytes):
-        AddAttribute(message.get_message(), point.attributes);
-        break;
-      case tag_and_type(8, kVarint):
-        point.flags = message.get_uint32();
-        break;
-      default:
-        message.skip();
-    }
-  }
-}
-
-void PointReader::ReadHistogram(pbf_reader message) {
-  Point& point = point_;
-  while (message.next()) {
-    switch (message.tag_and_type()) {
-      case tag_and_type(2, kFixed64):
-        point.start_ns = message.get_fixed64();
-        break;
-      case tag_and_type(3, kFixed64):
-        point.time_ns = message.get_fixed64();
-        break;
-      case tag_and_type(4, kFixed64):
-        point.count = message.get_fixed64();
-        break;
-      case tag_and_type(5, kFixed64):
-        point.sum = message.get_double();
-        break;
-      case tag_and_type(6, kBytes):
-        AppendAll(point.bucket_counts, message.get_packed_fixed64());
-        break;
-      case tag_and_type(6, kFixed64):
-        point.bucket_counts.push_back(message.get_fixed64());
-        break;
-      case tag_and_type(7, kBytes):
-        AppendAll(point.explicit_bounds, message.get_packed_double());
-        break;
-      case tag_and_type(7, kFixed64):
-        point.explicit_bounds.push_back(message.get_double());
-        break;
-      case tag_and_type(8, kBytes):
-        AddExemplar(message.get_message());
-        break;
-      case tag_and_type(9, kBytes):
-        AddAttribute(message.get_message(), point.attributes);
-        break;
-      case tag_and_type(10, kVarint):
-        point.flags = message.get_uint32();
-        break;
-      default:
-        message.skip();
-    }
-  }
-}
-
-void PointReader::ReadExponential(pbf_reader message) {
-  Point& point = point_;
-  while (message.next()) {
-    switch (message.tag_and_type()) {
-      case tag_and_type(1, kBytes):
-        AddAttribute(message.get_message(), point.attributes);
-        break;
-      case tag_and_type(2, kFixed64):
-        point.start_ns = message.get_fixed64();
-        break;
-      case tag_and_type(3, kFixed64):
-        point.time_ns = message.get_fixed64();
-        break;
-      case tag_and_type(4, kFixed64):
-        point.count = message.get_fixed64();
-        break;
-      case tag_and_type(5, kFixed64):
-        point.sum = message.get_double();
-        break;
-      case tag_and_type(6, kVarint):
-        point.scale = message.get_sint32();
-        break;
-      case tag_and_type(7, kFixed64):
-        point.zero_count = message.get_fixed64();
-        break;
-      case tag_and_type(8, kBytes):
-        point.positive = ReadBuckets(message.get_message());
-        break;
-      case tag_and_type(9, kBytes):
-        point.negative = ReadBuckets(message.get_message());
-        break;
-      case tag_and_type(10, kVarint):
-        point.flags = message.get_uint32();
-        break;
-      case tag_and_type(11, kBytes):
-        AddExemplar(message.get_message());
-        break;
-      case tag_and_type(14, kFixed64):
-        point.zero_threshold = message.get_double();
-        break;
-      default:
-        message.skip();
-    }
-  }
-}
-
-void PointReader::ReadSummary(pbf_reader message) {
-  Point& point = point_;
-  point.sum = 0;  // not optional here
-  while (message.next()) {
-    switch (message.tag_and_type()) {
-      case tag_and_type(2, kFixed64):
-        point.start_ns = message.get_fixed64();
-        break;
-      case tag_and_type(3, kFixed64):
-        point.time_ns = message.get_fixed64();
-        break;
-      case tag_and_type(4, kFixed64):
-        point.count = message.get_fixed64();
-        break;
-      case tag_and_type(5, kFixed64):
-        point.sum = message.get_double();
-        break;
-      case tag_and_type(6, kBytes):
-        point.quantiles.push_back(ReadQuantile(message.get_message()));
-        break;
-      case tag_and_type(7, kBytes):
-        AddAttribute(message.get_message(), point.attributes);
-        break;
-      case tag_and_type(8, kVarint):
-        point.flags = message.get_uint32();
-        break;
-      default:
-        message.skip();
-    }
-  }
 }
 
 void PointReader::AddExemplar(pbf_reader message) {

@@ -29,10 +29,6 @@ class PointReader {
   void AddAttribute(protozero::pbf_reader message, Attributes& out);
 
  private:
-  void ReadNumber(protozero::pbf_reader message);
-  void ReadHistogram(protozero::pbf_reader message);
-  void ReadExponential(protozero::pbf_reader message);
-  void ReadSummary(protozero::pbf_reader message);
   void AddExemplar(protozero::pbf_reader message);
   std::string_view Keep(std::string text);
 
