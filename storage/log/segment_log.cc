@@ -20,6 +20,8 @@ using Nanoseconds = std::chrono::nanoseconds;
 
 // Buffers above this are given back after a group instead of being kept for the next one.
 constexpr size_t kKeptBufferBytes = 16u << 20;
+// What a segment is preallocated to by its first record, if it may be that long.
+constexpr size_t kLeastPreallocated = 1u << 20;
 
 // Records of one segment that wait to be written together.
 struct Group {
@@ -420,7 +422,11 @@ Status SegmentLogImpl::UseSegment(const Group& group) {
   }
   const uint64_t need = offset_ + group.bytes.size();
   if (need <= current_size_) return OkStatus();
-  const uint64_t size = std::max<uint64_t>(need, options_.segment_bytes);
+  // In doubling steps: a log that is hardly written to does not hold a whole segment's blocks, and
+  // a busy one grows seven times a segment. (Growing costs one metadata commit in the next sync.)
+  const uint64_t step = std::clamp<uint64_t>(2 * current_size_, kLeastPreallocated,
+                                             std::max(options_.segment_bytes, kLeastPreallocated));
+  const uint64_t size = std::max(need, std::min<uint64_t>(step, options_.segment_bytes));
   BASALT_TRY(current_.file->Preallocate(size).WithContext("log"));
   MutexLock lock(mu_);
   stats_.segment_bytes += size - current_size_;

@@ -115,6 +115,18 @@ TEST(SegmentLog, TrimsWholeSegmentsAndKeepsTheNumbers) {
   AppendNumbered(*d.log, 21, 21);
 }
 
+TEST(SegmentLog, PreallocatesInDoublingSteps) {
+  DiskLog d(1, 8 << 20);
+  ASSERT_TRUE(d.Open().ok());
+  std::vector<uint64_t> sizes;
+  for (uint64_t written = 0; written < 7 << 20; written += 512 << 10) {
+    ASSERT_TRUE(AppendText(*d.log, std::string(512 << 10, 'x')).ok());
+    const uint64_t size = d.log->Stats().segment_bytes;
+    if (sizes.empty() || sizes.back() != size) sizes.push_back(size);
+  }
+  EXPECT_EQ(sizes, (std::vector<uint64_t>{1 << 20, 2 << 20, 4 << 20, 8 << 20}));
+}
+
 TEST(SegmentLog, SettlingGivesPreallocationBack) {
   DiskLog d(1, 1 << 20);
   ASSERT_TRUE(d.Open().ok());
