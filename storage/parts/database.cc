@@ -37,6 +37,9 @@ rocksdb::DBOptions MakeDbOptions(const DatabaseOptions& options) {
   db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   db.max_open_files = options.max_open_files;
   db.max_background_jobs = 2;
+  // Preallocation would hold the blocks of a whole memtable (70 MiB) for a write-ahead log of
+  // kilobytes.
+  db.allow_fallocate = false;
   db.max_total_wal_size = kMaxWalBytes;
   db.keep_log_file_num = 4;
   db.max_log_file_size = 4u << 20;

@@ -84,16 +84,16 @@ void AppendJson(const AnyValue& value, std::string& out) {
       out += ']';
       return;
     case AnyValue::Kind::kMap: {
-      std::vector<const std::pair<std::string_view, AnyValue>*> sorted;
-      for (const auto& entry : value.map) sorted.push_back(&entry);
+      std::vector<const AnyValue::Entry*> sorted;
+      for (const AnyValue::Entry& entry : value.map) sorted.push_back(&entry);
       std::sort(sorted.begin(), sorted.end(),
-                [](const auto* a, const auto* b) { return a->first < b->first; });
+                [](const auto* a, const auto* b) { return a->key < b->key; });
       out += '{';
       for (size_t i = 0; i < sorted.size(); ++i) {
         if (i > 0) out += ',';
-        AppendJsonText(sorted[i]->first, out);
+        AppendJsonText(sorted[i]->key, out);
         out += ':';
-        AppendJson(sorted[i]->second, out);
+        AppendJson(sorted[i]->value, out);
       }
       out += '}';
       return;

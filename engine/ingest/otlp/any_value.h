@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace basalt::ingest::otlp {
@@ -24,7 +23,13 @@ struct AnyValue {
   int64_t integer = 0;
   double number = 0;
   std::vector<AnyValue> list;
-  std::vector<std::pair<std::string_view, AnyValue>> map;
+  struct Entry;
+  std::vector<Entry> map;
+};
+
+struct AnyValue::Entry {
+  std::string_view key;
+  AnyValue value;
 };
 
 // The value as a label's value.

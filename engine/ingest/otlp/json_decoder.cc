@@ -178,8 +178,8 @@ AnyValue ReadValue(const object& in, int depth) {
     value.kind = AnyValue::Kind::kMap;
     ForEach(*map, {"values", "values"}, [&](const object& item) {
       const auto inner = FindObject(item, {"value", "value"});
-      value.map.emplace_back(Text(item, {"key", "key"}),
-                             inner ? ReadValue(*inner, depth + 1) : AnyValue());
+      value.map.push_back(
+          {Text(item, {"key", "key"}), inner ? ReadValue(*inner, depth + 1) : AnyValue()});
     });
   }
   return value;

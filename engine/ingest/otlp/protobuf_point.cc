@@ -18,7 +18,7 @@ namespace {
 
 std::string_view Text(pbf_reader& field) { return wire::View(field.get_view()); }
 
-std::pair<std::string_view, AnyValue> ReadKeyValue(pbf_reader message, int depth);
+AnyValue::Entry ReadKeyValue(pbf_reader message, int depth);
 
 AnyValue ReadValue(pbf_reader message, int depth) {
   if (depth > kMaxValueDepth) throw TooDeep();
@@ -72,15 +72,15 @@ AnyValue ReadValue(pbf_reader message, int depth) {
   return value;
 }
 
-std::pair<std::string_view, AnyValue> ReadKeyValue(pbf_reader message, int depth) {
-  std::pair<std::string_view, AnyValue> out;
+AnyValue::Entry ReadKeyValue(pbf_reader message, int depth) {
+  AnyValue::Entry out;
   while (message.next()) {
     switch (message.tag_and_type()) {
       case tag_and_type(1, kBytes):
-        out.first = Text(message);
+        out.key = Text(message);
         break;
       case tag_and_type(2, kBytes):
-        out.second = ReadValue(message.get_message(), depth);
+        out.value = ReadValue(message.get_message(), depth);
         break;
       default:
         message.skip();
