@@ -47,7 +47,7 @@ void UnpackTail(std::string_view in, unsigned width, std::span<uint64_t> out) {
   }
   std::array<char, kPackBlock * 8 + 16>
       padded{};  // loads below may look 16 bytes past the last value
-  std::memcpy(padded.data(), in.data(), PackedBytes(out.size(), width));
+  std::copy_n(in.data(), PackedBytes(out.size(), width), padded.data());
   const uint64_t mask = LowMask(width);
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t bit = i * width;

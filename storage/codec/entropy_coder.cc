@@ -50,7 +50,7 @@ template <size_t kMostNumbers>
 class PaddedBytes {
  public:
   explicit PaddedBytes(std::string_view in) : size_(std::min(in.size(), kMost)) {
-    std::memcpy(bytes_.data(), in.data(), size_);
+    std::copy_n(in.data(), size_, bytes_.data());  // an empty list may have no data at all
     std::memset(bytes_.data() + size_, 0, kRoom);
   }
   [[nodiscard]] const char* data() const { return bytes_.data(); }

@@ -18,7 +18,8 @@ using ::basalt::testing::Shape;
 using ::basalt::testing::ShapeName;
 
 bool SameBytes(std::span<const double> a, std::span<const double> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
 }
 
 std::string MustEncode(const std::vector<double>& values, const RowOptions& options = {}) {

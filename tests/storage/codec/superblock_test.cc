@@ -38,7 +38,8 @@ struct ModelRow {
 };
 
 bool SameBytes(std::span<const double> a, std::span<const double> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
 }
 
 void MustAdd(SuperblockBuilder& builder, ModelRow& row, bool shared, uint32_t shared_number) {
