@@ -42,10 +42,13 @@ std::string LiteralPrefix(std::string_view pattern) {
     std::string_view after = rest;
     char c = 0;
     if (!TakeLiteral(after, c)) break;
-    // A quantifier binds to this character, which is then not certain to be there. UTF-8: it binds
-    // to the whole character, so its lead bytes go too.
-    if (!after.empty() &&
-        (after[0] == '*' || after[0] == '?' || after[0] == '{' || after[0] == '+')) {
+    // A quantifier binds to this character, which is then not certain to be there; so does one that
+    // follows flags or an empty quotation, "a(?i)*" and "a\Q\E*". UTF-8: it binds to the whole
+    // character, so its lead bytes go too.
+    const bool may_be_repeated =
+        !after.empty() && (std::string_view("*?{+").find(after[0]) != std::string_view::npos ||
+                           after.starts_with("(?") || after.starts_with("\\Q"));
+    if (may_be_repeated) {
       while (!prefix.empty() && (static_cast<unsigned char>(c) & 0xC0) == 0x80) {
         c = prefix.back();
         prefix.pop_back();

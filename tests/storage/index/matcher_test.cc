@@ -98,6 +98,15 @@ TEST(CompiledMatcher, IsAnchoredAtBothEndsAndTheDotMatchesNewlines) {
   EXPECT_FALSE(made->Matches("x\n"));
 }
 
+TEST(CompiledMatcher, AQuantifierBehindFlagsBindsToTheCharacterBeforeThem) {
+  for (const char* pattern : {"a(?i)?.", R"(a\Q\E?.)", "a(?i)(?s)*."}) {
+    const auto made = CompiledMatcher::Compile({MatchType::kRegex, "n", pattern});
+    ASSERT_TRUE(made.ok()) << pattern;
+    EXPECT_TRUE(made->Matches("b")) << pattern;
+    EXPECT_TRUE(made->Matches("ab")) << pattern;
+  }
+}
+
 // Small pieces make expressions that touch every short cut.
 RC_GTEST_PROP(CompiledMatcher, AgreesWithTheBareExpression, ()) {
   const auto piece =
