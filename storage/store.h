@@ -91,6 +91,8 @@ struct StoreOptions {
   // Samples older than this are dropped by whole days; zero keeps everything. The same as
   // retention_policy.keep, which wins if it is not zero.
   Duration retention{0};
+  // NOT CARRIED OUT YET, and no configuration key reaches them: the store reads none of these four
+  // (retention_policy, purge_delay, rewrite_bytes_per_second, rewrite_cpu_share).
   RetentionPolicy retention_policy;
   // What a delete masks is rewritten after this long, so that several deletes share a rewrite.
   Duration purge_delay = std::chrono::minutes(10);
@@ -140,8 +142,9 @@ enum class PurgeState : uint8_t {
   kPurged,   // no file of the data directory holds it
 };
 
-// What became of one delete. Durable: it is there after a restart, for as long as the directory
-// lives or until kMaxPurgeReceipts newer ones have been purged.
+// NOT CARRIED OUT YET: no store keeps receipts. What became of one delete. Durable: it is there
+// after a restart, for as long as the directory lives or until kMaxPurgeReceipts newer ones have
+// been purged.
 struct PurgeReceipt {
   LogPosition id;  // of the delete's record; written "<lane>-<seq>"
   TenantId tenant = kDefaultTenant;
@@ -234,10 +237,12 @@ class Store {
 
   // Deletes by matcher and range; a log record, so it has a place among the writes. Waits until it
   // is applied: from then on nothing shows it. The position is the id of its receipt. Where a
-  // downsampling rule has left only buckets, the range must cover whole ones: otherwise
-  // kFailedPrecondition says which range would work.
+  // downsampling rule has left only buckets (none does yet), the range must cover whole ones:
+  // otherwise kFailedPrecondition says which range would work.
   virtual Result<LogPosition> Delete(const DeleteRequest& request) = 0;
 
+  // NOT CARRIED OUT YET, down to SetRetention: the defaults here are all that there is.
+  //
   // Carries out now what deletes have masked, and waits until it is on disk: as Prometheus'
   // clean_tombstones. Receipts become kPurged as soon as the last query lets go of the old files.
   virtual Status CleanTombstones() { return Unimplemented("this store keeps no tombstones"); }
