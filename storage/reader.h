@@ -217,9 +217,6 @@ class Selection {
   [[nodiscard]] virtual std::unique_ptr<SampleCursor> Read(size_t begin, size_t end,
                                                            const ReadOptions& options) const = 0;
 
-  // NOT CARRIED OUT YET: no selection makes buckets, so this answers kUnimplemented and RawGone
-  // nothing.
-  //
   // The same series as buckets. Each bucket is what the snapshot's samples come to: it is taken
   // from a rollup where that is current, and otherwise computed from the samples here and now. So
   // the answer is the same bits whether raw samples are still kept or not, with one exception,

@@ -1,5 +1,5 @@
 // storage/retention_rules.h -- which retention rule decides for a series, and what it keeps of a
-// day. Private to storage/*.cc. Not called yet: the store drops by StoreOptions::retention alone.
+// day. Private to storage/*.cc.
 //
 // A rule decides by whole UTC days, and a series fits the same rule for as long as it lives. So
 // what a run should hold is a function of (policy, day, today): its *shape*, a number that changes

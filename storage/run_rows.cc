@@ -23,12 +23,13 @@ struct RunRows::OpenBlock {
 
 struct RunRows::OpenRun {
   std::shared_ptr<const Run> run;
-  std::span<const SuperblockRef> directory;  // once it was read
-  size_t at = 0;                             // in the directory, where the last series was
-  std::map<uint32_t, OpenBlock> rows;        // superblocks of rows, those of the last Find
-  RowDecoder decoder;                        // set to one of them
-  uint32_t decoding = UINT32_MAX;            // which
-  uint32_t times_index = UINT32_MAX;         // the last superblock of shared time columns
+  std::shared_ptr<const RunDirectory> directory;  // once it was read
+  size_t rows_end = 0;                            // where in it the time columns begin
+  size_t at = 0;                                  // in the directory, where the last series was
+  std::map<uint32_t, OpenBlock> rows;             // superblocks of rows, those of the last Find
+  RowDecoder decoder;                             // set to one of them
+  uint32_t decoding = UINT32_MAX;                 // which
+  uint32_t times_index = UINT32_MAX;              // the last superblock of shared time columns
   OpenBlock times;
   std::map<uint32_t, std::pair<uint64_t, std::vector<int64_t>>> shared;  // by the run's number
   std::set<uint32_t> left_out;                                           // damaged, and told
@@ -74,14 +75,14 @@ Result<std::span<const int64_t>> RunRows::Times(OpenRun& run, OpenBlock& open, u
     return std::span<const int64_t>(it->second.second);
   }
   // The superblock of columns that begins at or before the number.
-  const std::span<const SuperblockRef> directory = run.directory;
-  uint32_t at = UINT32_MAX;
-  for (uint32_t i = 0; i < directory.size() && directory[i].place.metric == MetricId{kTimesMetric};
-       ++i) {
-    if (static_cast<uint32_t>(directory[i].place.group) <= *info.shared) at = i;
-  }
-  if (at == UINT32_MAX)
+  const RunDirectory& directory = *run.directory;  // Find has read it
+  const auto first = directory.begin() + static_cast<ptrdiff_t>(run.rows_end);
+  const auto behind = std::partition_point(first, directory.end(), [&](const SuperblockRef& ref) {
+    return static_cast<uint32_t>(ref.place.group) <= *info.shared;
+  });
+  if (behind == first)
     return DataLoss("time column " + std::to_string(*info.shared) + " is not in the run");
+  const auto at = static_cast<uint32_t>(behind - directory.begin()) - 1;
   if (run.times_index != at) {
     run.times_index = UINT32_MAX;
     BASALT_TRY_ASSIGN(run.times.bytes, run.run->Read(at));
@@ -125,17 +126,18 @@ void RunRows::Find(const SeriesSet& series, size_t begin, size_t n, const Delete
   for (uint32_t r = 0; r < runs_.size(); ++r) {
     OpenRun& run = *runs_[r];
     if (run.failed) continue;
-    if (run.directory.empty()) {
-      const auto directory = run.run->Directory();
+    if (run.directory == nullptr) {
+      auto directory = run.run->Directory();
       if (!directory.ok()) {
         run.failed = true;
         errors.push_back(directory.status());
         continue;
       }
-      run.directory = *directory;
+      run.directory = std::move(directory).value();
+      run.rows_end = TimesBegin(*run.directory);
     }
     if (run.shared.size() >= kMaxCachedColumns) run.shared.clear();
-    const auto directory = run.directory;
+    const std::span<const SuperblockRef> directory = std::span(*run.directory).first(run.rows_end);
     // Directory and series are both in series order, so each series begins where the last one was.
     const auto ends_before = [&places](const SuperblockRef& ref, size_t i) {
       return ref.last_place < places[i];

@@ -1,6 +1,7 @@
 #include "storage/sealer.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <thread>
@@ -177,11 +178,13 @@ Result<size_t> Sealer::SealWithin(nanoseconds patience) {
 // ---- one seal ----
 
 Result<std::vector<FinishedRun>> Sealer::Write(std::span<const SealOrder> orders,
-                                               std::span<const FrozenPartition> frozen) {
+                                               std::span<const FrozenPartition> frozen,
+                                               std::map<LogPosition, uint64_t>& removed) {
   struct Task {
     const Partition* partition = nullptr;
     std::shared_ptr<const DeleteSnapshot> masks;
     LogPosition after;
+    std::map<LogPosition, uint64_t> removed;
     Result<std::vector<FinishedRun>> written = std::vector<FinishedRun>();
   };
   std::vector<Task> tasks(orders.size());
@@ -196,7 +199,7 @@ Result<std::vector<FinishedRun>> Sealer::Write(std::span<const SealOrder> orders
       if (frozen[i].groups.empty()) continue;
       Task& task = tasks[i];
       task.written = WriteFrozen(frozen[i], task.partition->id, task.partition->index, *task.masks,
-                                 task.after, *core_.runs);
+                                 task.after, *core_.runs, task.removed);
     }
   };
   std::vector<std::thread> helpers;
@@ -211,11 +214,13 @@ Result<std::vector<FinishedRun>> Sealer::Write(std::span<const SealOrder> orders
                                                    std::to_string(orders[i].partition));
     }
     for (FinishedRun& run : *tasks[i].written) runs.push_back(std::move(run));
+    for (const auto& [id, samples] : tasks[i].removed) removed[id] += samples;
   }
   return runs;
 }
 
 Status Sealer::Seal(std::span<const SealOrder> orders) {
+  const PointScope scope("seal");
   // Read first: what is applied after it is newer than anything a group tells below.
   const uint64_t watermark = core_.applied.watermark();
   // Should the commit fail, what is frozen now stays in the head, and with it the masks that it
@@ -232,13 +237,16 @@ Status Sealer::Seal(std::span<const SealOrder> orders) {
         std::min(watermark + 1, partition->head->OldestSeq().value_or(watermark + 1)));
   }
   const uint64_t log_from = *std::min_element(replay_from.begin(), replay_from.end());
+  std::map<LogPosition, uint64_t> removed;  // by deletes, of what was frozen
+  bool counted = false;
   const auto keep = [&](const Status& status) {
     for (const SealOrder& order : orders) core_.partitions[order.partition]->head->Keep();
+    if (counted) core_.receipts->Undo(removed, 0);
     return status.WithContext("seal");
   };
 
   RunCommit commit;
-  Result<std::vector<FinishedRun>> written = Write(orders, frozen);
+  Result<std::vector<FinishedRun>> written = Write(orders, frozen, removed);
   if (!written.ok()) return keep(written.status());
   commit.added = std::move(*written);
   commit.replay_from = {{.lane = 0, .seq = log_from}};
@@ -248,11 +256,16 @@ Status Sealer::Seal(std::span<const SealOrder> orders) {
   core_.exemplars->Save(commit.extra);
   core_.metadata->Save(commit.extra);
   core_.deletes->Save(*core_.runs->Snapshot(), {.lane = 0, .seq = head_from}, commit.extra);
+  core_.receipts->Save(commit.extra);
+  core_.receipts->CarriedOut(removed, 0, commit.extra);
+  counted = true;
   for (size_t p = 0; p < replay_from.size(); ++p) {
     std::string value;
     AppendBigEndian(replay_from[p], 8, value);
     commit.extra.Put(Family::kMeta, ReplayKey(p), value);
   }
+  uint64_t bytes_written = 0;
+  for (const FinishedRun& run : commit.added) bytes_written += run.info().bytes;
   // What FlushCommitted needs of them; the writes themselves can be as large as all new series.
   std::vector<IndexFlush> flushed;
   for (const IndexFlush& flush : commit.index) {
@@ -267,6 +280,8 @@ Status Sealer::Seal(std::span<const SealOrder> orders) {
   core_.exemplars->Saved();
   core_.metadata->Saved();
   core_.deletes->Saved();
+  core_.receipts->Saved();
+  core_.counters.seal_bytes_written += bytes_written;
   {
     const WriterLock lock(core_.handover);
     for (const SealOrder& order : orders) core_.partitions[order.partition]->head->Drop();

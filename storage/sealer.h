@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <span>
 #include <utility>
 #include <vector>
@@ -62,9 +63,10 @@ class Sealer {
   };
   // Without orders it commits what the index, the side stores and the deletes have new.
   Status Seal(std::span<const SealOrder> orders) BASALT_REQUIRES(mu_);
-  // Writes the frozen partitions, one a thread.
+  // Writes the frozen partitions, one a thread; `removed`: see WriteFrozen.
   Result<std::vector<FinishedRun>> Write(std::span<const SealOrder> orders,
-                                         std::span<const FrozenPartition> frozen)
+                                         std::span<const FrozenPartition> frozen,
+                                         std::map<LogPosition, uint64_t>& removed)
       BASALT_REQUIRES(mu_);
   // Remembers when the log got where it is.
   void Mark() BASALT_REQUIRES(mu_);

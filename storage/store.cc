@@ -40,6 +40,12 @@ Result<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) {
 // ---- open ----
 
 Status StoreImpl::Start() {
+  RetentionPolicy policy = core_.options.retention_policy;
+  if (policy.keep == Duration(0)) policy.keep = core_.options.retention;
+  BASALT_TRY(SetRetention(policy).WithContext("retention"));
+  if (!(core_.options.rewrite_cpu_share > 0 && core_.options.rewrite_cpu_share <= 1)) {
+    return InvalidArgument("store: rewrite_cpu_share is not in (0, 1]");
+  }
   BASALT_TRY(OpenFiles());
   BASALT_TRY(LoadPartitions());
   BASALT_TRY(Replay());
@@ -47,6 +53,7 @@ Status StoreImpl::Start() {
     own_background_ = std::make_unique<ThreadPool>("basalt-seal", 1, kQueuedTasks);
   }
   started_ = true;
+  rewriter_ = std::make_unique<ThreadPool>("basalt-rewrite", 1, kQueuedTasks);
   ticker_ = std::thread([this] { Tick(); });
   return OkStatus();
 }
@@ -62,8 +69,17 @@ Status StoreImpl::OpenFiles() {
                                                     .env = options.env}));
   BASALT_TRY_ASSIGN(core_.runs, RunStore::Open(*core_.database));
   BASALT_TRY_ASSIGN(core_.deletes, DeleteMasks::Open(*core_.database));
+  BASALT_TRY_ASSIGN(core_.receipts, PurgeReceipts::Open(*core_.database, *options.clock));
   BASALT_TRY_ASSIGN(core_.metadata, MetadataStore::Open(*core_.database));
   core_.exemplars = std::make_unique<ExemplarStore>(*core_.database);
+  if (options.at_point) {
+    core_.runs->SetCommitHook([this](CommitStep step) {
+      static constexpr std::array<std::string_view, 5> kNames = {"commit", "ingested", "indexed",
+                                                                 "committed", "collected"};
+      core_.Point(std::string(PointScope::current()) + ":" +
+                  std::string(kNames[static_cast<size_t>(step)]));
+    });
+  }
   BASALT_TRY_ASSIGN(const auto writers, core_.runs->Writers());
   core_.writers.Load(writers);
   BASALT_TRY_ASSIGN(core_.log,
@@ -154,8 +170,9 @@ Status StoreImpl::Close() {
   if (ticker_.joinable()) ticker_.join();
   {
     MutexLock lock(tick_mu_);
-    while (posted_) tick_wake_.Wait(lock);
+    while (posted_ || rewriting_) tick_wake_.Wait(lock);
   }
+  if (rewriter_ != nullptr) rewriter_->Stop();
   if (own_background_ != nullptr) own_background_->Stop();
   for (const auto& partition : core_.partitions) partition->strand.Drain();
   if (started_) SealForGood();
@@ -224,6 +241,18 @@ StoreStats StoreImpl::Stats() const {
   stats.run_bytes = runs.bytes;
   stats.run_samples = runs.samples;
   stats.damaged_blocks = runs.damaged_blocks;
+  stats.rollup_runs = runs.rollups;
+  stats.run_directory_bytes = runs.directory_bytes;
+  stats.sst_files = runs.sst_files;
+  stats.file_bytes = runs.file_bytes + stats.log_bytes;
+  stats.seal_bytes_written = c.seal_bytes_written;
+  stats.rewrite_bytes_written = c.rewrite_bytes_written;
+  stats.rewrite_bytes_read = c.rewrite_bytes_read;
+  stats.retention_runs_dropped = c.retention_runs_dropped;
+  stats.retention_bytes_dropped = c.retention_bytes_dropped;
+  stats.retention_size_days_dropped = c.retention_size_days_dropped;
+  stats.samples_too_old = c.too_old;
+  stats.deletes_pending = core_.receipts->Pending().size();
   const MutexLock lock(state_mu_);
   stats.append_bytes_in_flight = bytes_in_flight_;
   stats.read_only = !read_only_reason_.empty();

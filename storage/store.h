@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/base/clock.h"
@@ -91,8 +92,6 @@ struct StoreOptions {
   // Samples older than this are dropped by whole days; zero keeps everything. The same as
   // retention_policy.keep, which wins if it is not zero.
   Duration retention{0};
-  // NOT CARRIED OUT YET, and no configuration key reaches them: the store reads none of these four
-  // (retention_policy, purge_delay, rewrite_bytes_per_second, rewrite_cpu_share).
   RetentionPolicy retention_policy;
   // What a delete masks is rewritten after this long, so that several deletes share a rewrite.
   Duration purge_delay = std::chrono::minutes(10);
@@ -113,6 +112,9 @@ struct StoreOptions {
   Executor* background = nullptr;
   // Apply: the partitions' strands run here. Must outlive the store. Null: two threads of its own.
   Executor* apply = nullptr;
+  // For tests: called at named points of background work ("rewrite:ingested"; storage/README.md
+  // lists them), so that a process can be stopped there. On the thread that does the work.
+  std::function<void(std::string_view point)> at_point;
   // For tests: disks that fail, shorten, delay or forget. Null: the machine's.
   Files* files = nullptr;
   rocksdb::Env* env = nullptr;
@@ -142,9 +144,8 @@ enum class PurgeState : uint8_t {
   kPurged,   // no file of the data directory holds it
 };
 
-// NOT CARRIED OUT YET: no store keeps receipts. What became of one delete. Durable: it is there
-// after a restart, for as long as the directory lives or until kMaxPurgeReceipts newer ones have
-// been purged.
+// What became of one delete. Durable: it is there after a restart, for as long as the directory
+// lives or until kMaxPurgeReceipts newer ones have been purged.
 struct PurgeReceipt {
   LogPosition id;  // of the delete's record; written "<lane>-<seq>"
   TenantId tenant = kDefaultTenant;
@@ -199,6 +200,7 @@ struct StoreStats {
   uint64_t damaged_blocks = 0;
   uint64_t rollup_runs = 0;  // of `runs`
   uint64_t file_bytes = 0;   // everything in the database and the log
+  uint64_t sst_files = 0;    // that the database accounts for
   uint64_t log_bytes_written = 0;
   uint64_t seal_bytes_written = 0;
   uint64_t rewrite_bytes_written = 0;  // raw and rollups
@@ -237,12 +239,10 @@ class Store {
 
   // Deletes by matcher and range; a log record, so it has a place among the writes. Waits until it
   // is applied: from then on nothing shows it. The position is the id of its receipt. Where a
-  // downsampling rule has left only buckets (none does yet), the range must cover whole ones:
-  // otherwise kFailedPrecondition says which range would work.
+  // downsampling rule has left only buckets, the range must cover whole ones: otherwise
+  // kFailedPrecondition says which range would work.
   virtual Result<LogPosition> Delete(const DeleteRequest& request) = 0;
 
-  // NOT CARRIED OUT YET, down to SetRetention: the defaults here are all that there is.
-  //
   // Carries out now what deletes have masked, and waits until it is on disk: as Prometheus'
   // clean_tombstones. Receipts become kPurged as soon as the last query lets go of the old files.
   virtual Status CleanTombstones() { return Unimplemented("this store keeps no tombstones"); }
@@ -261,6 +261,9 @@ class Store {
   virtual Status Settle() = 0;
   // Seals what is due. The background does this by itself; a caller may nudge it.
   virtual void SealIfDue() = 0;
+  // All that is due, rewriting included and not held back, and waits: for those whose clock runs
+  // faster than the background looks at it.
+  virtual Status Maintain() { return Unimplemented("this store has no background work"); }
 
   // A consistent copy, by hard links where the file system allows, that Open() can open.
   // `directory` must not exist.

@@ -56,6 +56,7 @@ struct StoreImpl::PendingAppend final : LogEntry {
   LogPosition position;
   AppendDone done;
   size_t bytes = 0;
+  uint64_t too_old = 0;         // samples left out before
   std::atomic<size_t> left{0};  // batches not applied yet
 };
 
@@ -156,6 +157,7 @@ Status StoreImpl::CheckBatches(const std::vector<IngestBatch>& batches) const {
 }
 
 void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
+  const uint64_t too_old = LeaveOutTooOld(batches);
   std::erase_if(batches, [](const IngestBatch& batch) { return batch.empty(); });
   const WriterSequence writer = batches.empty() ? WriterSequence{} : batches.front().writer;
   const bool repeated = writer.writer != Hash128{} && writer.seq != 0 &&
@@ -164,6 +166,7 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
     // Nothing to do that is not done: answered with a position that covers it.
     AppendResult nothing;
     nothing.token = {.lane = 0, .seq = core_.applied.watermark()};
+    nothing.samples_too_old = too_old;
     done(nothing);
     return;
   }
@@ -171,6 +174,7 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
   auto pending = std::make_shared<PendingAppend>();
   pending->batches = std::move(batches);
   pending->segment_series = &segment_series_;
+  pending->too_old = too_old;
   pending->results.resize(pending->batches.size());
   pending->left = pending->batches.size();
   for (const IngestBatch& batch : pending->batches) pending->bytes += BytesOf(batch);
@@ -216,6 +220,7 @@ void StoreImpl::Logged(const std::shared_ptr<PendingAppend>& pending, const Stat
       if (pending->left.fetch_sub(1) != 1) return;
       AppendResult result;
       result.token = pending->position;
+      result.samples_too_old = pending->too_old;
       for (const SectionResult& section : pending->results) {
         result.samples_accepted += section.counts.accepted;
         result.samples_identical += section.counts.identical;
@@ -273,6 +278,9 @@ Result<LogPosition> StoreImpl::Delete(const DeleteRequest& request) {
   pending->record = {.tenant = request.tenant, .any_of = request.any_of, .range = request.range};
   BASALT_TRY(EncodeDelete(pending->record, pending->bytes).WithContext("delete"));
   pending->left = core_.partitions.size();
+  // Until it is applied no rewrite may take samples away that it counts on.
+  const ReaderLock whole(core_.downsampling);
+  BASALT_TRY(CheckWholeBuckets(request));
   BASALT_TRY(Enter(0));
   std::future<Status> finished = pending->finished.get_future();
   const Result<LogPosition> taken =

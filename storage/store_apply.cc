@@ -61,6 +61,10 @@ Status StoreCore::ApplyDelete(Partition& partition, const DeleteRecord& record,
                     partition.index.Series(record.tenant, record.any_of, record.range, SIZE_MAX));
   std::vector<SeriesOrdinal> ordinals(matched->ordinals().begin(), matched->ordinals().end());
   std::sort(ordinals.begin(), ordinals.end());
+  std::vector<SeriesId> ids;
+  ids.reserve(ordinals.size());
+  for (const SeriesOrdinal ordinal : ordinals) ids.push_back(partition.index.id(ordinal));
+  receipts->Applied(record, position, partition.id, ids);
   const WriterLock lock(handover);
   if (ordinals.empty()) {
     partition.head->Skip(position);

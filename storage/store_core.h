@@ -8,6 +8,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/base/executor.h"
@@ -23,6 +25,7 @@
 #include "storage/parts/deletes.h"
 #include "storage/parts/runs.h"
 #include "storage/parts/side_store.h"
+#include "storage/purge_receipts.h"
 #include "storage/resolver.h"
 #include "storage/series_churn.h"
 #include "storage/store.h"
@@ -51,6 +54,13 @@ struct StoreCounters {
   std::atomic<uint64_t> series_created{0};
   std::atomic<uint64_t> seals{0};
   std::atomic<uint64_t> rewrites{0};
+  std::atomic<uint64_t> seal_bytes_written{0};
+  std::atomic<uint64_t> rewrite_bytes_read{0};
+  std::atomic<uint64_t> rewrite_bytes_written{0};
+  std::atomic<uint64_t> retention_runs_dropped{0};
+  std::atomic<uint64_t> retention_bytes_dropped{0};
+  std::atomic<uint64_t> retention_size_days_dropped{0};
+  std::atomic<uint64_t> too_old{0};
   std::atomic<uint64_t> replayed_records{0};
   std::atomic<uint64_t> replay_ms{0};
 };
@@ -59,6 +69,24 @@ struct StoreCounters {
 struct SectionResult {
   ApplyCounts counts;
   uint64_t exemplars = 0;
+};
+
+// Which background work this thread is at, for StoreOptions::at_point: a commit's steps are named
+// after it.
+class PointScope {
+ public:
+  explicit PointScope(std::string_view work) : before_(std::exchange(Current(), work)) {}
+  ~PointScope() { Current() = before_; }
+  PointScope(const PointScope&) = delete;
+  PointScope& operator=(const PointScope&) = delete;
+  static std::string_view current() { return Current(); }
+
+ private:
+  static std::string_view& Current() {
+    static thread_local std::string_view current = "commit";
+    return current;
+  }
+  const std::string_view before_;
 };
 
 // How many snapshots there are: they use the store until they are gone. Thread-safe.
@@ -71,6 +99,10 @@ class SnapshotCount {
   void Remove() BASALT_EXCLUDES(mu_) {
     const MutexLock lock(mu_);
     if (--count_ == 0) none_.NotifyAll();
+  }
+  [[nodiscard]] size_t count() const BASALT_EXCLUDES(mu_) {
+    const MutexLock lock(mu_);
+    return count_;
   }
   // Waits until there is none, at most `timeout`; returns how many are left.
   size_t WaitForNone(std::chrono::nanoseconds timeout) BASALT_EXCLUDES(mu_) {
@@ -85,7 +117,7 @@ class SnapshotCount {
   }
 
  private:
-  Mutex mu_;
+  mutable Mutex mu_;
   CondVar none_;
   size_t count_ BASALT_GUARDED_BY(mu_) = 0;
 };
@@ -110,6 +142,10 @@ struct StoreCore final : SeriesFinder {
 
   // Applies one section on the strand of its partition (or, in replay, whoever stands for it).
   void ApplySection(const IngestBatch& batch, LogPosition position, SectionResult& result);
+  // A named point of background work (StoreOptions::at_point).
+  void Point(std::string_view name) const {
+    if (options.at_point) options.at_point(name);
+  }
   // Applies a delete to one partition, likewise.
   Status ApplyDelete(Partition& partition, const DeleteRecord& record, LogPosition position);
 
@@ -119,6 +155,7 @@ struct StoreCore final : SeriesFinder {
   std::unique_ptr<Database> database;
   std::unique_ptr<RunStore> runs;
   std::unique_ptr<DeleteMasks> deletes;
+  std::unique_ptr<PurgeReceipts> receipts;
   std::unique_ptr<ExemplarStore> exemplars;
   std::unique_ptr<MetadataStore> metadata;
   std::vector<std::unique_ptr<Partition>> partitions;
@@ -135,6 +172,10 @@ struct StoreCore final : SeriesFinder {
   // sealed samples leave the head. So a snapshot sees each sample and each delete wholly on one
   // side.
   mutable SharedMutex handover;
+
+  // Held shared by a delete from the look at what is left of its days until it is applied; alone
+  // while a rewrite commits that leaves buckets only.
+  mutable SharedMutex downsampling;
 };
 
 }  // namespace basalt::storage

@@ -1,6 +1,6 @@
 // storage/store_impl.h -- the Store. Private to storage/*.cc; one file a subject: store.cc (open,
-// close, statistics), store_append.cc (the way in), store_background.cc (rewrite, retention,
-// settle, checkpoint); sealer.cc seals.
+// close, statistics), store_append.cc (the way in), store_background.cc (ticks, settle,
+// checkpoint), store_rewrite.cc (rewrite, purge), store_retention.cc; sealer.cc seals.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,9 @@
 #include <vector>
 
 #include "engine/base/mutex.h"
+#include "storage/parts/pace.h"
+#include "storage/parts/rewrite_plan.h"
+#include "storage/retention_rules.h"
 #include "storage/sealer.h"
 #include "storage/store_core.h"
 #include "storage/store_reader.h"
@@ -36,7 +39,16 @@ class StoreImpl final : public Store {
   }
   Result<LogPosition> Delete(const DeleteRequest& request) override;
   Status Settle() override;
+  Status CleanTombstones() override;
+  [[nodiscard]] std::vector<PurgeReceipt> PurgeReceipts() const override {
+    return core_.receipts->All();
+  }
+  [[nodiscard]] Result<PurgeReceipt> FindPurgeReceipt(LogPosition id) const override {
+    return core_.receipts->Find(id);
+  }
+  Status SetRetention(const RetentionPolicy& policy) override BASALT_EXCLUDES(retention_mu_);
   void SealIfDue() override;
+  Status Maintain() override;
   Status Checkpoint(const std::string& directory) override;
   void Observe(ApplyObserver* observer, const std::function<void(PartitionId)>& at_cut) override;
   [[nodiscard]] const Reader& reader() const override { return reader_; }
@@ -66,11 +78,43 @@ class StoreImpl final : public Store {
   void Logged(const std::shared_ptr<PendingAppend>& pending, const Status& status);
   void SetLogHealth(const Status& status) BASALT_EXCLUDES(state_mu_);
 
+  // Samples of days that retention has dropped already leave the batches before they are logged
+  // (DESIGN decision 5); returns how many.
+  uint64_t LeaveOutTooOld(std::vector<IngestBatch>& batches) BASALT_EXCLUDES(retention_mu_);
+  // Refuses a delete that would cut a bucket whose samples are gone (store_retention.cc).
+  Status CheckWholeBuckets(const DeleteRequest& request) const;
+
   // ---- background (store_background.cc)
-  void Tick();  // once a second, on the maintenance thread: posts what is due
+  void Tick();  // once a second: posts what is due
   void RunMaintenance();
-  Status RewriteDue(bool all) BASALT_EXCLUDES(rewrite_mu_);
-  Status ApplyRetention();
+
+  // ---- rewrite (store_rewrite.cc)
+  enum class RewriteWish : uint8_t {
+    kDue,    // what the background does
+    kPurge,  // and every delete, now
+    kAll,    // everything that is not one rewritten run a day
+  };
+  Status RewriteDue(RewriteWish wish, bool waited_for) BASALT_EXCLUDES(rewrite_mu_);
+  Status RewriteOne(RewriteTask& task, const RetentionRules& rules, int64_t now_ms, Pace* pace)
+      BASALT_REQUIRES(rewrite_mu_);
+  // Lets go of what a task need not do, since no series of its day wants it. False: nothing is
+  // left.
+  Result<bool> Narrow(RewriteTask& task, const RetentionRules& rules, int64_t now_ms)
+      BASALT_REQUIRES(rewrite_mu_);
+  // The rule of a series; remembered, since series do not change.
+  uint8_t RuleOf(const RetentionRules& rules, PartitionId partition, SeriesOrdinal ordinal)
+      BASALT_REQUIRES(rewrite_mu_);
+  // Receipts whose last file is gone become kPurged.
+  Status FinishPurges();
+  [[nodiscard]] bool IsBusy() const BASALT_EXCLUDES(state_mu_);
+
+  // ---- retention (store_retention.cc)
+  Status ApplyRetention() BASALT_EXCLUDES(retention_mu_, dropping_mu_);
+  void RefreshKeptFrom(int64_t now_ms) BASALT_REQUIRES(retention_mu_);
+  Status DropForSize(const RetentionRules& rules, int64_t now_ms);
+  [[nodiscard]] std::shared_ptr<const RetentionRules> Rules() const BASALT_EXCLUDES(retention_mu_);
+  // Days before this one get no samples any more, but for late ones.
+  [[nodiscard]] uint16_t ClosedBefore(bool head_is_empty) const;
 
   StoreCore core_;
   StoreReader reader_;
@@ -90,13 +134,30 @@ class StoreImpl final : public Store {
 
   Mutex rewrite_mu_;
   std::atomic<bool> stop_rewrites_{false};
+  std::atomic<int> waiting_for_rewrites_{0};  // somebody does: no holding back
+  std::shared_ptr<const RetentionRules> rules_of_cache_ BASALT_GUARDED_BY(rewrite_mu_);
+  // For which rules and day everything was sealed before samples became buckets.
+  std::pair<const RetentionRules*, int64_t> sealed_for_ BASALT_GUARDED_BY(rewrite_mu_){nullptr, 0};
+  std::vector<std::vector<uint8_t>> rule_cache_
+      BASALT_GUARDED_BY(rewrite_mu_);  // by partition, by ordinal
+
+  Mutex dropping_mu_;  // held by ApplyRetention; taken before retention_mu_
+  mutable Mutex retention_mu_;
+  std::shared_ptr<const RetentionRules> rules_ BASALT_GUARDED_BY(retention_mu_);
+  uint16_t dropped_before_ BASALT_GUARDED_BY(retention_mu_) = 0;  // days, for want of room
+  bool over_budget_ BASALT_GUARDED_BY(retention_mu_) = false;     // was said in the log
+  std::atomic<int64_t> kept_from_ms_{INT64_MIN};  // no rule drops a sample at or after this
+  std::atomic<int64_t> kept_as_of_day_{0};        // when that was found out
 
   Mutex tick_mu_;
   CondVar tick_wake_;
   bool stop_ticks_ BASALT_GUARDED_BY(tick_mu_) = false;
-  bool posted_ BASALT_GUARDED_BY(tick_mu_) = false;  // a maintenance task is queued or running
+  bool posted_ BASALT_GUARDED_BY(tick_mu_) = false;     // a maintenance task is queued or running
+  bool rewriting_ BASALT_GUARDED_BY(tick_mu_) = false;  // likewise, on the thread for rewrites
   std::thread ticker_;
   std::unique_ptr<ThreadPool> own_background_;
+  // Rewrites are held back by waiting, so they have a thread that nobody else waits for.
+  std::unique_ptr<ThreadPool> rewriter_;
 };
 
 }  // namespace basalt::storage

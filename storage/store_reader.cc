@@ -8,6 +8,7 @@
 
 #include "engine/base/label_order.h"
 #include "storage/cardinality.h"
+#include "storage/rollup_reader.h"
 #include "storage/store_cursor.h"
 
 namespace basalt::storage {
@@ -88,6 +89,19 @@ class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this
   std::shared_ptr<const RunsSnapshot> runs_;
 };
 
+// What a cursor over series of one partition reads.
+CursorSource SourceOf(const std::shared_ptr<const StoreSnapshot>& snapshot,
+                      const std::shared_ptr<const SeriesSet>& series, PartitionId partition,
+                      TimeRange range) {
+  const PartitionView& view = snapshot->view(partition);
+  return {.snapshot = snapshot,
+          .series = series,
+          .runs = snapshot->runs().Overlapping(partition, range),
+          .head = &snapshot->head(partition),
+          .head_view = view.head_view,
+          .deletes = view.deletes.get()};
+}
+
 class StoreSelection final : public Selection {
  public:
   StoreSelection(std::shared_ptr<const StoreSnapshot> snapshot,
@@ -107,14 +121,32 @@ class StoreSelection final : public Selection {
   [[nodiscard]] std::unique_ptr<SampleCursor> Read(size_t begin, size_t end,
                                                    const ReadOptions& options) const override {
     BASALT_CHECK(begin <= end && end <= size(), "Selection::Read outside the selection");
+    return std::make_unique<StoreCursor>(SourceOf(snapshot_, series_, partition_, options.range),
+                                         begin, end, options);
+  }
+  [[nodiscard]] Result<std::unique_ptr<RollupCursor>> ReadRollup(size_t begin, size_t end,
+                                                                 Resolution resolution,
+                                                                 TimeRange range) const override {
+    BASALT_CHECK(begin <= end && end <= size(), "Selection::ReadRollup outside the selection");
     const PartitionView& view = snapshot_->view(partition_);
-    CursorSource source{.snapshot = snapshot_,
-                        .series = series_,
-                        .runs = snapshot_->runs().Overlapping(partition_, options.range),
-                        .head = &snapshot_->head(partition_),
-                        .head_view = view.head_view,
-                        .deletes = view.deletes.get()};
-    return std::make_unique<StoreCursor>(std::move(source), begin, end, options);
+    return MakeRollupCursor(
+        {.owner = snapshot_,
+         .runs = &snapshot_->runs(),
+         .deletes = view.deletes,
+         .head = &snapshot_->head(partition_),
+         .head_view = view.head_view,
+         .partition = partition_,
+         .series = series_,
+         .read_raw = [snapshot = snapshot_, series = series_, partition = partition_](
+                         size_t first, size_t last,
+                         TimeRange times) -> std::unique_ptr<SampleCursor> {
+           return std::make_unique<StoreCursor>(SourceOf(snapshot, series, partition, times), first,
+                                                last, ReadOptions{.range = times});
+         }},
+        begin, end, resolution, range);
+  }
+  [[nodiscard]] std::vector<TimeRange> RawGone(TimeRange range) const override {
+    return RawGoneIn(snapshot_->runs(), partition_, range);
   }
 
  private:

@@ -1,9 +1,10 @@
-// basalt: serve | query | import | slo check | slo simulate | version.
+// basalt: serve | query | import | delete | purges | slo check | slo simulate | version.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "tools/import_command.h"
 #include "tools/options.h"
+#include "tools/purge_command.h"
 #include "tools/query_command.h"
 #include "tools/serve.h"
 #include "tools/slo_command.h"
@@ -76,6 +77,28 @@ void DescribeImport(CLI::App& app, basalt::cli::ImportCommandOptions& options) {
   import->add_option("--from-line", options.from_line, "Begin with this line of the first file");
 }
 
+void DescribeDeletes(CLI::App& app, basalt::cli::DeleteCommandOptions& options,
+                     basalt::cli::PurgesCommandOptions& purges) {
+  CLI::App* remove = app.add_subcommand("delete", "Delete samples on a running server");
+  remove->footer(
+      "The server must have http.admin_api: true. What is printed is the receipt; no query shows\n"
+      "the samples any more, and once its state is \"purged\" no file holds them.\n"
+      "Examples:\n"
+      "  basalt delete '{job=\"old\"}' --clean\n"
+      "  basalt delete 'http_requests_total{user=\"42\"}' --start 2026-01-01T00:00:00Z "
+      "--end 2026-01-31T23:59:59Z");
+  remove->add_option("selectors", options.selectors, "Series to delete from")->required();
+  remove->add_option("--start", options.start, "From: Unix seconds or RFC 3339 [the beginning]");
+  remove->add_option("--end", options.end, "To, inclusive [the end]");
+  remove->add_flag("--clean", options.clean, "Free the space now, and wait for it");
+  remove->add_option("--url", options.url, "Base URL of the server")->capture_default_str();
+  CLI::App* show = app.add_subcommand("purges", "What became of deletes, as JSON");
+  show->footer(
+      "Examples:\n  basalt purges\n  basalt purges 0-4711      exit code 2 while it is pending");
+  show->add_option("id", purges.id, "Of one delete [all]");
+  show->add_option("--url", purges.url, "Base URL of the server")->capture_default_str();
+}
+
 void DescribeSimulate(CLI::App& slo, basalt::cli::SloSimulateOptions& options) {
   CLI::App* simulate = slo.add_subcommand(
       "simulate", "Play SLOs over stored history; exit code 1 beyond a bound, 2 if it cannot run");
@@ -119,11 +142,14 @@ int main(int argc, char** argv) {
   basalt::cli::ServeOptions serve;
   basalt::cli::QueryCommandOptions query;
   basalt::cli::ImportCommandOptions import;
+  basalt::cli::DeleteCommandOptions remove;
+  basalt::cli::PurgesCommandOptions purges;
   basalt::cli::SloCheckOptions slo;
   basalt::cli::SloSimulateOptions simulate;
   DescribeServe(app, serve);
   DescribeQuery(app, query);
   DescribeImport(app, import);
+  DescribeDeletes(app, remove, purges);
   DescribeSlo(app, slo, simulate);
   app.add_subcommand("version", "Print the version");
   CLI11_PARSE(app, argc, argv);
@@ -131,6 +157,8 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("serve")) return basalt::cli::RunServe(serve);
   if (app.got_subcommand("query")) return basalt::cli::RunQuery(query);
   if (app.got_subcommand("import")) return basalt::cli::RunImport(import);
+  if (app.got_subcommand("delete")) return basalt::cli::RunDelete(remove);
+  if (app.got_subcommand("purges")) return basalt::cli::RunPurges(purges);
   if (app.got_subcommand("slo")) {
     const bool is_simulation = app.get_subcommand("slo")->got_subcommand("simulate");
     return is_simulation ? basalt::cli::RunSloSimulate(simulate) : basalt::cli::RunSloCheck(slo);

@@ -63,7 +63,9 @@ storage::StoreOptions MakeStoreOptions(const admin::Config& config, Executors& e
   options.partitions = config.storage.partitions;
   options.sync = config.storage.sync;
   options.sync_interval = config.storage.sync_interval;
-  options.retention = config.storage.retention;
+  options.retention_policy = admin::RetentionOf(config.storage);
+  options.purge_delay = config.storage.purge_delay;
+  options.rewrite_bytes_per_second = config.storage.rewrite_bytes_per_second;
   options.head_budget_bytes = config.storage.head_memory_bytes;
   options.block_cache_bytes = config.storage.cache_memory_bytes;
   options.log_budget_bytes = config.storage.log_bytes;
@@ -184,6 +186,8 @@ Status ServerProcess::StartHttp() {
     storage::Store* store = store_for_http_;
     return store == nullptr ? storage::StoreStats() : store->Stats();
   };
+  context.store = [this]() -> storage::Store* { return store_for_http_; };
+  context.admin_api = config_.http.admin_api;
   context.build = {.version = kVersion, .revision = "", .branch = "", .build_date = ""};
   for (const admin::ConfigEntry& entry : admin::DescribeConfig(config_)) {
     context.flags.emplace_back(entry.key, entry.value);
@@ -310,6 +314,12 @@ Status ServerProcess::Reload() {
     BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions, LoadDefinitions(wanted));
     BASALT_TRY(slos_->SetDefinitions(std::move(definitions)));
     config_.alerting.slo_paths = wanted.alerting.slo_paths;
+  }
+  if (store_ != nullptr) {
+    BASALT_TRY(store_->SetRetention(admin::RetentionOf(wanted.storage)));
+    config_.storage.retention = wanted.storage.retention;
+    config_.storage.retention_bytes = wanted.storage.retention_bytes;
+    config_.storage.retention_rules = wanted.storage.retention_rules;
   }
   log::Configure(wanted.log.level, wanted.log.format);
   config_.log = wanted.log;

@@ -12,6 +12,7 @@
 
 #include "engine/base/labels.h"
 #include "query/promql/durations.h"
+#include "query/promql/parser.h"
 
 namespace basalt::admin {
 namespace {
@@ -112,8 +113,8 @@ Setting TimeSetting(std::string key, std::string help, At at, bool reloadable = 
   return Make(std::move(key), std::move(help), reloadable, at, Time, ShowDuration);
 }
 template <typename At>
-Setting BytesSetting(std::string key, std::string help, At at) {
-  return Make(std::move(key), std::move(help), false, at, Bytes, FormatBytes);
+Setting BytesSetting(std::string key, std::string help, At at, bool reloadable = false) {
+  return Make(std::move(key), std::move(help), reloadable, at, Bytes, FormatBytes);
 }
 template <typename T, typename At>
 Setting NumberSetting(std::string key, std::string help, At at) {
@@ -135,6 +136,86 @@ Result<storage::SyncMode> Sync(const YAML::Node& node) {
   if (text == "always") return storage::SyncMode::kAlways;
   if (text == "interval") return storage::SyncMode::kInterval;
   return InvalidArgument("\"" + text + "\" is neither always nor interval");
+}
+
+// One rule: a map of `match`, `tenant`, `raw`, `five_minutes`, `hours`.
+Result<storage::RetentionRule> RetentionRuleOf(const YAML::Node& node) {
+  if (!node.IsMap())
+    return InvalidArgument("needs a map of match, tenant, raw, five_minutes, hours");
+  storage::RetentionRule rule;
+  std::set<std::string> seen;
+  for (const auto& item : node) {
+    if (!item.first.IsScalar()) return InvalidArgument("a key must be a plain name");
+    const std::string& key = item.first.Scalar();
+    if (!seen.insert(key).second) return InvalidArgument(key + ": is there twice");
+    const auto time = [&](Duration& out) -> Status {
+      BASALT_TRY_ASSIGN(out, Time(item.second));
+      return OkStatus();
+    };
+    Status status;
+    if (key == "match") {
+      const Result<std::string> text = Scalar(item.second);
+      status = text.status();
+      if (status.ok()) {
+        auto matchers = promql::ParseMetricSelector(*text);
+        status = matchers.status();
+        if (status.ok()) rule.matchers = *std::move(matchers);
+      }
+    } else if (key == "tenant") {
+      const Result<uint32_t> tenant = Number<uint32_t>(item.second);
+      status = tenant.status();
+      if (status.ok()) rule.tenant = TenantId{*tenant};
+    } else if (key == "raw") {
+      status = time(rule.raw);
+    } else if (key == "five_minutes") {
+      status = time(rule.five_minutes);
+    } else if (key == "hours") {
+      status = time(rule.hours);
+    } else {
+      status = InvalidArgument("unknown key; a rule knows match, tenant, raw, five_minutes, hours");
+    }
+    if (!status.ok()) return status.WithContext(key);
+  }
+  return rule;
+}
+
+Result<std::vector<storage::RetentionRule>> RetentionRuleList(const YAML::Node& node) {
+  if (!node.IsSequence()) return InvalidArgument("needs a list of rules");
+  std::vector<storage::RetentionRule> rules;
+  for (const YAML::Node& item : node) {
+    Result<storage::RetentionRule> rule = RetentionRuleOf(item);
+    if (!rule.ok()) return rule.status().WithContext("[" + std::to_string(rules.size()) + "]");
+    rules.push_back(*std::move(rule));
+  }
+  return rules;
+}
+
+// As the file would have it, in one line.
+std::string ShowRetentionRules(const std::vector<storage::RetentionRule>& rules) {
+  static constexpr std::array<std::string_view, 4> kOperators = {"=", "!=", "=~", "!~"};
+  std::string out = "[";
+  for (const storage::RetentionRule& rule : rules) {
+    if (out.size() > 1) out += ", ";
+    std::string selector = "{";
+    for (const storage::Matcher& m : rule.matchers) {
+      if (selector.size() > 1) selector += ',';
+      AppendQuoted(m.name, selector);
+      selector += kOperators[static_cast<size_t>(m.type)];
+      AppendQuoted(m.value, selector);
+    }
+    out += "{match: ";
+    AppendQuoted(selector + "}", out);
+    if (rule.tenant.has_value()) {
+      out += ", tenant: " + std::to_string(static_cast<uint32_t>(*rule.tenant));
+    }
+    for (const auto& [name, value] :
+         {std::pair{"raw", rule.raw}, std::pair{"five_minutes", rule.five_minutes},
+          std::pair{"hours", rule.hours}}) {
+      if (value != Duration(0)) out += std::string(", ") + name + ": " + ShowDuration(value);
+    }
+    out += '}';
+  }
+  return out + "]";
 }
 
 Result<ingest::UnsortedLabels> Unsorted(const YAML::Node& node) {
@@ -161,6 +242,9 @@ void AddServerSettings(std::vector<Setting>& out) {
                      [](Config& c) -> auto& { return c.http.path_prefix; }));
   out.push_back(Text("http.cors_origin", "Origin that browsers may call from; empty forbids it.",
                      [](Config& c) -> auto& { return c.http.cors_origin; }));
+  out.push_back(Flag("http.admin_api",
+                     "Answer /api/v1/admin/tsdb/*, which deletes data. Mind http.cors_origin.",
+                     [](Config& c) -> auto& { return c.http.admin_api; }));
   out.push_back(NumberSetting<size_t>("http.max_connections",
                                       "Connections beyond this are answered 503.",
                                       [](Config& c) -> auto& { return c.http.max_connections; }));
@@ -199,9 +283,28 @@ void AddStorageSettings(std::vector<Setting>& out) {
       }));
   out.push_back(TimeSetting("storage.sync_interval", "Only with storage.sync: interval.",
                             [](Config& c) -> auto& { return c.storage.sync_interval; }));
-  out.push_back(TimeSetting("storage.retention",
-                            "Samples older than this are dropped, by whole days; 0s keeps all.",
-                            [](Config& c) -> auto& { return c.storage.retention; }));
+  out.push_back(TimeSetting(
+      "storage.retention", "Samples older than this are dropped, by whole days; 0s keeps all.",
+      [](Config& c) -> auto& { return c.storage.retention; }, true));
+  out.push_back(BytesSetting(
+      "storage.retention_size",
+      "Bytes that all data may take; beyond it the oldest days go, never an open one. 0B: no "
+      "bound.",
+      [](Config& c) -> auto& { return c.storage.retention_bytes; }, true));
+  out.push_back(Make(
+      "storage.retention_rules",
+      "List of {match, tenant, raw, five_minutes, hours}: how long samples, 5 m and 1 h buckets of "
+      "series are kept. The first rule that fits decides; storage.retention where none does.",
+      true, [](Config& c) -> auto& { return c.storage.retention_rules; }, RetentionRuleList,
+      ShowRetentionRules));
+  out.push_back(TimeSetting("storage.purge_delay",
+                            "A delete is carried out in the files after this long, at the latest.",
+                            [](Config& c) -> auto& { return c.storage.purge_delay; }));
+  out.push_back(
+      BytesSetting("storage.rewrite_rate",
+                   "Bytes a second that background rewriting reads and writes; 0B: no "
+                   "bound.",
+                   [](Config& c) -> auto& { return c.storage.rewrite_bytes_per_second; }));
   out.push_back(BytesSetting("storage.head_memory", "Budget of samples not yet sealed.",
                              [](Config& c) -> auto& { return c.storage.head_memory_bytes; }));
   out.push_back(BytesSetting("storage.cache_memory", "Cache of sealed blocks.",
@@ -364,6 +467,11 @@ Status ReadMap(const YAML::Node& map, const std::string& prefix, std::string_vie
 
 }  // namespace
 
+storage::RetentionPolicy RetentionOf(const StorageConfig& config) {
+  return {
+      .keep = config.retention, .bytes = config.retention_bytes, .rules = config.retention_rules};
+}
+
 Result<size_t> ParseBytes(std::string_view text) {
   size_t value = 0;
   const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -427,6 +535,11 @@ Status ValidateConfig(const Config& config) {
     if (bytes < kLeastBudget)
       return InvalidArgument(std::string(key) + ": " + FormatBytes(bytes) + " is below 8MiB");
   }
+  if (const Status status = storage::CheckRetention(RetentionOf(config.storage)); !status.ok()) {
+    return InvalidArgument("storage.retention_" + std::string(status.message()));
+  }
+  if (config.storage.purge_delay < Duration(0))
+    return InvalidArgument("storage.purge_delay: must not be below 0s");
   if (config.query.timeout <= Duration(0))
     return InvalidArgument("query.timeout: must be above 0s");
   if (config.query.lookback <= Duration(0))

@@ -25,6 +25,7 @@ struct HttpConfig {
   std::string listen = "127.0.0.1:7480";
   std::string path_prefix;
   std::string cors_origin = "*";
+  bool admin_api = false;
   size_t max_connections = 4096;
 };
 
@@ -38,7 +39,11 @@ struct StorageConfig {
   uint32_t partitions = 8;
   storage::SyncMode sync = storage::SyncMode::kAlways;
   Duration sync_interval{1000};
-  Duration retention{0};  // 0: unlimited
+  Duration retention{0};       // 0: unlimited
+  size_t retention_bytes = 0;  // 0: unlimited
+  std::vector<storage::RetentionRule> retention_rules;
+  Duration purge_delay = std::chrono::minutes(10);
+  size_t rewrite_bytes_per_second = 64u << 20;
   size_t head_memory_bytes = 512u << 20;
   size_t cache_memory_bytes = 512u << 20;
   size_t log_bytes = 1u << 30;
@@ -81,6 +86,9 @@ struct Config {
   SelfConfig self;
   LogConfig log;
 };
+
+// What `storage.retention*` come to.
+storage::RetentionPolicy RetentionOf(const StorageConfig& config);
 
 // Overlays `config` with the YAML of `text`. kInvalidArgument: "<name>:<line>: <key>: what is
 // wrong". `config` is then unchanged.

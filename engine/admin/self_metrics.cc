@@ -80,6 +80,22 @@ void CollectStore(std::vector<Family>& out, const storage::StoreStats& s) {
   gauge("basalt_storage_runs", "Runs on disk.", s.runs);
   gauge("basalt_storage_run_bytes", "Bytes of runs on disk.", s.run_bytes);
   gauge("basalt_storage_run_samples", "Samples in runs.", s.run_samples);
+  gauge("basalt_storage_rollup_runs", "Runs of buckets.", s.rollup_runs);
+  gauge("basalt_storage_file_bytes", "Everything in the database and the log.", s.file_bytes);
+  counter("basalt_storage_log_bytes_written_total", "Written to the log.", s.log_bytes_written);
+  counter("basalt_storage_seal_written_bytes_total", "Written by seals.", s.seal_bytes_written);
+  counter("basalt_storage_rewrite_written_bytes_total", "Written by rewrites, rollups included.",
+          s.rewrite_bytes_written);
+  counter("basalt_storage_rewrite_read_bytes_total", "Read by rewrites.", s.rewrite_bytes_read);
+  counter("basalt_retention_runs_dropped_total", "Runs that retention dropped.",
+          s.retention_runs_dropped);
+  counter("basalt_retention_dropped_bytes_total", "Bytes of those.", s.retention_bytes_dropped);
+  counter("basalt_retention_size_days_dropped_total", "Days dropped for want of room.",
+          s.retention_size_days_dropped);
+  counter("basalt_storage_samples_too_old_total",
+          "Samples refused because retention has dropped their day.", s.samples_too_old);
+  gauge("basalt_storage_deletes_pending", "Deletes that some file still holds samples of.",
+        s.deletes_pending);
   counter("basalt_storage_replayed_records_total", "Log records replayed at start.",
           s.replayed_records);
   AppendValue(out, "basalt_storage_replay_seconds", "How long the replay at start took.",

@@ -25,10 +25,12 @@ namespace basalt::storage {
 inline constexpr size_t kBlockKeyBytes = 23;
 inline constexpr size_t kRunPrefixBytes = 9;  // partition, day, level, run
 
-// Numbers of metric names begin at 1. Under 0 (and tenant 0) a run keeps its shared time columns:
-// superblocks without rows, whose `group` is the run's number of their first column and whose `row`
-// is 0.
-inline constexpr uint32_t kTimesMetric = 0;
+// Numbers of metric names begin at 1 and end below this one. Under it (and the last tenant), behind
+// all rows, a run keeps its shared time columns: superblocks without rows, whose `group` is the
+// run's number of their first column and whose `row` is 0. Which columns there are is known after
+// the last row, so this order lets a run be written in one go.
+inline constexpr uint32_t kTimesMetric = UINT32_MAX;
+inline constexpr TenantId kTimesTenant{UINT32_MAX};
 
 // Days since 1970-01-01 UTC; the last one is in 2149.
 inline constexpr int64_t kMaxDay = 0xFFFF;

@@ -81,12 +81,33 @@ Status AddSeries(SeriesOrdinal ordinal, const SeriesPlace& place, SampleColumns&
   return OkStatus();
 }
 
+// What of a series is not in `left`, but would be without deletes. A time counts for the last
+// delete that has it: whatever was there before that one is gone by it for certain.
+void CountRemoved(const FrozenGroup& group, uint32_t slot, SeriesOrdinal ordinal,
+                  const DeleteSnapshot& masks, const SampleColumns& left,
+                  std::map<LogPosition, uint64_t>& removed) {
+  std::vector<DeletedRange> deleted;
+  masks.AppendDeleted(RunInfo{}, ordinal, deleted);
+  if (deleted.empty()) return;
+  static const DeleteSnapshot none{{}};
+  SampleColumns all;
+  ReadFrozen(group, slot, TimeRange{}, none, all);
+  for (const int64_t time_ms : all.time_ms) {
+    if (std::binary_search(left.time_ms.begin(), left.time_ms.end(), time_ms)) continue;
+    const auto by = std::find_if(deleted.rbegin(), deleted.rend(), [&](const DeletedRange& d) {
+      return d.range.min_ms <= time_ms && time_ms <= d.range.max_ms;
+    });
+    if (by != deleted.rend()) ++removed[by->position];
+  }
+}
+
 }  // namespace
 
 Result<std::vector<FinishedRun>> WriteFrozen(const FrozenPartition& frozen, PartitionId partition,
                                              const PartitionIndex& index,
                                              const DeleteSnapshot& masks, LogPosition after,
-                                             RunStore& runs) {
+                                             RunStore& runs,
+                                             std::map<LogPosition, uint64_t>& removed) {
   // Where each series' samples are.
   struct Source {
     uint32_t group = 0;  // index in frozen.groups
@@ -107,6 +128,9 @@ Result<std::vector<FinishedRun>> WriteFrozen(const FrozenPartition& frozen, Part
   for (const SeriesOrdinal ordinal : ordinals) {
     const Source& source = sources[static_cast<uint32_t>(ordinal)];
     ReadFrozen(frozen.groups[source.group], source.slot, TimeRange{}, masks, samples);
+    if (!masks.empty()) {
+      CountRemoved(frozen.groups[source.group], source.slot, ordinal, masks, samples, removed);
+    }
     if (samples.empty()) continue;
     BASALT_TRY(AddSeries(ordinal, index.place(ordinal), samples, days));
   }

@@ -34,8 +34,8 @@ enum class Family : uint8_t {
 };
 inline constexpr size_t kFamilyCount = 7;
 
-// Version 0 may change under our feet until the storage format is frozen.
-inline constexpr uint32_t kFormatVersion = 0;
+// Until the storage format is frozen, a version is not read by the next one.
+inline constexpr uint32_t kFormatVersion = 1;
 
 struct DatabaseOptions {
   std::string directory;  // RocksDB's own; created if absent, parents must exist

@@ -91,6 +91,16 @@ void DeleteSnapshot::AppendMasks(LogPosition applied, SeriesOrdinal ordinal,
   }
 }
 
+void DeleteSnapshot::AppendDeleted(const RunInfo& run, SeriesOrdinal ordinal,
+                                   std::vector<DeletedRange>& out) const {
+  for (const std::shared_ptr<const DeleteMask>& mask : masks_) {
+    if (run.deletes_applied < mask->position &&
+        std::binary_search(mask->ordinals.begin(), mask->ordinals.end(), ordinal)) {
+      out.push_back({mask->range, mask->position});
+    }
+  }
+}
+
 bool DeleteSnapshot::Spares(const RunInfo& run) const {
   return std::none_of(masks_.begin(), masks_.end(),
                       [&](const auto& mask) { return Touches(*mask, run); });
@@ -165,6 +175,14 @@ void DeleteMasks::Save(const RunsSnapshot& runs, LogPosition head_from, WriteBat
     partition.on_disk = std::move(kept_on_disk);
     partition.Publish();
   }
+}
+
+bool DeleteMasks::Masks(LogPosition position) const {
+  const MutexLock lock(mu_);
+  return std::any_of(partitions_.begin(), partitions_.end(), [&](const auto& entry) {
+    return std::any_of(entry.second.masks.begin(), entry.second.masks.end(),
+                       [&](const auto& mask) { return mask->position == position; });
+  });
 }
 
 void DeleteMasks::Saved() {

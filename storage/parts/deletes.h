@@ -26,6 +26,12 @@ struct DeleteMask {
   std::vector<SeriesOrdinal> ordinals;  // sorted
 };
 
+// A range that a delete took from a series.
+struct DeletedRange {
+  TimeRange range;
+  LogPosition position;  // of the delete
+};
+
 // The masks of one partition at one moment. Immutable; thread-safe.
 class DeleteSnapshot {
  public:
@@ -38,6 +44,9 @@ class DeleteSnapshot {
   void AppendMasks(const RunInfo& run, SeriesOrdinal ordinal, std::vector<TimeRange>& out) const {
     AppendMasks(run.deletes_applied, ordinal, out);
   }
+  // The same with who deleted, in log order.
+  void AppendDeleted(const RunInfo& run, SeriesOrdinal ordinal,
+                     std::vector<DeletedRange>& out) const;
   // True if no mask touches the run at all: the common case, asked once a run.
   [[nodiscard]] bool Spares(const RunInfo& run) const;
   [[nodiscard]] LogPosition newest() const;  // {} if there is none
@@ -65,6 +74,8 @@ class DeleteMasks {
   void Save(const RunsSnapshot& runs, LogPosition head_from, WriteBatch& batch)
       BASALT_EXCLUDES(mu_);
   void Saved() BASALT_EXCLUDES(mu_);
+  // True while the delete masks anything in any partition.
+  [[nodiscard]] bool Masks(LogPosition position) const BASALT_EXCLUDES(mu_);
 
  private:
   enum class OnDisk : uint8_t { kNo, kBeingSaved, kYes };

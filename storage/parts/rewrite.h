@@ -1,58 +1,62 @@
-// storage/parts/rewrite.h -- merges a partition-day's neighbouring runs into one with long rows.
-// Our compaction.
+// storage/parts/rewrite.h -- merges a partition-day's neighbouring runs into one with long rows,
+// and makes its rollups. Our compaction.
 //
 // The merge goes by series order, then time; at equal time the run with precedence wins; deletes
-// are carried out. Memory is one superblock an input and one output. Nothing is visible before the
-// one commit at the end.
+// and retention are carried out. Memory is one superblock an input and one output, and their time
+// columns. Nothing is visible before the one commit at the end.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
-#include <span>
-#include <vector>
+#include <functional>
+#include <map>
 
 #include "engine/base/ids.h"
 #include "engine/base/status.h"
 #include "storage/index/index.h"
 #include "storage/parts/deletes.h"
+#include "storage/parts/pace.h"
+#include "storage/parts/rewrite_plan.h"
 #include "storage/parts/runs.h"
 
 namespace basalt::storage {
 
-// Runs to merge: all of one partition and day, neighbours in precedence.
-struct RewriteTask {
-  PartitionId partition{0};
-  uint16_t day = 0;
-  std::vector<uint32_t> runs;
-};
-
-struct RewritePolicy {
-  // An open day is due when so many sealed runs stand behind its last rewritten one: those are
-  // merged.
-  size_t min_runs = 4;
-  // Days before this one are closed. There everything is merged into one run, when it was never
-  // rewritten, or has min_runs runs, or what came late is an eighth of it.
-  uint16_t closed_before = 0;
-  // Everything that is not yet one rewritten run a day is due (settle).
-  bool all = false;
-};
-
-// What is due, oldest day first. Pure.
-std::vector<RewriteTask> PlanRewrites(const RunsSnapshot& runs, const RewritePolicy& policy);
-
 struct RewriteResult {
   uint64_t samples_read = 0;
-  uint64_t samples_written = 0;  // fewer by duplicates and deletes
+  uint64_t samples_written = 0;  // fewer by duplicates, deletes and retention
   uint64_t bytes_read = 0;
-  uint64_t bytes_written = 0;
+  uint64_t bytes_written = 0;  // samples and rollups
+  uint64_t buckets_written = 0;
+  uint64_t samples_expired = 0;  // by retention
+  // Samples that came for buckets whose samples are gone: the bucket stays as it is.
+  uint64_t samples_too_late = 0;
+  // By delete: the samples of this day that it took out.
+  std::map<LogPosition, uint64_t> removed;
+};
+
+// Which resolutions of a series stay, [kRaw] included.
+using SeriesFate = std::array<bool, kResolutionCount>;
+
+struct RewriteContext {
+  const std::atomic<bool>* cancel = nullptr;
+  Pace* pace = nullptr;  // null: as fast as it goes
+  // Read before `deletes` was taken: every delete up to here is in it, or concerns no run any more.
+  LogPosition deletes_known = {};
+  // Asked once a series of the task; null: samples stay, and there are no rollups.
+  std::function<SeriesFate(SeriesOrdinal)> fate = {};
+  // Calls the commit, or refuses with an error.
+  std::function<Status(const std::function<Status()>& commit)> around_commit = {};
+  // Adds what is to be atomic with the commit.
+  std::function<void(const RewriteResult&, WriteBatch&)> before_commit = {};
 };
 
 // Carries out one task. `index` is the partition's; `deletes` was taken after the task was planned,
 // so that it knows every delete that one of the runs has carried out. kCancelled as soon as
-// `cancel` is set, between superblocks; kAborted if one of the runs was dropped meanwhile;
-// kDataLoss if an input is damaged: the inputs then stay as they are, since dropping them would
-// make the damage final.
+// `cancel` is set, between series; kAborted if one of the runs was dropped meanwhile; kDataLoss if
+// an input is damaged: the inputs then stay as they are, since dropping them would make the damage
+// final.
 Result<RewriteResult> Rewrite(RunStore& store, const RewriteTask& task, const PartitionIndex& index,
-                              const DeleteSnapshot& deletes, const std::atomic<bool>& cancel);
+                              const DeleteSnapshot& deletes, const RewriteContext& context);
 
 }  // namespace basalt::storage

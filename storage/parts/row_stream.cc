@@ -2,15 +2,13 @@
 
 #include <utility>
 
-#include "storage/codec/keys.h"
-
 namespace basalt::storage {
 
 Status RowStream::LoadColumns(size_t i) {
   BASALT_TRY_ASSIGN(const PinnedBytes bytes, run_->Read(i));
   const Result<Superblock> block = Superblock::Open(bytes.view());
   if (!block.ok()) return run_->Quarantine(i, block.status());
-  if (static_cast<uint32_t>(directory_[i].place.group) != shared_columns_.size()) {
+  if (static_cast<uint32_t>((*directory_)[i].place.group) != shared_columns_.size()) {
     return run_->Quarantine(i, DataLoss("time columns are not numbered in a row"));
   }
   for (uint32_t c = 0; c < block->column_count(); ++c) {
@@ -25,10 +23,8 @@ Status RowStream::LoadColumns(size_t i) {
 
 Status RowStream::Start() {
   BASALT_TRY_ASSIGN(directory_, run_->Directory());
-  while (next_block_ < directory_.size() &&
-         directory_[next_block_].place.metric == MetricId{kTimesMetric}) {
-    BASALT_TRY(LoadColumns(next_block_++));
-  }
+  rows_end_ = TimesBegin(*directory_);
+  for (size_t i = rows_end_; i < directory_->size(); ++i) BASALT_TRY(LoadColumns(i));
   return NextBlock();
 }
 
@@ -37,7 +33,7 @@ Status RowStream::NextBlock() {
   block_columns_.clear();
   ordinal_ = kUnknownOrdinal;
   row_ = 0;
-  while (next_block_ < directory_.size()) {
+  while (next_block_ < rows_end_) {
     const size_t i = next_block_++;
     BASALT_TRY_ASSIGN(bytes_, run_->Read(i));
     const Result<Superblock> block = Superblock::Open(bytes_.view());

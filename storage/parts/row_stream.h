@@ -54,7 +54,8 @@ class RowStream {
 
   const std::shared_ptr<const Run> run_;
   const uint32_t precedence_;
-  std::span<const SuperblockRef> directory_;
+  std::shared_ptr<const RunDirectory> directory_;
+  size_t rows_end_ = 0;
   size_t next_block_ = 0;
   PinnedBytes bytes_;
   std::optional<Superblock> block_;

@@ -1,7 +1,5 @@
 #include "storage/parts/run_builder.h"
 
-#include <rocksdb/env.h>
-
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -12,89 +10,17 @@
 #include "storage/codec/row_summary.h"
 #include "storage/codec/superblock_builder.h"
 #include "storage/codec/time_column.h"
-#include "storage/parts/rocks.h"
-#include "storage/parts/run_writer_impl.h"
 
 namespace basalt::storage {
 
-namespace {
-
-// Superblocks in order, first in memory and then in a file.
-class Spool {
- public:
-  Spool(rocksdb::Env* env, std::string path, size_t memory_bytes)
-      : env_(env), path_(std::move(path)), memory_bytes_(memory_bytes) {}
-  ~Spool() {
-    if (file_ == nullptr) return;
-    file_.reset();
-    (void)env_->DeleteFile(path_);
-  }
-
-  Status Add(const SuperblockInput& block) {
-    blocks_.push_back(block);
-    blocks_.back().bytes = {};
-    sizes_.push_back(block.bytes.size());
-    if (file_ == nullptr && memory_.size() + block.bytes.size() <= memory_bytes_) {
-      memory_ += block.bytes;
-      return OkStatus();
-    }
-    if (file_ == nullptr) {
-      in_memory_ = blocks_.size() - 1;
-      BASALT_TRY(FromRocks(env_->NewWritableFile(path_, &file_, rocksdb::EnvOptions()),
-                           "create " + path_));
-    }
-    return FromRocks(file_->Append(ToSlice(block.bytes)), "write " + path_);
-  }
-
-  Status Replay(RunWriter& writer) {
-    std::unique_ptr<rocksdb::SequentialFile> in;
-    if (file_ != nullptr) {
-      BASALT_TRY(FromRocks(file_->Close(), "write " + path_));
-      BASALT_TRY(
-          FromRocks(env_->NewSequentialFile(path_, &in, rocksdb::EnvOptions()), "open " + path_));
-    }
-    size_t at = 0;
-    std::string scratch;
-    for (size_t i = 0; i < blocks_.size(); ++i) {
-      SuperblockInput block = blocks_[i];
-      if (in == nullptr || i < in_memory_) {
-        block.bytes = std::string_view(memory_).substr(at, sizes_[i]);
-        at += sizes_[i];
-      } else {
-        scratch.resize(sizes_[i]);
-        rocksdb::Slice read;
-        BASALT_TRY(FromRocks(in->Read(sizes_[i], &read, scratch.data()), "read " + path_));
-        if (read.size() != sizes_[i]) return DataLoss("read " + path_ + ": it ended early");
-        block.bytes = ToView(read);
-      }
-      BASALT_TRY(writer.Add(block));
-    }
-    return OkStatus();
-  }
-
- private:
-  rocksdb::Env* const env_;
-  const std::string path_;
-  const size_t memory_bytes_;
-  std::vector<SuperblockInput> blocks_;  // without their bytes
-  std::vector<size_t> sizes_;
-  std::string memory_;
-  size_t in_memory_ = 0;  // blocks before the file's first one
-  std::unique_ptr<rocksdb::WritableFile> file_;
-};
-
-}  // namespace
-
 struct RunBuilder::Impl {
-  Impl(RunWriter w, rocksdb::Env* env, const std::string& path, size_t spool_bytes)
-      : writer(std::move(w)), spool(env, path + ".spool", spool_bytes) {}
+  explicit Impl(RunWriter w) : writer(std::move(w)) {}
 
   Status AddRow(RowInput row, const SeriesPlace& place, std::span<const int64_t> time_ms);
   Status FinishBlock();
   Status WriteColumns();
 
   RunWriter writer;
-  Spool spool;
   SuperblockBuilder builder;
   TimeColumnSet columns;
   SuperblockInput open;     // what `builder` holds
@@ -131,6 +57,7 @@ Status RunBuilder::Impl::AddRow(RowInput row, const SeriesPlace& place,
   open.min_ms = std::min(open.min_ms, time_ms.front());
   open.max_ms = std::max(open.max_ms, time_ms.back());
   open.samples += static_cast<uint32_t>(time_ms.size());
+  ++open.rows;
   samples += time_ms.size();
   return OkStatus();
 }
@@ -142,14 +69,15 @@ Status RunBuilder::Impl::FinishBlock() {
   block_row = open.row;
   any_block = true;
   open.bytes = bytes;
-  return spool.Add(open);
+  return writer.Add(open);
 }
 
 Status RunBuilder::Impl::WriteColumns() {
-  // Their "place" is metric 0, and the group is the number of the first column of the superblock.
+  // Their group is the number of the first column of the superblock.
   for (uint32_t next = 0; next < columns.size();) {
     const uint32_t first = next;
     SuperblockInput block;
+    block.place.tenant = kTimesTenant;
     block.place.metric = MetricId{kTimesMetric};
     block.place.group = GroupId{first};
     block.min_ms = columns[first].front();
@@ -171,15 +99,15 @@ Status RunBuilder::Impl::WriteColumns() {
   return OkStatus();
 }
 
-RunBuilder::RunBuilder(RunWriter writer, size_t spool_bytes) {
-  rocksdb::Env* const env = writer.impl_->env;
-  const std::string path = writer.impl_->path;
-  impl_ = std::make_unique<Impl>(std::move(writer), env, path, spool_bytes);
-}
+RunBuilder::RunBuilder(RunWriter writer) : impl_(std::make_unique<Impl>(std::move(writer))) {}
 RunBuilder::~RunBuilder() = default;
 RunBuilder::RunBuilder(RunBuilder&&) noexcept = default;
 
 uint64_t RunBuilder::samples() const { return impl_->samples; }
+uint64_t RunBuilder::bytes() const { return impl_->writer.bytes(); }
+void RunBuilder::SetShape(uint64_t shape, bool raw_gone) {
+  impl_->writer.SetShape(shape, raw_gone);
+}
 
 Status RunBuilder::AddFloats(SeriesOrdinal ordinal, const SeriesPlace& place,
                              std::span<const int64_t> time_ms, std::span<const double> values,
@@ -200,6 +128,16 @@ Status RunBuilder::AddFloats(SeriesOrdinal ordinal, const SeriesPlace& place,
     BASALT_TRY(impl_->AddRow(row, place, times));
   }
   return OkStatus();
+}
+
+Status RunBuilder::AddBuckets(SeriesOrdinal ordinal, const SeriesPlace& place,
+                              std::span<const int64_t> time_ms, std::span<const double> values) {
+  BASALT_CHECK(time_ms.size() <= kMaxSamplesPerRow);
+  RowInput row;
+  row.ordinal = ordinal;
+  row.group = place.group;
+  row.values = values;
+  return impl_->AddRow(row, place, time_ms);
 }
 
 Status RunBuilder::AddHistograms(SeriesOrdinal ordinal, const SeriesPlace& place,
@@ -223,7 +161,6 @@ Result<FinishedRun> RunBuilder::Finish(LogPosition after, LogPosition last,
                                        LogPosition deletes_applied) {
   BASALT_TRY(impl_->FinishBlock());
   BASALT_TRY(impl_->WriteColumns());
-  BASALT_TRY(impl_->spool.Replay(impl_->writer));
   return impl_->writer.Finish(after, last, deletes_applied);
 }
 

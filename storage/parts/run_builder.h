@@ -1,8 +1,4 @@
 // storage/parts/run_builder.h -- series in, superblocks and time columns out: fills one run.
-//
-// Keys of shared time columns come before those of rows (storage/codec/keys.h), and which columns
-// there are is only known after the last row. So finished superblocks wait in a spool: in memory up
-// to kSpoolBytes, beyond that in a file beside the run.
 #pragma once
 
 #include <cstddef>
@@ -17,13 +13,10 @@
 
 namespace basalt::storage {
 
-// A rewrite of a day of a million series is hundreds of MiB; this much of it stands in memory.
-inline constexpr size_t kSpoolBytes = 16u << 20;
-
 // One thread. Abandoning it removes what it wrote.
 class RunBuilder {
  public:
-  explicit RunBuilder(RunWriter writer, size_t spool_bytes = kSpoolBytes);
+  explicit RunBuilder(RunWriter writer);
   ~RunBuilder();
   RunBuilder(RunBuilder&&) noexcept;
 
@@ -36,7 +29,16 @@ class RunBuilder {
   Status AddHistograms(SeriesOrdinal ordinal, const SeriesPlace& place,
                        std::span<const HistogramPoint> points);
 
+  // One column of a series' buckets, of a rollup (rollup.h): a row without summary. At most
+  // kMaxSamplesPerRow.
+  Status AddBuckets(SeriesOrdinal ordinal, const SeriesPlace& place,
+                    std::span<const int64_t> time_ms, std::span<const double> values);
+
+  // RunWriter::SetShape.
+  void SetShape(uint64_t shape, bool raw_gone);
   [[nodiscard]] uint64_t samples() const;
+  // Written so far.
+  [[nodiscard]] uint64_t bytes() const;
   // Writes the columns and the rows, and fsyncs. kInvalidArgument if nothing was added.
   Result<FinishedRun> Finish(LogPosition after, LogPosition last, LogPosition deletes_applied);
 

@@ -9,7 +9,7 @@ namespace basalt::storage {
 namespace {
 
 // First byte of both; a reader refuses what it does not know.
-constexpr uint64_t kRunInfoVersion = 0;
+constexpr uint64_t kRunInfoVersion = 1;
 constexpr uint64_t kDirectoryVersion = 0;
 
 void AppendPosition(const LogPosition& p, std::string& out) {
@@ -88,6 +88,9 @@ std::string EncodeRunInfo(const RunInfo& run) {
   AppendVarint(run.bytes, out);
   AppendVarint(ZigZag(run.min_ms), out);
   AppendVarint(ZigZag(run.max_ms), out);
+  AppendVarint(run.rows, out);
+  AppendVarint(run.shape, out);
+  AppendVarint(run.raw_gone ? 1 : 0, out);
   return out;
 }
 
@@ -110,6 +113,9 @@ Result<RunInfo> DecodeRunInfo(uint32_t number, std::string_view bytes) {
   in.Number(run.bytes);
   in.Signed(run.min_ms);
   in.Signed(run.max_ms);
+  in.Number(run.rows);
+  in.Number(run.shape);
+  in.Number(run.raw_gone);
   if (!in.done() || version != kRunInfoVersion) {
     return DataLoss("meta: run " + std::to_string(number) + " does not parse");
   }

@@ -236,7 +236,8 @@ Status RunStore::Impl::Load() {
     next = std::max<uint64_t>(next, uint64_t{run.run} + 1);
     if (runs.contains(run.run)) continue;
     ++orphans;
-    shared->AddGarbage(run);
+    shared->AddWaiting(0, 0);
+    shared->AddGarbage({run, 0, 0});
   }
   next_run = static_cast<uint32_t>(next);
   RebuildSnapshot();
@@ -310,10 +311,11 @@ WriteBatch RunStore::Impl::Record(RunCommit& commit) const {
 
 void RunStore::Impl::Publish(const RunCommit& commit) {
   std::vector<std::shared_ptr<StoredRun>> gone;  // destroyed outside the lock
+  const uint64_t epoch = commit.dropped.empty() ? 0 : ++shared->drop_epoch;
   const MutexLock lock(mu);
   for (const uint32_t number : commit.dropped) {
     const auto it = runs.find(number);
-    it->second->MarkDropped();
+    it->second->MarkDropped(epoch);
     gone.push_back(std::move(it->second));
     runs.erase(it);
   }
@@ -327,16 +329,24 @@ void RunStore::Impl::Publish(const RunCommit& commit) {
 
 Status RunStore::Impl::CollectGarbage() {
   const MutexLock collecting(collect_mu);
-  std::vector<RunKey> runs_to_go;
+  std::vector<DroppedRun> runs_to_go;
   {
     const MutexLock lock(shared->mu);
     runs_to_go.swap(shared->garbage);
   }
   if (runs_to_go.empty()) return OkStatus();
-  Status status = DeleteRuns(database.rocks(), runs_to_go);
-  if (!status.ok()) {
-    // Again next time; at the next open at the latest.
-    for (const RunKey& run : runs_to_go) shared->AddGarbage(run);
+  std::vector<RunKey> keys;
+  keys.reserve(runs_to_go.size());
+  for (const DroppedRun& dropped : runs_to_go) keys.push_back(dropped.run);
+  Status status = DeleteRuns(database.rocks(), keys);
+  const MutexLock lock(shared->mu);
+  for (const DroppedRun& dropped : runs_to_go) {
+    if (status.ok()) {
+      shared->waiting.erase(shared->waiting.find(dropped.epoch));
+      shared->waiting_bytes -= dropped.bytes;
+    } else {
+      shared->garbage.push_back(dropped);  // again next time; at the next open at the latest
+    }
   }
   return status;
 }
@@ -383,7 +393,10 @@ Status RunStore::Commit(RunCommit commit) {
   BASALT_TRY(impl.Ingest(commit.added));
   impl.Step(CommitStep::kIngested);
   if (Status status = impl.FlushIndex(commit.index); !status.ok()) {
-    for (const FinishedRun& run : commit.added) impl.shared->AddGarbage(KeyOf(run.info()));
+    for (const FinishedRun& run : commit.added) {
+      impl.shared->AddWaiting(impl.shared->drop_epoch, 0);
+      impl.shared->AddGarbage({KeyOf(run.info()), impl.shared->drop_epoch, 0});
+    }
     return status.WithContext("commit: flush the index");
   }
   impl.Step(CommitStep::kIndexFlushed);
@@ -408,6 +421,54 @@ Result<size_t> RunStore::DropDaysBefore(uint16_t first_kept) {
   return count;
 }
 
+Result<size_t> RunStore::Drop(std::vector<uint32_t> runs) {
+  while (true) {
+    RunCommit commit;
+    const auto snapshot = Snapshot();
+    for (const std::shared_ptr<const Run>& run : snapshot->runs()) {
+      const uint32_t number = run->info().number;
+      if (std::find(runs.begin(), runs.end(), number) != runs.end()) {
+        commit.dropped.push_back(number);
+      }
+    }
+    const size_t count = commit.dropped.size();
+    if (count == 0) return count;
+    const Status status = Commit(std::move(commit));
+    if (status.ok()) return count;
+    // One of them went meanwhile: the others are still to be dropped.
+    if (status.code() != StatusCode::kAborted) return status;
+  }
+}
+
+Status RunStore::Conform(const std::vector<uint32_t>& runs, uint64_t shape) {
+  Impl& impl = *impl_;
+  const MutexLock committing(impl.commit_mu);
+  WriteBatch batch;
+  std::vector<std::shared_ptr<StoredRun>> conforming;
+  {
+    const MutexLock lock(impl.mu);
+    for (const uint32_t number : runs) {
+      const auto it = impl.runs.find(number);
+      if (it == impl.runs.end()) continue;
+      RunInfo info = it->second->info();
+      info.shape = shape;
+      batch.Put(Family::kMeta, NumberedKey(kRunPrefix, number, 4), EncodeRunInfo(info));
+      conforming.push_back(it->second);
+    }
+  }
+  if (conforming.empty()) return OkStatus();
+  BASALT_TRY(impl.database.Write(std::move(batch), true));
+  for (const std::shared_ptr<StoredRun>& run : conforming) run->SetShape(shape);
+  return OkStatus();
+}
+
+uint64_t RunStore::DropEpoch() const { return impl_->shared->drop_epoch; }
+
+uint64_t RunStore::OldestWaiting() const {
+  const MutexLock lock(impl_->shared->mu);
+  return impl_->shared->waiting.empty() ? UINT64_MAX : *impl_->shared->waiting.begin();
+}
+
 Status RunStore::CollectGarbage() { return impl_->CollectGarbage(); }
 
 std::shared_ptr<const RunsSnapshot> RunStore::Snapshot() const {
@@ -420,8 +481,30 @@ RunStats RunStore::Stats() const {
   for (const std::shared_ptr<const Run>& run : Snapshot()->runs()) {
     ++stats.runs;
     stats.bytes += run->info().bytes;
-    stats.samples += run->info().samples;
+    if (run->info().is_rollup()) {
+      ++stats.rollups;
+    } else {
+      stats.samples += run->info().samples;
+    }
   }
+  uint64_t bytes = 0;
+  const Database::Rocks& rocks = impl_->database.rocks();
+  if (rocks.db != nullptr &&
+      rocks.db->GetAggregatedIntProperty(rocksdb::DB::Properties::kLiveSstFilesSize, &bytes)) {
+    stats.file_bytes = bytes;
+  }
+  if (rocks.db != nullptr) {
+    for (rocksdb::ColumnFamilyHandle* const family : rocks.handles) {
+      rocksdb::ColumnFamilyMetaData meta;
+      rocks.db->GetColumnFamilyMetaData(family, &meta);
+      stats.sst_files += meta.file_count;
+    }
+  }
+  {
+    const MutexLock lock(impl_->shared->mu);
+    stats.waiting_bytes = impl_->shared->waiting_bytes;
+  }
+  stats.directory_bytes = impl_->shared->directories.bytes();
   stats.damaged_blocks = impl_->shared->damaged_blocks;
   stats.orphans_removed = impl_->orphans;
   return stats;

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "storage/codec/keys.h"
 #include "storage/parts/rocks.h"
 #include "storage/parts/run_format.h"
 #include "storage/parts/run_writer_impl.h"
@@ -37,6 +38,11 @@ RunWriter::~RunWriter() {
 uint64_t RunWriter::superblocks() const { return impl_->refs.size(); }
 uint64_t RunWriter::bytes() const { return impl_->info.bytes; }
 
+void RunWriter::SetShape(uint64_t shape, bool raw_gone) {
+  impl_->info.shape = shape;
+  impl_->info.raw_gone = raw_gone;
+}
+
 Status RunWriter::Add(const SuperblockInput& block) {
   Impl& w = *impl_;
   if (!w.refs.empty() &&
@@ -56,6 +62,7 @@ Status RunWriter::Add(const SuperblockInput& block) {
     w.info.max_ms = first ? block.max_ms : std::max(w.info.max_ms, block.max_ms);
   }
   w.info.samples += block.samples;
+  w.info.rows += block.rows;
   w.info.bytes += block.bytes.size();
   w.refs.push_back({.place = block.place,
                     .row = block.row,
@@ -80,6 +87,11 @@ Result<FinishedRun> RunWriter::Finish(LogPosition after, LogPosition last,
   run.info_.last = last;
   run.info_.deletes_applied = deletes_applied;
   run.info_.superblocks = w.refs.size();
+  if (run.info_.is_rollup()) {
+    // Its times are those of buckets; a delete of any of their samples concerns it.
+    run.info_.min_ms = DayStartMs(w.info.day);
+    run.info_.max_ms = run.info_.min_ms + kMsPerDay - 1;
+  }
   run.path_ = w.path;
   run.env_ = w.env;
   return run;

@@ -29,6 +29,12 @@ namespace basalt::storage {
 inline constexpr size_t kMaxDamageNames = 100;
 inline constexpr uint8_t kSealLevel = 0;
 inline constexpr uint8_t kRewriteLevel = 1;
+// Buckets instead of samples (rollup.h): kRewriteLevel + the number of the resolution.
+inline constexpr uint8_t kFiveMinuteLevel = 2;
+inline constexpr uint8_t kHourLevel = 3;
+constexpr uint8_t LevelOf(Resolution resolution) {
+  return static_cast<uint8_t>(kRewriteLevel + static_cast<uint8_t>(resolution));
+}
 
 // One line of the manifest.
 struct RunInfo {
@@ -45,12 +51,24 @@ struct RunInfo {
   // Deletes at or before this position are already carried out in its samples; later ones mask
   // them.
   LogPosition deletes_applied;
+  // Of a rollup, `samples` are values of columns, and it stands for the samples of all runs of its
+  // day up to `last`.
   uint64_t samples = 0;
+  uint64_t rows = 0;
   uint64_t superblocks = 0;
   uint64_t bytes = 0;  // superblocks, without SST framing
-  int64_t min_ms = 0;
+  int64_t min_ms = 0;  // of a rollup: its whole day
   int64_t max_ms = 0;
+  // What it was filtered by: RetentionRules::Shape; 0: by nothing.
+  uint64_t shape = 0;
+  // A rollup: of some of its series no samples are left that it could be computed from again.
+  bool raw_gone = false;
   friend bool operator==(const RunInfo&, const RunInfo&) = default;
+
+  [[nodiscard]] bool is_rollup() const { return level > kRewriteLevel; }
+  [[nodiscard]] Resolution resolution() const {
+    return is_rollup() ? static_cast<Resolution>(level - kRewriteLevel) : Resolution::kRaw;
+  }
 };
 
 // A superblock on its way into a run.
@@ -61,6 +79,7 @@ struct SuperblockInput {
   int64_t min_ms = 0;
   int64_t max_ms = 0;
   uint32_t samples = 0;
+  uint32_t rows = 0;
   std::string_view bytes;
 };
 
@@ -90,6 +109,8 @@ class RunWriter {
   Status Add(const SuperblockInput& block);
   [[nodiscard]] uint64_t superblocks() const;
   [[nodiscard]] uint64_t bytes() const;
+  // What RunInfo is to say of it; 0 and false otherwise.
+  void SetShape(uint64_t shape, bool raw_gone);
   // Fsyncs. kInvalidArgument if nothing was added. `deletes_applied`: see RunInfo.
   Result<FinishedRun> Finish(LogPosition after, LogPosition last, LogPosition deletes_applied);
 
@@ -112,14 +133,25 @@ struct SuperblockRef {
   uint32_t bytes = 0;
 };
 
+// A run's directory: its superblocks in key order, rows first, then shared time columns. Shared
+// with a bounded cache (kDirectoryCacheBytes); whoever walks it holds it.
+using RunDirectory = std::vector<SuperblockRef>;
+// Where the superblocks of time columns begin.
+size_t TimesBegin(const RunDirectory& directory);
+
+// All open runs' directories together; about 80 bytes a superblock of 32 KiB, so this is the
+// directories of 25 GB. What is asked for beyond is read again.
+inline constexpr size_t kDirectoryCacheBytes = 64u << 20;
+
 // A run that is being read: its file stays while this lives. Immutable; thread-safe.
 class Run {
  public:
   virtual ~Run() = default;
   [[nodiscard]] virtual const RunInfo& info() const = 0;
-  // Its superblocks, in key order; read once and kept. kDataLoss if the directory is damaged
-  // (counted).
-  [[nodiscard]] virtual Result<std::span<const SuperblockRef>> Directory() const = 0;
+  // RunInfo::shape, or what RunStore::Conform has said since.
+  [[nodiscard]] virtual uint64_t shape() const { return info().shape; }
+  // kDataLoss if the directory is damaged (counted).
+  [[nodiscard]] virtual Result<std::shared_ptr<const RunDirectory>> Directory() const = 0;
   // Indexes [first, second) into the directory of the superblocks that may hold rows of `place`.
   [[nodiscard]] virtual Result<std::pair<size_t, size_t>> Find(const SeriesPlace& place) const = 0;
   // The bytes of superblock `i`, pinned in the block cache. kDataLoss naming partition, day, run
@@ -144,9 +176,13 @@ class RunsSnapshot {
   // All, by partition, day and precedence (lowest first).
   [[nodiscard]] std::span<const std::shared_ptr<const Run>> runs() const { return runs_; }
   // Those of a partition with samples in the range; inside a day the later ones take precedence
-  // over the earlier.
+  // over the earlier. Rollups have no samples: they come by RollupsOf.
   [[nodiscard]] std::vector<std::shared_ptr<const Run>> Overlapping(PartitionId partition,
                                                                     TimeRange range) const;
+  // The rollups of a partition and resolution whose day the range touches, by day.
+  [[nodiscard]] std::vector<std::shared_ptr<const Run>> RollupsOf(PartitionId partition,
+                                                                  Resolution resolution,
+                                                                  TimeRange range) const;
 
  private:
   std::vector<std::shared_ptr<const Run>> runs_;
@@ -174,6 +210,11 @@ struct RunStats {
   uint64_t samples = 0;
   uint64_t damaged_blocks = 0;
   uint64_t orphans_removed = 0;  // at open
+  uint64_t rollups = 0;          // of `runs`
+  uint64_t file_bytes = 0;       // of all families' files, as RocksDB counts them
+  uint64_t waiting_bytes = 0;    // of those, dropped runs' that a reader holds still
+  uint64_t sst_files = 0;        // as many
+  uint64_t directory_bytes = 0;  // of directories in memory
 };
 
 // Thread-safe. `database` must outlive it; snapshots may outlive neither.
@@ -195,6 +236,14 @@ class RunStore {
 
   // Drops runs of days before `first_kept` in one commit; returns how many.
   Result<size_t> DropDaysBefore(uint16_t first_kept);
+  // The same for these runs, those that are gone already left out.
+  Result<size_t> Drop(std::vector<uint32_t> runs);
+  // These runs are as `shape` wants them: nothing is rewritten, the manifest says so from now on.
+  Status Conform(const std::vector<uint32_t>& runs, uint64_t shape);
+  // Dropped runs are numbered by the commit that dropped them. Every file dropped by a commit
+  // before OldestWaiting() is unlinked; DropEpoch() is the newest commit's number.
+  [[nodiscard]] uint64_t DropEpoch() const;
+  [[nodiscard]] uint64_t OldestWaiting() const;
   // Removes files of dropped runs whose last reader let go. Commit does it too; call it now and
   // then off the request path.
   Status CollectGarbage();

@@ -51,13 +51,10 @@ Status StoredRun::Quarantine(size_t i, const Status& why) const {
   return named;
 }
 
-Result<std::span<const SuperblockRef>> StoredRun::Directory() const {
-  {
-    const MutexLock lock(mu_);
-    if (directory_.has_value()) return std::span<const SuperblockRef>(*directory_);
-    if (quarantined_.contains(kDirectoryBlock)) {
-      return DataLoss(Describe(kDirectoryBlock) + ": damaged, left out");
-    }
+Result<std::shared_ptr<const RunDirectory>> StoredRun::Directory() const {
+  if (auto kept = shared_->directories.Find(info_.number); kept != nullptr) return kept;
+  if (Quarantined(kDirectoryBlock)) {
+    return DataLoss(Describe(kDirectoryBlock) + ": damaged, left out");
   }
   const Result<PinnedBytes> bytes =
       shared_->database.GetPinned(Family::kBlocks, DirectoryKey(info_));
@@ -68,13 +65,14 @@ Result<std::span<const SuperblockRef>> StoredRun::Directory() const {
   if (!bytes.ok()) return Quarantine(kDirectoryBlock, bytes.status());
   Result<std::vector<SuperblockRef>> refs = DecodeDirectory(bytes->view());
   if (!refs.ok()) return Quarantine(kDirectoryBlock, refs.status());
-  const MutexLock lock(mu_);
-  if (!directory_.has_value()) directory_ = std::move(refs).value();
-  return std::span<const SuperblockRef>(*directory_);
+  auto directory = std::make_shared<const RunDirectory>(std::move(refs).value());
+  shared_->directories.Keep(info_.number, directory);
+  return directory;
 }
 
 Result<std::pair<size_t, size_t>> StoredRun::Find(const SeriesPlace& place) const {
-  BASALT_TRY_ASSIGN(const std::span<const SuperblockRef> refs, Directory());
+  BASALT_TRY_ASSIGN(const std::shared_ptr<const RunDirectory> held, Directory());
+  const RunDirectory& refs = *held;
   const auto first = std::partition_point(
       refs.begin(), refs.end(), [&](const SuperblockRef& ref) { return ref.last_place < place; });
   const auto last = std::partition_point(
@@ -84,11 +82,11 @@ Result<std::pair<size_t, size_t>> StoredRun::Find(const SeriesPlace& place) cons
 }
 
 Result<PinnedBytes> StoredRun::Read(size_t i) const {
-  BASALT_TRY_ASSIGN(const std::span<const SuperblockRef> refs, Directory());
-  BASALT_CHECK(i < refs.size(), "superblock index out of range");
+  BASALT_TRY_ASSIGN(const std::shared_ptr<const RunDirectory> refs, Directory());
+  BASALT_CHECK(i < refs->size(), "superblock index out of range");
   if (Quarantined(i)) return DataLoss(Describe(i) + ": damaged, left out");
   Result<PinnedBytes> bytes = shared_->database.GetPinned(
-      Family::kBlocks, SuperblockKey(info_, refs[i].place, refs[i].row));
+      Family::kBlocks, SuperblockKey(info_, (*refs)[i].place, (*refs)[i].row));
   if (bytes.ok()) return bytes;
   // A disk that does not answer is not a damaged block: that may pass.
   if (bytes.status().code() != StatusCode::kDataLoss &&
@@ -96,6 +94,51 @@ Result<PinnedBytes> StoredRun::Read(size_t i) const {
     return bytes.status().WithContext(Describe(i));
   }
   return Quarantine(i, bytes.status());
+}
+
+size_t TimesBegin(const RunDirectory& directory) {
+  return static_cast<size_t>(std::partition_point(directory.begin(), directory.end(),
+                                                  [](const SuperblockRef& ref) {
+                                                    return ref.place.metric !=
+                                                           MetricId{kTimesMetric};
+                                                  }) -
+                             directory.begin());
+}
+
+std::shared_ptr<const RunDirectory> DirectoryCache::Find(uint32_t run) {
+  const MutexLock lock(mu_);
+  const auto it = entries_.find(run);
+  if (it == entries_.end()) return nullptr;
+  order_.splice(order_.begin(), order_, it->second.place);
+  return it->second.directory;
+}
+
+void DirectoryCache::Keep(uint32_t run, std::shared_ptr<const RunDirectory> directory) {
+  const MutexLock lock(mu_);
+  if (entries_.contains(run)) return;  // another reader was faster
+  bytes_ += BytesOf(*directory);
+  order_.push_front(run);
+  entries_.emplace(run, Entry{std::move(directory), order_.begin()});
+  // The newest stays, however large.
+  while (bytes_ > limit_ && order_.size() > 1) EraseLocked(order_.back());
+}
+
+void DirectoryCache::Erase(uint32_t run) {
+  const MutexLock lock(mu_);
+  EraseLocked(run);
+}
+
+void DirectoryCache::EraseLocked(uint32_t run) {
+  const auto it = entries_.find(run);
+  if (it == entries_.end()) return;
+  bytes_ -= BytesOf(*it->second.directory);
+  order_.erase(it->second.place);
+  entries_.erase(it);
+}
+
+uint64_t DirectoryCache::bytes() const {
+  const MutexLock lock(mu_);
+  return bytes_;
 }
 
 std::vector<std::shared_ptr<const Run>> RunsSnapshot::Overlapping(PartitionId partition,
@@ -106,6 +149,22 @@ std::vector<std::shared_ptr<const Run>> RunsSnapshot::Overlapping(PartitionId pa
       [&](const std::shared_ptr<const Run>& run) { return run->info().partition < partition; });
   for (auto it = first; it != runs_.end() && (*it)->info().partition == partition; ++it) {
     const RunInfo& info = (*it)->info();
+    if (info.is_rollup()) continue;
+    if (info.max_ms >= range.min_ms && info.min_ms <= range.max_ms) out.push_back(*it);
+  }
+  return out;
+}
+
+std::vector<std::shared_ptr<const Run>> RunsSnapshot::RollupsOf(PartitionId partition,
+                                                                Resolution resolution,
+                                                                TimeRange range) const {
+  std::vector<std::shared_ptr<const Run>> out;
+  const auto first = std::partition_point(
+      runs_.begin(), runs_.end(),
+      [&](const std::shared_ptr<const Run>& run) { return run->info().partition < partition; });
+  for (auto it = first; it != runs_.end() && (*it)->info().partition == partition; ++it) {
+    const RunInfo& info = (*it)->info();
+    if (!info.is_rollup() || info.resolution() != resolution) continue;
     if (info.max_ms >= range.min_ms && info.min_ms <= range.max_ms) out.push_back(*it);
   }
   return out;

@@ -100,6 +100,8 @@ class Workload {
     return std::uniform_int_distribution<uint64_t>(0, below - 1)(random_);
   }
   [[nodiscard]] int64_t now_ms() const { return now_ms_; }
+  // Time goes by without samples.
+  void Advance(Duration by) { now_ms_ += by.count(); }
 
  private:
   ModelWrite NextOf(int target, int series, int64_t time_ms);

@@ -11,6 +11,7 @@ void RegisterApi(const ApiContext& context, Router& router) {
   RegisterQuery(shared, router);
   RegisterLabels(shared, router);
   RegisterExemplars(shared, router);
+  RegisterDeletes(shared, router);
   RegisterMetadata(shared, router);
   RegisterExpressions(shared, router);
   RegisterRules(shared, router);

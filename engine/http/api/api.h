@@ -24,8 +24,9 @@
 #include "storage/reader.h"
 
 namespace basalt::storage {
+class Store;
 struct StoreStats;
-}
+}  // namespace basalt::storage
 
 namespace basalt::http::api {
 
@@ -60,6 +61,9 @@ struct ApiContext {
   std::function<Status()> reload;  // (optional) POST and PUT /-/reload; runs on the admin executor
   std::function<Status()> settle;  // (optional) POST /-/settle; runs on the admin executor
   std::function<storage::StoreStats()> stats;  // (optional) /api/v1/status/tsdb
+  // (optional) deletes and their receipts; null while the store is not open
+  std::function<storage::Store*()> store;
+  bool admin_api = false;  // what changes data by hand is answered; otherwise 503, as upstream
   BuildInfo build;
   std::vector<std::pair<std::string, std::string>> flags;  // sorted by name; /api/v1/status/flags
   std::vector<std::string> alertmanagers;                  // base URLs; /api/v1/alertmanagers

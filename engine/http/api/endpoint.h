@@ -50,6 +50,7 @@ Result<std::vector<storage::MatcherSet>> ParseMatchers(
 void RegisterQuery(const SharedContext& context, Router& router);
 void RegisterLabels(const SharedContext& context, Router& router);
 void RegisterExemplars(const SharedContext& context, Router& router);
+void RegisterDeletes(const SharedContext& context, Router& router);
 void RegisterMetadata(const SharedContext& context, Router& router);
 void RegisterExpressions(const SharedContext& context, Router& router);
 void RegisterRules(const SharedContext& context, Router& router);

@@ -65,8 +65,8 @@ INSTANTIATE_TEST_SUITE_P(
             "f.yml:3: htpp: unknown key; the file knows alerting, grpc, http, ingest, log, otlp, "
             "query, self, slo, storage"},
         BadCase{"unknown_key", "http:\n  listen: x\n  port: 80\n",
-                "f.yml:3: http.port: unknown key; http knows cors_origin, listen, max_connections, "
-                "path_prefix"},
+                "f.yml:3: http.port: unknown key; http knows admin_api, cors_origin, listen, "
+                "max_connections, path_prefix"},
         BadCase{"twice", "grpc:\n  listen: a\n  listen: b\n",
                 "f.yml:3: grpc.listen: is there twice"},
         BadCase{"not_a_number", "storage:\n  partitions: many\n",
@@ -105,6 +105,50 @@ TEST(Config, ReadsBackWhatItRenders) {
   EXPECT_EQ(back.http.cors_origin, "");
 }
 
+TEST(Config, ReadsRetentionRulesAndShowsThemAsTheyWere) {
+  Config config;
+  const Status read = ApplyYaml(R"(
+storage:
+  retention: 30d
+  retention_size: 200GiB
+  retention_rules:
+    - {match: '{job="node"}', tenant: 7, raw: 14d, five_minutes: 90d, hours: 2y}
+    - match: 'debug_.*|tmp{env!="prod"}'
+      raw: 1d
+)",
+                                "basalt.yml", config);
+  EXPECT_FALSE(read.ok());  // a metric name is no regular expression
+  EXPECT_NE(std::string(read.message()).find("basalt.yml:6: storage.retention_rules: [1]: match: "),
+            std::string::npos)
+      << read.ToString();
+  ASSERT_TRUE(ApplyYaml(R"(
+storage:
+  retention: 30d
+  retention_size: 200GiB
+  retention_rules:
+    - {match: '{job="node"}', tenant: 7, raw: 14d, five_minutes: 90d, hours: 2y}
+    - match: '{__name__=~"debug_.*|tmp", env!="prod"}'
+      raw: 1d
+)",
+                        "basalt.yml", config)
+                  .ok());
+  ASSERT_TRUE(ValidateConfig(config).ok());
+  const storage::RetentionPolicy policy = RetentionOf(config.storage);
+  EXPECT_EQ(policy.keep, std::chrono::hours(720));
+  EXPECT_EQ(policy.bytes, uint64_t{200} << 30);
+  ASSERT_EQ(policy.rules.size(), 2U);
+  EXPECT_EQ(policy.rules[0].tenant, TenantId{7});
+  EXPECT_EQ(policy.rules[0].five_minutes, std::chrono::hours(90 * 24));
+  EXPECT_FALSE(policy.rules[1].tenant.has_value());
+  EXPECT_EQ(policy.rules[1].matchers.size(), 2U);
+  Config back;
+  ASSERT_TRUE(ApplyYaml(RenderYaml(config), "rendered", back).ok()) << RenderYaml(config);
+  EXPECT_EQ(RenderYaml(back), RenderYaml(config));
+  config.storage.retention_rules[0].hours = std::chrono::hours(24);
+  EXPECT_EQ(std::string(ValidateConfig(config).message()),
+            "storage.retention_rules[0].hours: 1d is not longer than raw, 14d");
+}
+
 TEST(Config, TellsWhatAReloadCannotChange) {
   Config running;
   Config wanted;
@@ -112,7 +156,8 @@ TEST(Config, TellsWhatAReloadCannotChange) {
   wanted.alerting.slo_paths = {"x"};
   EXPECT_TRUE(KeysThatNeedRestart(running, wanted).empty());
   wanted.storage.retention = std::chrono::hours(24);
-  EXPECT_EQ(KeysThatNeedRestart(running, wanted), std::vector<std::string>{"storage.retention"});
+  wanted.storage.partitions = 16;
+  EXPECT_EQ(KeysThatNeedRestart(running, wanted), std::vector<std::string>{"storage.partitions"});
 }
 
 TEST(Bytes, RoundTrip) {

@@ -55,7 +55,8 @@ TEST_F(DatabaseTest, RefusesAnotherFormatVersionNamingBoth) {
   Close();
   const Status status = Database::Open(Options(directory_)).status();
   EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("format version 1"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("format version " + std::to_string(kFormatVersion + 1)));
 }
 
 TEST_F(DatabaseTest, RefusesASecondOpener) {

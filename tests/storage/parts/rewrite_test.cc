@@ -42,8 +42,8 @@ NativeHistogram HistogramOf(uint64_t count) {
 }
 
 FinishedRun WriteRun(RunStore& store, const PartitionIndex& index, const Samples& samples,
-                     uint64_t last, uint64_t deletes_applied, size_t spool_bytes = kSpoolBytes) {
-  RunBuilder builder(store.NewRun(kPartition, kDay, kSealLevel).value(), spool_bytes);
+                     uint64_t last, uint64_t deletes_applied) {
+  RunBuilder builder(store.NewRun(kPartition, kDay, kSealLevel).value());
   std::vector<SeriesOrdinal> order;
   for (const auto& [ordinal, series] : samples) order.push_back(ordinal);
   index.SortBySeriesOrder(order);
@@ -140,7 +140,8 @@ class RewriteTest : public PartsFixture {
 TEST_F(RewriteTest, MergesNeighboursIntoOneRunWithTheirInterval) {
   Commit({{SeriesOrdinal{0}, Line(0, 100, 1)}}, 10, 9);
   Commit({{SeriesOrdinal{0}, Line(100'000, 100, 7)}, {SeriesOrdinal{3}, Line(5, 3, 2)}}, 20, 15);
-  const RewriteResult result = Rewrite(*store_, Everything(), index_, no_deletes_, cancel_).value();
+  const RewriteResult result =
+      Rewrite(*store_, Everything(), index_, no_deletes_, {.cancel = &cancel_}).value();
   EXPECT_EQ(result.samples_read, 203u);
   EXPECT_EQ(result.samples_written, 203u);
   const auto snapshot = store_->Snapshot();
@@ -162,7 +163,7 @@ TEST_F(RewriteTest, MergesNeighboursIntoOneRunWithTheirInterval) {
 TEST_F(RewriteTest, AtEqualTimeTheHigherPositionWinsWhateverTheRunNumber) {
   Commit({{SeriesOrdinal{0}, Line(0, 3, 100)}}, 20, 20);  // written first, but later in the log
   Commit({{SeriesOrdinal{0}, Line(0, 3, 1)}}, 10, 10);
-  ASSERT_TRUE(Rewrite(*store_, Everything(), index_, no_deletes_, cancel_).ok());
+  ASSERT_TRUE(Rewrite(*store_, Everything(), index_, no_deletes_, {.cancel = &cancel_}).ok());
   EXPECT_EQ(ReadRun(store_->Snapshot()->runs()[0]).at(SeriesOrdinal{0}), Line(0, 3, 100));
 }
 
@@ -173,7 +174,8 @@ TEST_F(RewriteTest, OfEverythingDeletedNoRunIsLeft) {
   mask.position = {0, 11};
   mask.ordinals = {SeriesOrdinal{0}};
   const DeleteSnapshot deletes({std::make_shared<const DeleteMask>(mask)});
-  const RewriteResult result = Rewrite(*store_, Everything(), index_, deletes, cancel_).value();
+  const RewriteResult result =
+      Rewrite(*store_, Everything(), index_, deletes, {.cancel = &cancel_}).value();
   EXPECT_EQ(result.samples_written, 0u);
   EXPECT_THAT(store_->Snapshot()->runs(), IsEmpty());
   EXPECT_EQ(BlockFiles(*database_), 0u);
@@ -183,8 +185,9 @@ TEST_F(RewriteTest, StopsWhenCancelledAndLeavesEverythingAsItWas) {
   Commit({{SeriesOrdinal{0}, Line(0, 100, 1)}}, 10, 9);
   Commit({{SeriesOrdinal{0}, Line(500'000, 100, 1)}}, 20, 9);
   cancel_ = true;
-  EXPECT_EQ(Rewrite(*store_, Everything(), index_, no_deletes_, cancel_).status().code(),
-            StatusCode::kCancelled);
+  EXPECT_EQ(
+      Rewrite(*store_, Everything(), index_, no_deletes_, {.cancel = &cancel_}).status().code(),
+      StatusCode::kCancelled);
   EXPECT_EQ(store_->Snapshot()->runs().size(), 2u);
   EXPECT_EQ(FilesIn(directory_ + "/incoming"), 0u);
 }
@@ -193,7 +196,7 @@ TEST_F(RewriteTest, GivesUpWhenARunIsDroppedMeanwhile) {
   Commit({{SeriesOrdinal{0}, Line(0, 100, 1)}}, 10, 9);
   const RewriteTask task = Everything();
   ASSERT_EQ(store_->DropDaysBefore(kDay + 1).value(), 1u);
-  EXPECT_EQ(Rewrite(*store_, task, index_, no_deletes_, cancel_).status().code(),
+  EXPECT_EQ(Rewrite(*store_, task, index_, no_deletes_, {.cancel = &cancel_}).status().code(),
             StatusCode::kAborted);
 }
 
@@ -204,36 +207,11 @@ TEST_F(RewriteTest, KeepsItsInputsWhenOneIsDamaged) {
     commit.added.push_back(MakeRun(*store_, "not a superblock", kDay, 20, kPartition));
     ASSERT_TRUE(store_->Commit(std::move(commit)).ok());
   }
-  EXPECT_EQ(Rewrite(*store_, Everything(), index_, no_deletes_, cancel_).status().code(),
-            StatusCode::kDataLoss);
+  EXPECT_EQ(
+      Rewrite(*store_, Everything(), index_, no_deletes_, {.cancel = &cancel_}).status().code(),
+      StatusCode::kDataLoss);
   EXPECT_EQ(store_->Snapshot()->runs().size(), 2u);
   EXPECT_EQ(store_->Stats().damaged_blocks, 1u);
-}
-
-TEST_F(RewriteTest, ASpoolOnDiskGivesTheSameRun) {
-  Samples samples;
-  for (uint32_t o = 0; o < 8; ++o) {
-    // Noise, so that there are several superblocks.
-    for (uint64_t i = 0; i < 5000; ++i) {
-      samples[SeriesOrdinal{o}][kBegin + static_cast<int64_t>(i) * 1000 + o] = {
-          HashBytes64(std::to_string(o * 5000 + i)) >> 2, kNoStartMs, false};
-    }
-  }
-  RunCommit commit;
-  commit.added.push_back(WriteRun(*store_, index_, samples, 10, 10));
-  commit.added.push_back(WriteRun(*store_, index_, samples, 20, 20, /*spool_bytes=*/40'000));
-  ASSERT_TRUE(store_->Commit(std::move(commit)).ok());
-  EXPECT_EQ(FilesIn(directory_ + "/incoming"), 0u);
-  const auto snapshot = store_->Snapshot();
-  const auto a = snapshot->runs()[0]->Directory().value();
-  const auto b = snapshot->runs()[1]->Directory().value();
-  ASSERT_GT(a.size(), 5u);
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    EXPECT_EQ(snapshot->runs()[0]->Read(i).value().view(),
-              snapshot->runs()[1]->Read(i).value().view());
-  }
-  EXPECT_EQ(ReadRun(snapshot->runs()[1]), samples);
 }
 
 Value AnyValue() {
@@ -295,7 +273,8 @@ TEST_F(RewriteTest, EqualsANaiveMergeBitForBit) {
         }
       }
     }
-    RC_ASSERT(Rewrite(*store_, Everything(), index_, DeleteSnapshot(masks), cancel_).ok());
+    RC_ASSERT(
+        Rewrite(*store_, Everything(), index_, DeleteSnapshot(masks), {.cancel = &cancel_}).ok());
     const auto snapshot = store_->Snapshot();
     if (expected.empty()) {
       RC_ASSERT(snapshot->runs().empty());
@@ -314,13 +293,14 @@ TEST_F(RewriteTest, EqualsANaiveMergeBitForBit) {
 class PlanTest : public PartsFixture {
  protected:
   void SetUp() override { Open(); }
-  void Put(uint16_t day, uint64_t last, uint8_t level, size_t bytes = 100) {
+  void Put(uint16_t day, uint64_t last, uint8_t level, size_t bytes = 100, uint32_t samples = 1) {
     RunWriter writer = store_->NewRun(kPartition, day, level).value();
     const std::string data(bytes, 'x');
     SuperblockInput block;
     block.place = block.last_place = PlaceOf(1, 1);
     block.min_ms = block.max_ms = day * kMsPerDay;
-    block.samples = 1;
+    block.samples = samples;
+    block.rows = 1;
     block.bytes = data;
     ASSERT_TRUE(writer.Add(block).ok());
     RunCommit commit;
@@ -337,30 +317,66 @@ class PlanTest : public PartsFixture {
 };
 
 TEST_F(PlanTest, AnOpenDayWaitsForEnoughSealedRuns) {
-  Put(kDay, 5, kRewriteLevel);
-  for (uint64_t last = 10; last < 13; ++last) Put(kDay, last, kSealLevel);
-  const RewritePolicy policy{.min_runs = 4, .closed_before = kDay};
+  const RewritePolicy policy{.closed_before = kDay};
+  Put(kDay, 5, kRewriteLevel, 100'000);
+  for (uint64_t i = 1; i < kOpenDayRuns; ++i) Put(kDay, 9 + i, kSealLevel);
   EXPECT_THAT(Plan(policy), IsEmpty());
-  Put(kDay, 13, kSealLevel);
-  EXPECT_THAT(Plan(policy), ElementsAre(4));  // without the rewritten one
+  Put(kDay, 50, kSealLevel);
+  EXPECT_THAT(Plan(policy), ElementsAre(kOpenDayRuns));  // without the rewritten one
 }
 
-TEST_F(PlanTest, AClosedDayBecomesOneRewrittenRun) {
-  const RewritePolicy policy{.min_runs = 4, .closed_before = kDay + 1};
+TEST_F(PlanTest, AClosedDaysLastSealedRunsAreMerged) {
+  const RewritePolicy policy{.closed_before = kDay + 1};
   Put(kDay, 5, kSealLevel);
   EXPECT_THAT(Plan(policy), ElementsAre(1));
-  Put(kDay, 6, kRewriteLevel);
+  Put(kDay, 6, kSealLevel);
   EXPECT_THAT(Plan(policy), ElementsAre(2));
 }
 
 TEST_F(PlanTest, AClosedDayIsNotRewrittenForATrickle) {
-  const RewritePolicy policy{.min_runs = 4, .closed_before = kDay + 1};
+  const RewritePolicy policy{.closed_before = kDay + 1};
   Put(kDay, 5, kRewriteLevel, 80'000);
   EXPECT_THAT(Plan(policy), IsEmpty());
   Put(kDay, 6, kSealLevel, 5'000);
   EXPECT_THAT(Plan(policy), IsEmpty());
-  Put(kDay, 7, kSealLevel, 7'000);  // together more than an eighth of all
+  Put(kDay, 7, kSealLevel, 7'000);            // together more than an eighth of all
+  EXPECT_THAT(Plan(policy), ElementsAre(2));  // and the big one is left alone
+}
+
+TEST_F(PlanTest, ShortRowsAreTakenInOnceAsMuchHasCome) {
+  const RewritePolicy policy{.closed_before = kDay + 1};
+  Put(kDay, 5, kRewriteLevel, 80'000, 2000);  // long rows: never again
+  Put(kDay, 6, kRewriteLevel, 9'000, 20);
+  Put(kDay, 7, kSealLevel, 20'000, 20);
+  EXPECT_THAT(Plan(policy), ElementsAre(2));
+  Put(kDay, 8, kSealLevel, 500'000, 20);
   EXPECT_THAT(Plan(policy), ElementsAre(3));
+}
+
+TEST_F(PlanTest, HoweverLateSamplesTrickleInRunsStayFewAndBytesAreWrittenFewTimes) {
+  const RewritePolicy policy{.closed_before = kDay + 1};
+  Put(kDay, 1, kRewriteLevel, 100'000, 2000);
+  uint64_t came = 0;
+  uint64_t rewritten = 0;
+  for (uint64_t last = 2; last < 300; ++last) {
+    Put(kDay, last, kSealLevel, 1'000, 20);
+    came += 1'000;
+    const auto tasks = PlanRewrites(*store_->Snapshot(), policy);
+    if (tasks.empty()) continue;
+    // Carries the plan out, as far as sizes go.
+    size_t bytes = 0;
+    uint64_t newest = 0;
+    for (const auto& run : store_->Snapshot()->runs()) {
+      if (std::count(tasks[0].runs.begin(), tasks[0].runs.end(), run->info().number) == 0) continue;
+      bytes += run->info().bytes;
+      newest = std::max(newest, run->info().last.seq);
+    }
+    ASSERT_TRUE(store_->Drop(tasks[0].runs).ok());
+    Put(kDay, newest, kRewriteLevel, bytes, 20);
+    rewritten += bytes;
+    ASSERT_LE(store_->Snapshot()->runs().size(), 16u);
+  }
+  EXPECT_LE(rewritten, 8 * came);
 }
 
 TEST_F(PlanTest, SettlingMergesWhateverIsNotYetOneRun) {
@@ -370,6 +386,36 @@ TEST_F(PlanTest, SettlingMergesWhateverIsNotYetOneRun) {
   Put(kDay + 2, 5, kRewriteLevel);
   Put(kDay + 2, 6, kRewriteLevel);
   EXPECT_THAT(Plan(policy), ElementsAre(1, 2));
+}
+
+TEST_F(PlanTest, WhatADeleteMustLeaveIsRewrittenWithWhatLiesBetween) {
+  RewritePolicy policy{.closed_before = kDay + 1};
+  for (uint64_t last = 1; last < 6; ++last) Put(kDay, last, kRewriteLevel, 10'000);
+  EXPECT_THAT(Plan(policy), IsEmpty());
+  policy.must_go = [](const RunInfo& run) { return run.last.seq == 2 || run.last.seq == 4; };
+  EXPECT_THAT(Plan(policy), ElementsAre(3));
+  EXPECT_EQ(PlanRewrites(*store_->Snapshot(), policy)[0].reason, RewriteReason::kPurge);
+}
+
+TEST_F(PlanTest, ADayTakesItsShapeOnceAndWaitsForMoreThanATrickle) {
+  RewritePolicy policy{.closed_before = kDay};
+  policy.shape = [](uint16_t) { return DayShape{7, true, {false, true, false}}; };
+  Put(kDay - 1, 5, kRewriteLevel, 100'000);
+  Put(kDay, 6, kRewriteLevel);  // open
+  const auto tasks = PlanRewrites(*store_->Snapshot(), policy);
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(tasks[0].shape, 7u);
+  EXPECT_TRUE(tasks[0].write_raw);
+  EXPECT_EQ(tasks[0].make, (std::array<bool, kResolutionCount>{false, true, false}));
+  ASSERT_TRUE(store_->Conform(tasks[0].runs, 7).ok());
+  EXPECT_THAT(Plan(policy), IsEmpty());
+  Close();
+  Open();
+  EXPECT_THAT(Plan(policy), IsEmpty()) << "the manifest keeps it";
+  Put(kDay - 1, 9, kSealLevel, 1'000);
+  EXPECT_THAT(Plan(policy), IsEmpty());
+  Put(kDay - 1, 10, kSealLevel, 50'000);
+  EXPECT_THAT(Plan(policy), ElementsAre(3));
 }
 
 }  // namespace

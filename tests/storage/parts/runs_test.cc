@@ -39,7 +39,7 @@ TEST_F(RunsTest, ReadsBackWhatWasCommittedAlsoAfterAReopen) {
     EXPECT_EQ(run.info().samples, 30u);
     EXPECT_EQ(run.info().min_ms, kDay * kMsPerDay);
     EXPECT_EQ(run.info().max_ms, kDay * kMsPerDay + 1002);
-    EXPECT_EQ(run.Directory().value().size(), 3u);
+    EXPECT_EQ(run.Directory().value()->size(), 3u);
     EXPECT_EQ(run.Read(2).value().view(), "A2" + std::string(500, 'x'));
     EXPECT_THAT(store_->ReplayFrom(), ElementsAre(LogPosition{0, 11}));
     EXPECT_EQ(store_->Writers().value(), (std::vector<std::pair<Hash128, uint64_t>>{{{1, 2}, 77}}));
