@@ -22,6 +22,9 @@
 
 namespace basalt::storage {
 
+// What every disk can write by itself (some only do so in multiples of it).
+inline constexpr size_t kSectorBytes = 512;
+
 // An open file. Reads and writes at offsets may come from several threads at once; the destructor
 // closes.
 class File {
@@ -53,6 +56,10 @@ enum class OpenMode : uint8_t {
   kRead,    // must exist
   kUpdate,  // must exist; read and write
   kCreate,  // read and write; emptied if it exists
+  // The same. Writes of whole sectors (kSectorBytes, at multiples of it) go to the disk past the
+  // page cache, where the file system can do that: what is on the disk is then what was written,
+  // not the 4 KiB pages that it touches. Other writes, and reads, are as ever.
+  kCreateForSectors,
 };
 
 // Thread-safe. Paths are the operating system's.

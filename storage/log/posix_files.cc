@@ -5,7 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -75,18 +80,32 @@ Result<Descriptor> OpenDescriptor(std::string_view doing, const std::string& pat
   return Descriptor(fd);
 }
 
+// Memory that the kernel can write from without a copy of its own, for any disk.
+constexpr size_t kDirectAlignment = 4096;
+constexpr size_t kDirectBytes = 1u << 20;  // in one call
+struct FreeDirect {
+  void operator()(std::byte* p) const { std::free(p); }
+};
+using DirectBuffer = std::unique_ptr<std::byte, FreeDirect>;
+
 class PosixFile final : public File {
  public:
-  PosixFile(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  // `direct`: the same file, opened to be written past the page cache.
+  PosixFile(std::string path, Descriptor fd, std::optional<Descriptor> direct)
+      : path_(std::move(path)),
+        fd_(std::move(fd)),
+        direct_(std::move(direct)),
+        writes_direct_(direct_.has_value()) {}
 
   Status Write(uint64_t offset, std::span<const std::byte> bytes) override {
+    if (offset % kSectorBytes == 0 && bytes.size() % kSectorBytes == 0 &&
+        writes_direct_.load(std::memory_order_relaxed)) {
+      return WriteDirect(offset, bytes);
+    }
     while (!bytes.empty()) {
-      const ssize_t n = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return Failed("write", path_, errno);
-      if (n == 0) return Failed("write", path_, EIO);  // must not happen; would loop for ever
-      offset += static_cast<uint64_t>(n);
-      bytes = bytes.subspan(static_cast<size_t>(n));
+      BASALT_TRY_ASSIGN(const size_t n, WriteSome(fd_, offset, bytes));
+      offset += n;
+      bytes = bytes.subspan(n);
     }
     return OkStatus();
   }
@@ -134,8 +153,45 @@ class PosixFile final : public File {
   }
 
  private:
+  // 0: not past the page cache.
+  Result<size_t> WriteSome(const Descriptor& to, uint64_t offset,
+                           std::span<const std::byte> bytes) {
+    ssize_t n = 0;
+    do {
+      n = ::pwrite(to.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EINVAL && &to != &fd_) return size_t{0};
+    if (n < 0) return Failed("write", path_, errno);
+    if (n == 0) return Failed("write", path_, EIO);  // must not happen; would loop for ever
+    return static_cast<size_t>(n);
+  }
+
+  // What the kernel refuses to write past the page cache (EINVAL: sectors larger than ours, a file
+  // system that opens files so and does not mean it) goes through it, and so does what follows.
+  // What is on the disk already stays: the kernel keeps both ways coherent.
+  Status WriteDirect(uint64_t offset, std::span<const std::byte> bytes) {
+    const size_t size = std::min(
+        kDirectBytes, (bytes.size() + kDirectAlignment - 1) / kDirectAlignment * kDirectAlignment);
+    const DirectBuffer buffer(static_cast<std::byte*>(std::aligned_alloc(kDirectAlignment, size)));
+    if (buffer == nullptr) return Failed("write", path_, ENOMEM);
+    while (!bytes.empty()) {
+      const std::span<const std::byte> part = bytes.first(std::min(bytes.size(), size));
+      std::memcpy(buffer.get(), part.data(), part.size());
+      BASALT_TRY_ASSIGN(const size_t n, WriteSome(*direct_, offset, {buffer.get(), part.size()}));
+      if (n == 0) {
+        writes_direct_.store(false, std::memory_order_relaxed);
+        return Write(offset, bytes);
+      }
+      offset += n;
+      bytes = bytes.subspan(n);
+    }
+    return OkStatus();
+  }
+
   const std::string path_;
   const Descriptor fd_;
+  const std::optional<Descriptor> direct_;
+  std::atomic<bool> writes_direct_;
 };
 
 class PosixLock final : public FileLock {
@@ -158,9 +214,15 @@ class PosixFilesImpl final : public Files {
     const int flags = mode == OpenMode::kRead     ? O_RDONLY
                       : mode == OpenMode::kUpdate ? O_RDWR
                                                   : O_RDWR | O_CREAT | O_TRUNC;
-    BASALT_TRY_ASSIGN(Descriptor fd,
-                      OpenDescriptor(mode == OpenMode::kCreate ? "create" : "open", path, flags));
-    return std::unique_ptr<File>(std::make_unique<PosixFile>(path, std::move(fd)));
+    const bool creates = (flags & O_CREAT) != 0;
+    BASALT_TRY_ASSIGN(Descriptor fd, OpenDescriptor(creates ? "create" : "open", path, flags));
+    std::optional<Descriptor> direct;
+    if (mode == OpenMode::kCreateForSectors) {
+      auto opened = OpenDescriptor("open", path, O_WRONLY | O_DIRECT);  // EINVAL: cannot be had
+      if (opened.ok()) direct.emplace(*std::move(opened));
+    }
+    return std::unique_ptr<File>(
+        std::make_unique<PosixFile>(path, std::move(fd), std::move(direct)));
   }
 
   Status CreateDirectories(const std::string& path) override {

@@ -35,7 +35,7 @@ inline constexpr uint8_t kRecordVersion = 0;
 
 // Bounds, each an error naming it when exceeded: kInvalidArgument in encoding, kDataLoss in
 // decoding.
-inline constexpr size_t kMaxRecordBytes = 64u << 20;         // a whole encoded record
+inline constexpr size_t kMaxRecordBytes = (64u << 20) - 1;   // a whole encoded record
 inline constexpr size_t kMaxSectionsPerRecord = 65'536;      // batches of a request
 inline constexpr size_t kMaxSeriesPerSection = 1u << 20;     // a request has thousands
 inline constexpr size_t kMaxSamplesPerSection = 1u << 22;    // floats; 32 MiB of values

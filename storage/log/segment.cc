@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 #include <deque>
+#include <limits>
 
 #include "engine/base/hash.h"
 #include "storage/log/record.h"
@@ -18,16 +19,21 @@ constexpr size_t kNameDigits = 20;
 constexpr size_t kReadBytes = 1u << 20;
 constexpr uint64_t kMaxSeqAhead = uint64_t{1} << 32;  // far more records than a segment can hold
 
-// Header: magic 8, version 4, lane 2, zero 2, first seq 8, epoch 8, zero 28, CRC32C of all
-// before 4.
+// Header: magic 8, version 4, lane 2, zero 2, first seq 8, epoch 8, zeros, CRC32C of all before 4.
 constexpr size_t kVersionAt = 8;
 constexpr size_t kLaneAt = 12;
 constexpr size_t kFirstSeqAt = 16;
 constexpr size_t kEpochAt = 24;
-constexpr size_t kHeaderCrcAt = 60;
+constexpr size_t kHeaderCrcAt = kSegmentHeaderBytes - 4;
 
-// Frame: length 4, CRC32C 4, seq 8, durable 8, record, zeros to the alignment. The CRC covers all
-// but itself.
+// Frame: size 4, CRC32C 4, seq 8, durable 8, record, zeros. The CRC covers all but itself. The size
+// is the record's in the lower bits and, above them, how many times kFrameAlignment of zeros stand
+// behind those that align it.
+constexpr int kFillShift = 26;
+constexpr uint32_t kLengthMask = (1u << kFillShift) - 1;
+static_assert(kMaxRecordBytes == kLengthMask);
+static_assert(kSectorBytes / kFrameAlignment - 1 ==
+              std::numeric_limits<uint32_t>::max() >> kFillShift);
 constexpr size_t kCrcAt = 4;
 constexpr size_t kSeqAt = 8;
 constexpr size_t kDurableAt = 16;
@@ -39,6 +45,11 @@ std::span<const std::byte> Raw(std::string_view bytes) {
 template <typename T>
 void Store(T v, char* p) {
   std::memcpy(p, &v, sizeof v);
+}
+
+// From a frame's size field.
+size_t FrameTotal(uint32_t size) {
+  return FrameBytes(size & kLengthMask) + (size >> kFillShift) * kFrameAlignment;
 }
 
 uint32_t FrameCrc(std::string_view frame) {
@@ -110,8 +121,15 @@ void EndFrame(size_t at, std::string& out) {
   out.resize(at + FrameBytes(bytes));
 }
 
+void FillSector(size_t last, std::string& out) {
+  const size_t lacks = (kSectorBytes - out.size() % kSectorBytes) % kSectorBytes;
+  const auto fill = static_cast<uint32_t>(lacks / kFrameAlignment);
+  Store(LoadFixed<uint32_t>(&out[last]) | fill << kFillShift, &out[last]);
+  out.resize(out.size() + lacks);
+}
+
 size_t SealFrame(size_t at, uint64_t seq, uint64_t durable, std::string& out) {
-  const size_t end = at + FrameBytes(LoadFixed<uint32_t>(&out[at]));
+  const size_t end = at + FrameTotal(LoadFixed<uint32_t>(&out[at]));
   Store(seq, &out[at + kSeqAt]);
   Store(durable, &out[at + kDurableAt]);
   Store(FrameCrc(std::string_view(out).substr(at, end - at)), &out[at + kCrcAt]);
@@ -136,10 +154,10 @@ Result<std::string_view> FrameReader::Bytes(uint64_t at, size_t size) {
 Result<bool> FrameReader::Next(Frame& frame) {
   BASALT_TRY_ASSIGN(std::string_view bytes, Bytes(offset_, kFrameHeaderBytes));
   if (bytes.size() < kFrameHeaderBytes) return false;
-  const auto length = LoadFixed<uint32_t>(bytes.data());
-  // Both are checked before the length is trusted with a buffer.
-  if (length == 0 || length > kMaxRecordBytes) return false;
-  const size_t total = FrameBytes(length);
+  const auto size = LoadFixed<uint32_t>(bytes.data());
+  const uint32_t length = size & kLengthMask;
+  if (length == 0) return false;
+  const size_t total = FrameTotal(size);
   if (total > limit_ - offset_) return false;
   BASALT_TRY_ASSIGN(bytes, Bytes(offset_, total));
   if (bytes.size() < total || LoadFixed<uint32_t>(&bytes[kCrcAt]) != FrameCrc(bytes)) return false;
@@ -157,11 +175,10 @@ Result<bool> FrameReader::Find(uint64_t after, Frame& frame) {
     BASALT_TRY_ASSIGN(const std::string_view bytes, Bytes(offset_, kFrameHeaderBytes));
     if (bytes.size() < kFrameHeaderBytes) return false;
     // Cheap tests first: most places are zeros or the middle of a record.
-    const auto length = LoadFixed<uint32_t>(bytes.data());
+    const uint32_t length = LoadFixed<uint32_t>(bytes.data()) & kLengthMask;
     const auto seq = LoadFixed<uint64_t>(&bytes[kSeqAt]);
     const auto durable = LoadFixed<uint64_t>(&bytes[kDurableAt]);
-    if (length != 0 && length <= kMaxRecordBytes && seq - after - 1 < kMaxSeqAhead &&
-        durable < seq) {
+    if (length != 0 && seq - after - 1 < kMaxSeqAhead && durable < seq) {
       const uint64_t at = offset_;
       BASALT_TRY_ASSIGN(const bool found, Next(frame));
       if (found) {

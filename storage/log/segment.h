@@ -18,8 +18,9 @@
 
 namespace basalt::storage {
 
-inline constexpr size_t kSegmentHeaderBytes = 64;
-inline constexpr uint32_t kSegmentVersion = 0;
+// A sector, so that frames begin at one.
+inline constexpr size_t kSegmentHeaderBytes = kSectorBytes;
+inline constexpr uint32_t kSegmentVersion = 1;
 inline constexpr size_t kFrameHeaderBytes = 24;
 // Frames start at multiples of this, so that looking for one behind damage takes an eighth of the
 // time.
@@ -44,10 +45,12 @@ constexpr size_t FrameBytes(size_t bytes) {
   return (kFrameHeaderBytes + bytes + kFrameAlignment - 1) / kFrameAlignment * kFrameAlignment;
 }
 // Framing in place, in the buffer that is to be written: BeginFrame leaves room for the header, the
-// record is appended after it, EndFrame pads. SealFrame, later, fills the header of the frame at
-// `at` and returns where the next begins; that is when it is known what is durable.
+// record is appended after it, EndFrame pads. FillSector makes the frame at `last`, which ends
+// `out`, longer by what `out` lacks to whole sectors. SealFrame, later, fills the header of the
+// frame at `at` and returns where the next begins; that is when it is known what is durable.
 size_t BeginFrame(std::string& out);
 void EndFrame(size_t at, std::string& out);
+void FillSector(size_t last, std::string& out);
 size_t SealFrame(size_t at, uint64_t seq, uint64_t durable, std::string& out);
 
 struct Frame {

@@ -115,7 +115,7 @@ Result<OpenSegment> SegmentDirectory::CreateAt(const std::string& directory,
   // Header first, name last: a file under a segment's name always has a whole header, so a bad one
   // is damage.
   const auto make = [&]() -> Status {
-    BASALT_TRY_ASSIGN(segment.file, files_->Open(temporary, OpenMode::kCreate));
+    BASALT_TRY_ASSIGN(segment.file, files_->Open(temporary, OpenMode::kCreateForSectors));
     BASALT_TRY(segment.file->Write(0, Raw(EncodeSegmentHeader(header))));
     BASALT_TRY(segment.file->SyncData());
     return files_->Rename(temporary, segment.path);

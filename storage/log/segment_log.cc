@@ -12,6 +12,7 @@
 #include "storage/log/record.h"
 #include "storage/log/segment.h"
 #include "storage/log/segment_directory.h"
+#include "storage/log/segment_writer.h"
 
 namespace basalt::storage {
 namespace {
@@ -20,14 +21,17 @@ using Nanoseconds = std::chrono::nanoseconds;
 
 // Buffers above this are given back after a group instead of being kept for the next one.
 constexpr size_t kKeptBufferBytes = 16u << 20;
-// What a segment is preallocated to by its first record, if it may be that long.
-constexpr size_t kLeastPreallocated = 1u << 20;
+
+// What filling a group's last sector adds to it at most.
+constexpr size_t kMaxFillBytes = kSectorBytes - kFrameAlignment;
 
 // Records of one segment that wait to be written together.
 struct Group {
   uint64_t segment = 0;  // its number in this process; 0: none
   uint64_t first_seq = 0;
-  std::string bytes;  // frames; sealed by the log's thread
+  std::string bytes;     // frames; sealed when they are written
+  size_t last = 0;       // where the last of them begins
+  size_t in_flight = 0;  // their bytes before the sector is filled
   std::vector<LogAppended> done;
 };
 
@@ -58,7 +62,10 @@ struct SegmentInfo {
 class SegmentLogImpl final : public SegmentLog {
  public:
   SegmentLogImpl(const SegmentLogOptions& options, Files& files, SegmentDirectory directory)
-      : options_(options), files_(files), directory_(std::move(directory)) {}
+      : options_(options),
+        files_(files),
+        directory_(std::move(directory)),
+        writer_(directory_, options.segment_bytes) {}
   ~SegmentLogImpl() override {
     if (thread_.joinable()) (void)Close();  // whoever wants its error calls it
   }
@@ -88,11 +95,9 @@ class SegmentLogImpl final : public SegmentLog {
   void Run();
   bool WaitForWork(std::deque<Work>& works) BASALT_EXCLUDES(mu_);
   Status Commit(Group& group) BASALT_EXCLUDES(mu_);
-  Status WriteGroup(Group& group);
-  Status UseSegment(const Group& group);
-  Status BeginSegment(uint64_t number, uint64_t first_seq);
-  Status FinishSegment();
+  Status TurnTo(uint64_t number, uint64_t first_seq, bool new_epoch) BASALT_EXCLUDES(mu_);
   Status SyncSegment() BASALT_EXCLUDES(mu_);
+  void ShowSegment() BASALT_REQUIRES(mu_);
   Status Serve(Request& request) BASALT_EXCLUDES(mu_);
   void Acknowledge(Group& group) BASALT_EXCLUDES(mu_);
   void Refuse(const Status& why, std::deque<Work>& works) BASALT_EXCLUDES(mu_);
@@ -124,14 +129,8 @@ class SegmentLogImpl final : public SegmentLog {
   uint64_t epoch_shown_ BASALT_GUARDED_BY(mu_) = 0;
 
   // Of the log's thread alone (and of Start, before it runs).
-  OpenSegment current_;
-  uint64_t current_number_ = 0;
-  uint64_t offset_ = kSegmentHeaderBytes;
-  uint64_t current_size_ = kSegmentHeaderBytes;  // preallocation included
-  bool spoiled_ = false;  // a write failed: anything may stand behind offset_
-  uint64_t epoch_ = 0;
-  uint64_t written_ = 0;  // last record handed to the file
-  uint64_t durable_ = 0;  // last record known to be on the disk
+  SegmentWriter writer_;
+  uint64_t current_number_ = 1;  // of writer_'s segment
   Nanoseconds last_sync_{0};
 };
 
@@ -140,18 +139,19 @@ Status SegmentLogImpl::Start() {
   recovery_ = {.torn_bytes = recovered.torn_bytes,
                .torn_records = recovered.torn_records,
                .removed_files = recovered.removed_files};
-  epoch_ = recovered.last_epoch + 1;
-  written_ = durable_ = recovered.next_seq - 1;
   {
     MutexLock lock(mu_);
     for (const RecoveredSegment& segment : recovered.segments) {
       segments_.push_back({.first_seq = segment.first_seq, .file_bytes = segment.bytes});
-      stats_.segment_bytes += segment.bytes;
     }
     next_seq_ = recovered.next_seq;
     head_ = recovered.next_seq - 1;
   }
-  BASALT_TRY(BeginSegment(1, recovered.next_seq));
+  BASALT_TRY(writer_.Begin(recovered.next_seq, recovered.last_epoch + 1));
+  {
+    MutexLock lock(mu_);
+    ShowSegment();
+  }
   last_sync_ = options_.clock->Monotonic();
   thread_ = std::thread([this] { Run(); });
   return OkStatus();
@@ -180,7 +180,8 @@ Result<LogPosition> SegmentLogImpl::Append(LogEntry& entry, LogAppended done) {
                              " bytes wait for the disk; the limit is " +
                              std::to_string(options_.max_bytes_in_flight));
   }
-  if (planned_bytes_ > kSegmentHeaderBytes && planned_bytes_ + max_frame > options_.segment_bytes) {
+  if (planned_bytes_ > kSegmentHeaderBytes &&
+      planned_bytes_ + max_frame + kMaxFillBytes > options_.segment_bytes) {
     ++number_;
     planned_bytes_ = kSegmentHeaderBytes;
   }
@@ -190,10 +191,11 @@ Result<LogPosition> SegmentLogImpl::Append(LogEntry& entry, LogAppended done) {
     fresh.segment = number_;
     fresh.first_seq = next_seq_;
     fresh.bytes = std::exchange(spare_, {});
+    planned_bytes_ += kMaxFillBytes;
   }
   Group& group = pending_.back().group;
   const LogPosition position{options_.lane, next_seq_};
-  const size_t at = BeginFrame(group.bytes);
+  const size_t at = group.last = BeginFrame(group.bytes);
   entry.Write(position, number_, group.bytes);
   const size_t bytes = group.bytes.size() - at - kFrameHeaderBytes;
   BASALT_CHECK(bytes >= 1 && bytes <= max_bytes, "a log entry broke the bound that it gave");
@@ -201,6 +203,7 @@ Result<LogPosition> SegmentLogImpl::Append(LogEntry& entry, LogAppended done) {
   const size_t frame = group.bytes.size() - at;
   planned_bytes_ += frame;
   in_flight_ += frame;
+  group.in_flight += frame;
   ++next_seq_;
   group.done.push_back(std::move(done));
   work_.NotifyOne();
@@ -229,6 +232,7 @@ LogStats SegmentLogImpl::Stats() const {
   MutexLock lock(mu_);
   LogStats stats = stats_;
   stats.segments = segments_.size();
+  for (const SegmentInfo& segment : segments_) stats.segment_bytes += segment.file_bytes;
   stats.in_flight_bytes = in_flight_;
   stats.failed = !failure_.ok();
   stats.failure = failure_.message();
@@ -290,7 +294,6 @@ Status SegmentLogImpl::Trim(uint64_t upto) {
     }
     BASALT_TRY(directory_.Remove(oldest).WithContext("trim the log"));
     MutexLock lock(mu_);
-    stats_.segment_bytes -= segments_.front().file_bytes;
     segments_.erase(segments_.begin());
   }
 }
@@ -372,13 +375,12 @@ void SegmentLogImpl::Run() {
         Refuse(status.code() == StatusCode::kResourceExhausted ? status : Fail(status), works);
       }
     }
-    if (options_.sync == SyncMode::kInterval && written_ != durable_ &&
+    if (options_.sync == SyncMode::kInterval && !writer_.AllDurable() &&
         options_.clock->Monotonic() - last_sync_ >= options_.sync_interval) {
       if (const Status status = SyncSegment(); !status.ok())
         (void)Fail(status);  // the next append tells
     }
   }
-  current_.file.reset();
 }
 
 // Takes all that waits. False when the log is closing and nothing does.
@@ -386,7 +388,7 @@ bool SegmentLogImpl::WaitForWork(std::deque<Work>& works) {
   MutexLock lock(mu_);
   while (pending_.empty()) {
     if (closing_) return false;
-    if (options_.sync == SyncMode::kInterval && written_ != durable_ && failure_.ok()) {
+    if (options_.sync == SyncMode::kInterval && !writer_.AllDurable() && failure_.ok()) {
       const Nanoseconds due = last_sync_ + options_.sync_interval - options_.clock->Monotonic();
       if (due <= Nanoseconds(0) || !work_.WaitFor(lock, due)) break;
     } else {
@@ -404,97 +406,53 @@ Status SegmentLogImpl::Commit(Group& group) {
     MutexLock lock(mu_);
     BASALT_TRY(failure_);
   }
-  BASALT_TRY(UseSegment(group));
-  BASALT_TRY(WriteGroup(group));
+  if (group.segment != current_number_) {
+    BASALT_TRY(TurnTo(group.segment, group.first_seq, /*new_epoch=*/false));
+  }
+  BASALT_TRY(writer_.Write(group.done.size(), group.last, group.bytes));
   if (options_.sync == SyncMode::kAlways) BASALT_TRY(SyncSegment());
   Acknowledge(group);
   return OkStatus();
 }
 
-Status SegmentLogImpl::UseSegment(const Group& group) {
-  if (group.segment != current_number_) {
-    // An empty segment serves under the new number, unless a write has failed in it: what that
-    // write left behind could be taken for records later, so the file is replaced.
-    if (offset_ != kSegmentHeaderBytes) BASALT_TRY(FinishSegment());
-    if (offset_ != kSegmentHeaderBytes || spoiled_)
-      BASALT_TRY(BeginSegment(group.segment, group.first_seq));
-    current_number_ = group.segment;
+// Everything in the current segment becomes durable before a later one exists; so a segment that is
+// not the last one is whole, or damaged. An empty segment serves under the new number, unless a
+// write has failed in it: what that write left behind could be taken for records later.
+Status SegmentLogImpl::TurnTo(uint64_t number, uint64_t first_seq, bool new_epoch) {
+  if (!writer_.Empty()) {
+    BASALT_TRY(writer_.Cut());
+    BASALT_TRY(SyncSegment());
+    MutexLock lock(mu_);
+    ShowSegment();
   }
-  const uint64_t need = offset_ + group.bytes.size();
-  if (need <= current_size_) return OkStatus();
-  // In doubling steps: a log that is hardly written to does not hold a whole segment's blocks, and
-  // a busy one grows seven times a segment. (Growing costs one metadata commit in the next sync.)
-  const uint64_t step = std::clamp<uint64_t>(2 * current_size_, kLeastPreallocated,
-                                             std::max(options_.segment_bytes, kLeastPreallocated));
-  const uint64_t size = std::max(need, std::min<uint64_t>(step, options_.segment_bytes));
-  BASALT_TRY(current_.file->Preallocate(size).WithContext("log"));
-  MutexLock lock(mu_);
-  stats_.segment_bytes += size - current_size_;
-  segments_.back().file_bytes = size;
-  current_size_ = size;
+  if (!writer_.Empty() || writer_.Spoiled() || new_epoch) {
+    BASALT_TRY(writer_.Begin(first_seq, writer_.epoch() + (new_epoch ? 1 : 0)));
+    MutexLock lock(mu_);
+    ShowSegment();
+  }
+  current_number_ = number;
   return OkStatus();
 }
 
-Status SegmentLogImpl::WriteGroup(Group& group) {
-  uint64_t seq = group.first_seq;
-  for (size_t at = 0; at < group.bytes.size(); ++seq)
-    at = SealFrame(at, seq, durable_, group.bytes);
-  BASALT_CHECK(seq == group.first_seq + group.done.size());
-  const auto bytes = std::as_bytes(std::span(group.bytes));
-  spoiled_ = true;
-  BASALT_TRY(current_.file->Write(offset_, bytes).WithContext("log"));
-  spoiled_ = false;
-  offset_ += group.bytes.size();
-  written_ = seq - 1;
-  return OkStatus();
-}
-
-// A disk that is full at fdatasync (delayed allocation) is no different from one that fails: pages
-// are lost, and which ones nobody says. So its code is changed, lest it be taken for recoverable.
 Status SegmentLogImpl::SyncSegment() {
   const Nanoseconds begin = options_.clock->Monotonic();
-  Status status = current_.file->SyncData();
+  const Status status = writer_.Sync();
   last_sync_ = options_.clock->Monotonic();
-  if (!status.ok()) return DataLoss("log: " + std::string(status.message()));
-  durable_ = written_;
+  if (!status.ok()) return status;
   MutexLock lock(mu_);
   ++stats_.syncs;
   stats_.sync_ns += static_cast<uint64_t>((last_sync_ - begin).count());
   return OkStatus();
 }
 
-// Everything in the current segment becomes durable before a later one exists; so a segment that is
-// not the last one is whole, or damaged.
-Status SegmentLogImpl::FinishSegment() {
-  if (current_size_ > offset_) {
-    if (const Status status = current_.file->Truncate(offset_); !status.ok()) {
-      return DataLoss("log: " + std::string(status.message()));
-    }
+// What readers see of the segment that is being written.
+void SegmentLogImpl::ShowSegment() {
+  if (segments_.empty() || segments_.back().first_seq != writer_.first_seq()) {
+    segments_.push_back({.first_seq = writer_.first_seq()});
   }
-  BASALT_TRY(SyncSegment());
-  MutexLock lock(mu_);
-  stats_.segment_bytes -= current_size_ - offset_;
-  current_size_ = offset_;
-  segments_.back().file_bytes = offset_;
-  return OkStatus();
-}
-
-Status SegmentLogImpl::BeginSegment(uint64_t number, uint64_t first_seq) {
-  BASALT_TRY_ASSIGN(OpenSegment segment, directory_.Create(first_seq, epoch_));
-  current_ = std::move(segment);
-  current_number_ = number;
-  spoiled_ = false;
-  offset_ = kSegmentHeaderBytes;
-  current_size_ = kSegmentHeaderBytes;
-  MutexLock lock(mu_);
-  epoch_shown_ = epoch_;
-  stats_.segment_bytes += kSegmentHeaderBytes;
-  if (!segments_.empty() && segments_.back().first_seq == first_seq) {  // replaced an empty one
-    stats_.segment_bytes -= segments_.back().file_bytes;
-    segments_.pop_back();
-  }
-  segments_.push_back({first_seq, kSegmentHeaderBytes, kSegmentHeaderBytes});
-  return OkStatus();
+  segments_.back().end_offset = writer_.end_offset();
+  segments_.back().file_bytes = writer_.file_bytes();
+  epoch_shown_ = writer_.epoch();
 }
 
 Status SegmentLogImpl::Serve(Request& request) {
@@ -502,15 +460,11 @@ Status SegmentLogImpl::Serve(Request& request) {
     MutexLock lock(mu_);
     BASALT_TRY(failure_);
   }
-  if (request.new_epoch) ++epoch_;
   const auto serve = [&]() -> Status {
-    if (!request.new_segment) return written_ != durable_ ? SyncSegment() : OkStatus();
-    BASALT_TRY(FinishSegment());
-    if (offset_ != kSegmentHeaderBytes || spoiled_ || request.new_epoch) {
-      BASALT_TRY(BeginSegment(request.segment, written_ + 1));
+    if (request.new_segment) {
+      return TurnTo(request.segment, writer_.written() + 1, request.new_epoch);
     }
-    current_number_ = request.segment;
-    return OkStatus();
+    return writer_.AllDurable() ? OkStatus() : SyncSegment();
   };
   const Status status = serve();
   return status.ok() || status.code() == StatusCode::kResourceExhausted ? status : Fail(status);
@@ -519,9 +473,9 @@ Status SegmentLogImpl::Serve(Request& request) {
 void SegmentLogImpl::Acknowledge(Group& group) {
   {
     MutexLock lock(mu_);
-    head_ = written_;
-    segments_.back().end_offset = offset_;
-    in_flight_ -= group.bytes.size();
+    head_ = writer_.written();
+    ShowSegment();
+    in_flight_ -= group.in_flight;
     stats_.records += group.done.size();
     stats_.bytes += group.bytes.size();
     ++stats_.groups;
@@ -554,7 +508,7 @@ void SegmentLogImpl::Refuse(const Status& why, std::deque<Work>& works) {
     next_seq_ = refused.front().first_seq;
     ++number_;
     planned_bytes_ = kSegmentHeaderBytes;
-    for (const Group& group : refused) in_flight_ -= group.bytes.size();
+    for (const Group& group : refused) in_flight_ -= group.in_flight;
     if (failure_.ok()) stats_.disk_full += refused.size();
   }
   works = std::move(requests);
@@ -577,9 +531,10 @@ Status SegmentLogImpl::Fail(const Status& why) {
 }  // namespace
 
 Result<std::unique_ptr<SegmentLog>> SegmentLog::Open(const SegmentLogOptions& options) {
-  if (options.segment_bytes < kSegmentHeaderBytes + FrameBytes(1)) {
+  if (options.segment_bytes < kSegmentHeaderBytes + kSectorBytes) {
     return InvalidArgument("segment_bytes " + std::to_string(options.segment_bytes) +
-                           ": holds no record");
+                           ": holds no record; at least " +
+                           std::to_string(kSegmentHeaderBytes + kSectorBytes));
   }
   Files& files = options.files != nullptr ? *options.files : PosixFiles();
   BASALT_TRY_ASSIGN(SegmentDirectory directory,

@@ -27,8 +27,8 @@ struct SegmentLogOptions {
   uint16_t lane = 0;
   SyncMode sync = SyncMode::kAlways;
   Duration sync_interval{1000};
-  // A segment ends before the record that would exceed it, and is preallocated up to it, in steps. A
-  // larger record gets a segment of its own.
+  // A segment ends before the record that would exceed it, and is preallocated up to it, in steps.
+  // A larger record gets a segment of its own.
   size_t segment_bytes = 128u << 20;
   size_t max_bytes_in_flight = 256u << 20;  // appended and not called back yet
   Files* files = nullptr;                   // null: PosixFiles()

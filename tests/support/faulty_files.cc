@@ -41,7 +41,9 @@ class FaultyFiles final : public storage::Files {
   explicit FaultyFiles(SimulatedDisk& disk) : disk_(disk) {}
   Result<std::unique_ptr<storage::File>> Open(const std::string& path,
                                               storage::OpenMode mode) override {
-    auto handle = mode == storage::OpenMode::kCreate ? disk_.Create(path) : disk_.Open(path);
+    auto handle = mode == storage::OpenMode::kCreate || mode == storage::OpenMode::kCreateForSectors
+                      ? disk_.Create(path)
+                      : disk_.Open(path);
     if (!handle.ok()) return handle.status();
     return std::unique_ptr<storage::File>(std::make_unique<FaultyFile>(disk_, *std::move(handle)));
   }

@@ -54,6 +54,30 @@ class FilesTest : public ::testing::TestWithParam<bool> {
   std::string dir_;
 };
 
+// On any file system, whether or not it can write past the page cache.
+TEST_P(FilesTest, SectorsAndAnythingElseCanBeWrittenToAFileForSectors) {
+  auto file = files_->Open(dir_ + "/f", OpenMode::kCreateForSectors);
+  ASSERT_TRUE(file.ok());
+  std::string expected;
+  const auto append = [&](size_t size, char c) {
+    const std::string bytes(size, c);
+    ASSERT_TRUE((*file)->Write(expected.size(), Raw(bytes)).ok());
+    expected += bytes;
+    EXPECT_TRUE(ReadText(**file, 0, expected.size() + 1) == expected);
+  };
+  append(kSectorBytes, 'a');
+  ASSERT_TRUE((*file)->Preallocate(8u << 20).ok());
+  ASSERT_TRUE((*file)->Truncate(expected.size()).ok());
+  append(3 * kSectorBytes, 'b');
+  append(2u << 20, 'c');  // more than one call takes
+  append(7, 'd');         // no sector
+  append(kSectorBytes, 'e');
+  ASSERT_TRUE((*file)->SyncData().ok());
+  auto again = files_->Open(dir_ + "/f", OpenMode::kRead);
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(ReadText(**again, 0, expected.size() + 1) == expected);
+}
+
 TEST_P(FilesTest, WriteReadTruncateAndPreallocate) {
   auto file = files_->Open(dir_ + "/f", OpenMode::kCreate);
   ASSERT_TRUE(file.ok());

@@ -237,10 +237,10 @@ TEST(DiskFailure, ASyncThatFailsInTheBackgroundIsToldAtTheNextAppend) {
 }
 
 TEST(DiskFull, RefusesAndGoesOnWhenThereIsRoomAgain) {
-  DiskLog d(1, 4096);
+  DiskLog d(1, 8192);
   ASSERT_TRUE(d.Open().ok());
   ASSERT_TRUE(AppendText(*d.log, "first").ok());
-  d.disk.SetCapacity(5000);  // the first segment is preallocated, a second one does not fit
+  d.disk.SetCapacity(9000);  // the first segment is preallocated, a second one does not fit
   Status status;
   uint64_t acknowledged = 1;
   while ((status = AppendText(*d.log, std::string(500, 'x')).status()).ok()) ++acknowledged;
@@ -259,16 +259,18 @@ TEST(DiskFull, RefusesAndGoesOnWhenThereIsRoomAgain) {
 
 // ---- damage
 
+constexpr size_t kFiveRecordsBytes = 4096;
+
 // The bytes of a segment that holds five records, each synced before the next was written, as a
 // kill leaves it.
 std::string FiveRecords(std::vector<size_t>& ends) {
-  DiskLog d(1, 1024);
+  DiskLog d(1, kFiveRecordsBytes);
   EXPECT_TRUE(d.Open().ok());
   size_t end = kSegmentHeaderBytes;
   for (int i = 0; i < 5; ++i) {
     const std::string text = "record " + std::string(static_cast<size_t>(i) * 9, 'r');
     EXPECT_TRUE(AppendText(*d.log, text).ok());
-    end += FrameBytes(text.size());
+    end += kSectorBytes;  // each is a write of its own
     ends.push_back(end);
   }
   return d.disk.Contents("/data/log/" + SegmentName(1));
@@ -276,7 +278,7 @@ std::string FiveRecords(std::vector<size_t>& ends) {
 
 // Opens a log whose only segment is `bytes`; returns how many records it has, or the error.
 Result<size_t> OpenWith(const std::string& bytes) {
-  DiskLog d(1, 1024);
+  DiskLog d(1, kFiveRecordsBytes);
   const std::string path = "/data/log/" + SegmentName(1);
   BASALT_TRY(d.disk.MakeDirectory("/data/log"));
   BASALT_TRY(d.disk.Create(path).status());
@@ -297,7 +299,7 @@ size_t WholeRecords(const std::vector<size_t>& ends, size_t bytes) {
 TEST(TornEnd, IsCutWhereverItBegins) {
   std::vector<size_t> ends;
   const std::string whole = FiveRecords(ends);
-  ASSERT_EQ(whole.size(), 1024u);
+  ASSERT_EQ(whole.size(), kFiveRecordsBytes);
   for (size_t n = kSegmentHeaderBytes; n <= whole.size(); ++n) {
     for (const bool zeros : {false, true}) {  // the file's size is lost, or only its bytes
       std::string torn = whole.substr(0, n);
@@ -353,7 +355,7 @@ TEST(Damage, OfAHeaderIsAnErrorThatNamesTheFile) {
 }
 
 TEST(Damage, InAnOlderSegmentIsFoundByReadingWithFileAndOffset) {
-  DiskLog d(1, 256);
+  DiskLog d(1, 1024);
   ASSERT_TRUE(d.Open().ok());
   for (int i = 0; i < 12; ++i) ASSERT_TRUE(AppendText(*d.log, std::string(50, 'x')).ok());
   const uint64_t second = d.log->SegmentFirst(d.log->SegmentFirst(12) - 1);
@@ -371,12 +373,12 @@ TEST(Damage, InAnOlderSegmentIsFoundByReadingWithFileAndOffset) {
   });
   EXPECT_EQ(status.code(), StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr(path + ": offset 64: record " + std::to_string(second)));
+              HasSubstr(path + ": offset 512: record " + std::to_string(second)));
   EXPECT_EQ(visited, second - 1);  // everything before it was given
 }
 
 TEST(Damage, AMissingSegmentIsAnErrorAndNotAnEnd) {
-  DiskLog d(1, 256);
+  DiskLog d(1, 1024);
   ASSERT_TRUE(d.Open().ok());
   for (int i = 0; i < 12; ++i) ASSERT_TRUE(AppendText(*d.log, std::string(50, 'x')).ok());
   const uint64_t last = d.log->SegmentFirst(12);
@@ -393,7 +395,7 @@ TEST(Garbage, InPreallocatedSpaceIsNeverARecord) {
   const std::string old = FiveRecords(ends);
   std::string bytes = EncodeSegmentHeader({.lane = 0, .first_seq = 100, .epoch = 1});
   bytes += old.substr(kSegmentHeaderBytes);
-  DiskLog d(1, 1024);
+  DiskLog d(1, kFiveRecordsBytes);
   const std::string path = "/data/log/" + SegmentName(100);
   ASSERT_TRUE(d.disk.MakeDirectory("/data/log").ok());
   ASSERT_TRUE(d.disk.Create(path).ok());
@@ -434,9 +436,9 @@ TEST(Segment, AHeaderOfALaterVersionIsRefusedAsSuch) {
   EXPECT_EQ(header->lane, 3);
   EXPECT_EQ(header->first_seq, 7u);
   EXPECT_EQ(header->epoch, 2u);
-  bytes[8] = 1;
-  const uint32_t crc = Crc32c(std::as_bytes(std::span(bytes)).first(60));
-  std::memcpy(&bytes[60], &crc, 4);
+  ++bytes[8];
+  const uint32_t crc = Crc32c(std::as_bytes(std::span(bytes)).first(bytes.size() - 4));
+  std::memcpy(&bytes[bytes.size() - 4], &crc, 4);
   EXPECT_EQ(DecodeSegmentHeader(bytes).status().code(), StatusCode::kFailedPrecondition);
 }
 

@@ -57,7 +57,7 @@ TEST(SegmentLog, NumbersRecordsFromOneAndGivesThemBackAcrossOpens) {
 }
 
 TEST(SegmentLog, ReadsFromTheRecordAskedFor) {
-  DiskLog d(1, 256);
+  DiskLog d(1, 1024);
   ASSERT_TRUE(d.Open().ok());
   AppendNumbered(*d.log, 1, 20);
   for (uint64_t from = 1; from <= 22; ++from) {
@@ -88,7 +88,7 @@ TEST(SegmentLog, AVisitorsErrorEndsTheReading) {
 }
 
 TEST(SegmentLog, TrimsWholeSegmentsAndKeepsTheNumbers) {
-  DiskLog d(1, 256);
+  DiskLog d(1, 1024);
   ASSERT_TRUE(d.Open().ok());
   AppendNumbered(*d.log, 1, 20);
   const uint64_t segments = d.log->Stats().segments;
@@ -127,19 +127,32 @@ TEST(SegmentLog, PreallocatesInDoublingSteps) {
   EXPECT_EQ(sizes, (std::vector<uint64_t>{1 << 20, 2 << 20, 4 << 20, 8 << 20}));
 }
 
+TEST(SegmentLog, EveryWriteFillsWholeSectors) {
+  DiskLog d(1, 1 << 20);
+  ASSERT_TRUE(d.Open().ok());
+  uint64_t end = kSegmentHeaderBytes;
+  for (const size_t size : {1, 480, 488, 489, 1000, 100'000}) {
+    ASSERT_TRUE(AppendText(*d.log, std::string(size, 'x')).ok());
+    end += (FrameBytes(size) + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
+  }
+  ASSERT_TRUE(d.log->Settle().ok());
+  EXPECT_EQ(d.disk.Contents("/data/log/" + SegmentName(1)).size(), end);
+  EXPECT_EQ(ReadAll(*d.log)->size(), 6u);
+}
+
 TEST(SegmentLog, SettlingGivesPreallocationBack) {
   DiskLog d(1, 1 << 20);
   ASSERT_TRUE(d.Open().ok());
   AppendNumbered(*d.log, 1, 1);
   EXPECT_EQ(d.log->Stats().segment_bytes, 1u << 20);
   ASSERT_TRUE(d.log->Settle().ok());
-  EXPECT_EQ(d.log->Stats().segment_bytes, 2 * kSegmentHeaderBytes + FrameBytes(8));
+  EXPECT_EQ(d.log->Stats().segment_bytes, 2 * kSegmentHeaderBytes + kSectorBytes);
   EXPECT_EQ(d.disk.Contents("/data/log/" + SegmentName(1)).size(),
-            kSegmentHeaderBytes + FrameBytes(8));
+            kSegmentHeaderBytes + kSectorBytes);
 }
 
 TEST(SegmentLog, ALargeRecordGetsASegmentOfItsOwnAndATooLargeOneIsRefused) {
-  DiskLog d(1, 256);
+  DiskLog d(1, 1024);
   ASSERT_TRUE(d.Open().ok());
   AppendNumbered(*d.log, 1, 2);
   ASSERT_TRUE(AppendText(*d.log, std::string(10'000, 'x')).ok());
@@ -198,7 +211,7 @@ TEST(SegmentLog, FencingRaisesTheEpochAndBeginsASegment) {
 }
 
 TEST(SegmentLog, ACopyByLinksIsALogOfItsOwn) {
-  DiskLog d(1, 256);
+  DiskLog d(1, 1024);
   ASSERT_TRUE(d.Open().ok());
   AppendNumbered(*d.log, 1, 12);
   ASSERT_TRUE(d.disk.MakeDirectory("/copy").ok());
