@@ -51,14 +51,23 @@ int64_t Base(double v, double scale) {
   return static_cast<int64_t>(x + std::copysign(0.5, x));
 }
 
+bool IsInteger(double v, int64_t& i) {
+  if (!(std::fabs(v) < kMaxExact)) return false;
+  i = static_cast<int64_t>(v);
+  return std::bit_cast<uint64_t>(static_cast<double>(i)) == std::bit_cast<uint64_t>(v);
+}
+
 // Sets `i` and returns true if i / scale == v bit for bit. The division of an exact integer by a
 // power of ten is correctly rounded, so what was parsed from few enough digits passes; multiplying
-// back would not do.
+// back would not do. It also costs the most here, so it is kept for what can pass: v and x are each
+// within half an ulp of i / scale and v * scale, so x is within |x| / 2^51 of i.
 bool IsScaled(double v, double scale, int64_t& i) {
   const double x = v * scale;
   if (!(std::fabs(x) < kMaxExact)) return false;
   i = static_cast<int64_t>(x + std::copysign(0.5, x));
-  return std::bit_cast<uint64_t>(static_cast<double>(i) / scale) == std::bit_cast<uint64_t>(v);
+  const auto rounded = static_cast<double>(i);
+  if (std::fabs(x - rounded) > std::fabs(x) * 0x1p-51) return false;
+  return std::bit_cast<uint64_t>(rounded / scale) == std::bit_cast<uint64_t>(v);
 }
 
 struct Change {
@@ -71,7 +80,7 @@ Change Choose(double v, double before) {
   const uint64_t bits = std::bit_cast<uint64_t>(v);
   if (bits == 0) return {kZero, 0};
   int64_t i = 0;
-  if (IsScaled(v, 1, i)) {
+  if (IsInteger(v, i)) {
     const uint64_t step = ZigZag(i - Base(before, 1));
     if (const uint8_t kind = kStepKind[BytesNeeded(step)]; kind != 0) return {kind, step};
   }

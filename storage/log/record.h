@@ -74,6 +74,8 @@ class SegmentSeries {
     word |= bit;
     return first;
   }
+  // Whether FirstUse has been asked about each of `count` series from `first` on.
+  static bool AllSeen(const Known& known, uint32_t first, size_t count);
   [[nodiscard]] size_t memory_bytes() const;
 
  private:
@@ -114,14 +116,20 @@ class AppendRecord {
   Status Prepare(std::span<const IngestBatch> batches, uint64_t origin = 0);
   // No Finish() of what was prepared appends more than this.
   [[nodiscard]] size_t max_bytes() const { return max_bytes_; }
-  // Appends the record to `out`, for `segment`. ~5 ns a sample.
+  // Appends the record to `out`, for `segment`. 3-5 ns a sample.
   void Finish(uint64_t segment, SegmentSeries& seen, std::string& out) const;
 
  private:
   struct Section {
     size_t columns_begin = 0;  // into columns_
     size_t columns_end = 0;
+    // Sample i is of series i, and that has the ordinal first_ordinal + i: a target's scrape, as
+    // its series were first seen. What Finish() needs of such a section stands in one piece.
+    bool in_order = false;
+    uint32_t first_ordinal = 0;
   };
+  static void AppendInOrder(const IngestBatch& batch, uint32_t first_ordinal,
+                            SegmentSeries::Known& known, std::string& out);
   static void AppendFirstUses(const IngestBatch& batch, SegmentSeries::Known& known,
                               std::string& out);
   static void AppendValues(const IngestBatch& batch, SegmentSeries::Known& known,

@@ -74,11 +74,10 @@ Status CheckBatch(size_t index, const IngestBatch& batch) {
   BASALT_TRY(CheckCount(index, "exemplar count", batch.exemplars.size(), kMaxExemplarsPerSection));
   BASALT_TRY(CheckCount(index, "metadata count", batch.metadata.size(), kMaxMetadataPerSection));
   const size_t count = batch.series.size();
-  if (samples != 0) {
-    const uint32_t largest =
-        *std::max_element(batch.sample_series.begin(), batch.sample_series.end());
-    if (largest >= count)
-      return Bad(index, "sample's series", largest, "not in the batch's series table");
+  uint32_t largest = 0;
+  for (const uint32_t series : batch.sample_series) largest = std::max(largest, series);
+  if (samples != 0 && largest >= count) {
+    return Bad(index, "sample's series", largest, "not in the batch's series table");
   }
   for (const HistogramSample& sample : batch.histograms) {
     if (sample.series >= count)
@@ -224,6 +223,18 @@ void EncodeColumns(const IngestBatch& batch, std::vector<uint32_t>& ordinals, st
   for (const MetadataEntry& entry : batch.metadata) EncodeMetadata(entry, out);
 }
 
+// `ordinals`: those of the batch's known series.
+bool IsInOrder(const IngestBatch& batch, const std::vector<uint32_t>& ordinals) {
+  const size_t n = batch.sample_series.size();
+  if (n == 0 || ordinals.size() != n || batch.series.size() != n) return false;
+  uint32_t other = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const auto number = static_cast<uint32_t>(i);
+    other |= (batch.sample_series[i] ^ number) | ((ordinals[i] - ordinals[0]) ^ number);
+  }
+  return other == 0 && ordinals[n - 1] >= ordinals[0];
+}
+
 // A first use is a gap of at most 3 bytes (kMaxSeriesPerSection) and an id; a zero byte ends the
 // list.
 constexpr size_t kMaxFirstUseBytes = 3 + kIdBytes;
@@ -258,6 +269,18 @@ void SegmentSeries::Grow(Known& known, uint32_t ordinal) {
   known.last.resize(words * 64);
 }
 
+bool SegmentSeries::AllSeen(const Known& known, uint32_t first, size_t count) {
+  const size_t end = size_t{first} + count;
+  if (end > known.last.size()) return false;
+  for (size_t at = first; at < end;) {
+    const size_t in_word = std::min<size_t>(64 - at % 64, end - at);
+    const uint64_t mask = ~uint64_t{0} >> (64 - in_word) << at % 64;
+    if ((known.seen[at / 64] & mask) != mask) return false;
+    at += in_word;
+  }
+  return true;
+}
+
 size_t SegmentSeries::memory_bytes() const {
   size_t bytes = known_.capacity() * sizeof(known_[0]) + before_.capacity() * sizeof(double);
   for (const Known& known : known_) {
@@ -280,7 +303,11 @@ Status AppendRecord::Prepare(std::span<const IngestBatch> batches, uint64_t orig
     BASALT_TRY(CheckBatch(i, batches[i]));
     const size_t begin = columns_.size();
     EncodeColumns(batches[i], ordinals_, columns_);
-    sections_.push_back({begin, columns_.size()});
+    Section& section = sections_.emplace_back(Section{begin, columns_.size()});
+    if (IsInOrder(batches[i], ordinals_)) {
+      section.in_order = true;
+      section.first_ordinal = ordinals_.front();
+    }
     max_bytes += kSectionHeaderBytes + (columns_.size() - begin) +
                  ordinals_.size() * kMaxFirstUseBytes + 1 +
                  MaxChangeColumnBytes(batches[i].sample_value.size());
@@ -305,14 +332,28 @@ void AppendRecord::Finish(uint64_t segment, SegmentSeries& seen, std::string& ou
     AppendFixed(static_cast<uint16_t>(batches_[i].partition), out);
     const size_t length_at = out.size();
     AppendFixed(uint32_t{0}, out);
-    out.append(columns_, sections_[i].columns_begin,
-               sections_[i].columns_end - sections_[i].columns_begin);
+    const Section& section = sections_[i];
+    out.append(columns_, section.columns_begin, section.columns_end - section.columns_begin);
     SegmentSeries::Known& known = seen.Use(segment, batches_[i].partition);
-    AppendFirstUses(batches_[i], known, out);
-    AppendValues(batches_[i], known, seen.before_, out);
+    if (section.in_order &&
+        SegmentSeries::AllSeen(known, section.first_ordinal, batches_[i].series.size())) {
+      AppendInOrder(batches_[i], section.first_ordinal, known, out);
+    } else {
+      AppendFirstUses(batches_[i], known, out);
+      AppendValues(batches_[i], known, seen.before_, out);
+    }
     const auto length = static_cast<uint32_t>(out.size() - length_at - sizeof(uint32_t));
     std::memcpy(out.data() + length_at, &length, sizeof length);
   }
+}
+
+// The two functions below, for a section in order whose series have all been named.
+void AppendRecord::AppendInOrder(const IngestBatch& batch, uint32_t first_ordinal,
+                                 SegmentSeries::Known& known, std::string& out) {
+  out += '\0';
+  const std::span<double> last(known.last.data() + first_ordinal, batch.sample_value.size());
+  AppendChangeColumn(batch.sample_value, last, out);
+  std::copy(batch.sample_value.begin(), batch.sample_value.end(), last.begin());
 }
 
 void AppendRecord::AppendFirstUses(const IngestBatch& batch, SegmentSeries::Known& known,

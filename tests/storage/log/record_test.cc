@@ -230,6 +230,41 @@ TEST(Record, ValuesAreToldAgainstTheSeriesLastOnesOfTheSegment) {
   }
 }
 
+// Windows of the series that lie across those before: whole ones in order, which are encoded in one
+// piece once all of them are named, and others.
+RC_GTEST_PROP(Record, ScrapesInOrderAndOutOfItComeBackAlike, ()) {
+  BatchGenerator gen(*rc::gen::arbitrary<uint64_t>());
+  SegmentSeries seen;
+  SegmentValues values;
+  IngestBatch decoded;
+  uint64_t segment = 1;
+  for (int round = 0; round < 30; ++round) {
+    if (gen.Below(10) == 0) ++segment;
+    const auto first = static_cast<uint32_t>(gen.Below(200));
+    const auto n = static_cast<uint32_t>(gen.Below(150) + 1);
+    const uint64_t shape = gen.Below(4);
+    IngestBatch batch;
+    for (uint32_t i = 0; i < n; ++i) {
+      const uint32_t ordinal = first + (shape == 1 ? n - 1 - i : shape == 2 ? 2 * i : i);
+      batch.series.push_back({.ordinal = SeriesOrdinal{ordinal}, .id = {Hash128{1, ordinal}}});
+      batch.sample_series.push_back(shape == 3 ? i / 2 : i);
+      batch.sample_ms.push_back(1000 * round);
+      batch.sample_value.push_back(gen.Coin() ? static_cast<double>(gen.Below(300)) : gen.Value());
+    }
+    const std::string record = Encode({&batch, 1}, segment, seen);
+    const auto view = ViewAppend(record);
+    RC_ASSERT(view.ok());
+    values.Begin(segment * 1000, kSeriesLimit);
+    RC_ASSERT(DecodeSection(view->sections[0], decoded, &values).ok());
+    RC_ASSERT(decoded.sample_series == batch.sample_series);
+    RC_ASSERT(decoded.series.size() == batch.series.size());
+    for (size_t i = 0; i < n; ++i) {
+      RC_ASSERT(decoded.series[i].ordinal == batch.series[i].ordinal);
+      RC_ASSERT(SameBits(batch.sample_value[i], decoded.sample_value[i]));
+    }
+  }
+}
+
 TEST(Record, AnOrdinalOfNoSeriesIsDamageBeforeMemoryIsTakenForIt) {
   IngestBatch batch = OneSample();
   batch.series[0].ordinal = SeriesOrdinal{4'000'000'000};
