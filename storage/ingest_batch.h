@@ -75,7 +75,10 @@ struct IngestBatch {
   PartitionId partition{0};
   WriterSequence writer;
 
-  std::vector<BatchSeries> series;
+  std::vector<BatchSeries> series;  // one may stand here several times
+  // The ids of series with an ordinal were read from the index that is to apply them; the door need
+  // not compare them again.
+  bool ids_from_index = false;
   std::string labels;  // canonical label bytes of the series without an ordinal, end to end
 
   // Float samples: parallel columns in arrival order.

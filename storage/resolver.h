@@ -94,7 +94,8 @@ class Resolver {
   std::shared_ptr<Table> table_ BASALT_GUARDED_BY(mu_);
 };
 
-// Collects one request and splits it by partition. One thread; cheap to make, meant to be reused by
+// Collects one request and splits it by partition. A known series stands in its batch again each
+// time that another one was selected in between. One thread; cheap to make, meant to be reused by
 // Reset(). Call one of the Select functions, then Add* for the series selected.
 class BatchBuilder {
  public:
@@ -118,6 +119,10 @@ class BatchBuilder {
   [[nodiscard]] SeriesHandle selected() const;
 
   void AddSample(int64_t time_ms, double value, int64_t start_ms = kNoStartMs);
+  // One sample of each of several series of a partition, at one time; their ordinals were told by
+  // handles. As SelectHandle and AddSample for each, the last stays selected.
+  void AddScrape(PartitionId partition, std::span<const SeriesOrdinal> series, int64_t time_ms,
+                 std::span<const double> values);
   void AddHistogram(int64_t time_ms, NativeHistogram histogram, int64_t start_ms = kNoStartMs);
   void AddExemplar(int64_t time_ms, double value, std::span<const LabelView> sorted_labels);
   // Needs no selected series; goes to the partition of the family name's hash.

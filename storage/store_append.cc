@@ -98,6 +98,7 @@ Status StoreImpl::CheckSeries(const IngestBatch& batch) const {
   for (size_t i = 0; i < batch.series.size(); ++i) {
     const BatchSeries& series = batch.series[i];
     if (series.ordinal != kUnknownOrdinal) {
+      if (batch.ids_from_index) continue;
       // Apply compares the id of an ordinal that exists; one that does not is seen here, before it
       // is logged.
       if (static_cast<uint32_t>(series.ordinal) >= index.series_count() ||

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,14 @@ class Acceptor {
     builder_.AddSample(ms, value, start_ms);
     ++report_.samples;
   }
+  // Whether a sample may have this time.
+  [[nodiscard]] bool Accepts(int64_t ms) const { return ms >= kMinSampleMs && ms <= latest_ms_; }
+  // BatchBuilder::AddScrape, at a time that is accepted.
+  void AddScrape(PartitionId partition, std::span<const SeriesOrdinal> series, int64_t ms,
+                 std::span<const double> values) {
+    builder_.AddScrape(partition, series, ms, values);
+    report_.samples += values.size();
+  }
   void AddHistogram(const Place& place, int64_t ms, NativeHistogram histogram,
                     int64_t start_ms = storage::kNoStartMs);
   // `labels` in any order; they are normalised in place.
@@ -50,7 +59,7 @@ class Acceptor {
 
  private:
   bool TimeFits(const Place& place, const char* what, int64_t ms) {
-    if (ms >= kMinSampleMs && ms <= latest_ms_) [[likely]]
+    if (Accepts(ms)) [[likely]]
       return true;
     RejectTime(place, what, ms);
     return false;

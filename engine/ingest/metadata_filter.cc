@@ -3,6 +3,14 @@
 #include <string>
 
 namespace basalt::ingest {
+namespace {
+
+Hash128 KeyOf(TenantId tenant, const Hash128& fingerprint) {
+  return {fingerprint.high ^ static_cast<uint64_t>(tenant) * 0x9E37'79B9'7F4A'7C15U,
+          fingerprint.low};
+}
+
+}  // namespace
 
 void MetadataFilter::BeginRequest(Timestamp now) {
   if (now < forget_at_) return;
@@ -17,8 +25,16 @@ bool MetadataFilter::IsNews(TenantId tenant, const storage::MetadataEntry& entry
     key += *text;
   }
   key += static_cast<char>(entry.type);
+  return PassOn(tenant, HashBytes128(key));
+}
+
+bool MetadataFilter::WasPassedOn(TenantId tenant, const Hash128& fingerprint) const {
+  return passed_on_.contains(KeyOf(tenant, fingerprint));
+}
+
+bool MetadataFilter::PassOn(TenantId tenant, const Hash128& fingerprint) {
   if (passed_on_.size() >= kMaxPassedOn) passed_on_.clear();
-  return passed_on_.insert(HashBytes128(key, static_cast<uint64_t>(tenant))).second;
+  return passed_on_.insert(KeyOf(tenant, fingerprint)).second;
 }
 
 }  // namespace basalt::ingest

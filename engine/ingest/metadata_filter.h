@@ -23,6 +23,10 @@ class MetadataFilter {
   void BeginRequest(Timestamp now);
   // True if it is to be passed on, and remembers that it was.
   bool IsNews(TenantId tenant, const storage::MetadataEntry& entry);
+  // An entry by its fingerprint, a hash of all that it says: whether it was passed on, and that it
+  // was.
+  [[nodiscard]] bool WasPassedOn(TenantId tenant, const Hash128& fingerprint) const;
+  bool PassOn(TenantId tenant, const Hash128& fingerprint);
 
  private:
   absl::flat_hash_set<Hash128, Hash128Hash> passed_on_;

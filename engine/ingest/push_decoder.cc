@@ -1,8 +1,10 @@
 #include "engine/ingest/push_decoder.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <protozero/pbf_reader.hpp>
+#include <span>
 
 #include "engine/base/hash.h"
 #include "engine/ingest/acceptor.h"
@@ -64,6 +66,10 @@ class PushDecoder::Message {
   Status Symbol(uint32_t index, const char* what, std::string_view& text) const;
   // Selects the series; false, counted in the report, for a reference that was never defined.
   bool Select(uint32_t ref, const char* what);
+  // How many series from `ref` on are known and of one partition; at most `limit`.
+  [[nodiscard]] size_t KnownRun(uint32_t ref, size_t limit) const;
+  // One sample of each of as many references in a row as there are values.
+  void AddScrape(uint32_t ref, int64_t ms, std::string_view values);
   static Place At(uint32_t ref) { return {.list = "series", .word = "ref ", .index = ref}; }
 
   PushDecoder& decoder_;
@@ -117,7 +123,12 @@ Status PushDecoder::Message::DefineSeries(pbf_reader message) {
     return InvalidArgument("series: ref " + std::to_string(ref) + " is beyond " +
                            std::to_string(kMaxReferences));
   }
-  if (ref >= decoder_.references_.size()) decoder_.references_.resize(ref + 1);
+  if (ref >= decoder_.references_.size()) {
+    decoder_.references_.resize(ref + 1);
+    decoder_.ordinals_.resize(ref + 1, kUnknownOrdinal);
+    decoder_.partitions_.resize(ref + 1);
+  }
+  decoder_.ordinals_[ref] = kUnknownOrdinal;
   Reference& reference = decoder_.references_[ref];
   reference = {};
   Reason reason = Reason::kLabels;
@@ -136,6 +147,11 @@ Status PushDecoder::Message::DefineSeries(pbf_reader message) {
 }
 
 bool PushDecoder::Message::Select(uint32_t ref, const char* what) {
+  if (ref < decoder_.ordinals_.size() && decoder_.ordinals_[ref] != kUnknownOrdinal) {
+    builder_.SelectHandle(
+        {.partition = decoder_.partitions_[ref], .ordinal = decoder_.ordinals_[ref], .id = {}});
+    return true;
+  }
   if (ref >= decoder_.references_.size() || !decoder_.references_[ref].defined) {
     report_.Reject(Reason::kReference, 1, [&] {
       return std::string(what) + ": ref " + std::to_string(ref) + " has no valid series";
@@ -143,19 +159,45 @@ bool PushDecoder::Message::Select(uint32_t ref, const char* what) {
     return false;
   }
   Reference& reference = decoder_.references_[ref];
-  if (reference.handle.ordinal != kUnknownOrdinal) {
-    builder_.SelectHandle(reference.handle);
-    return true;
-  }
   if (builder_.SelectKnown(reference.fingerprint)) {
-    reference.handle = builder_.selected();
-    if (reference.handle.ordinal != kUnknownOrdinal) std::string().swap(reference.labels);
+    const storage::SeriesHandle handle = builder_.selected();
+    decoder_.partitions_[ref] = handle.partition;
+    decoder_.ordinals_[ref] = handle.ordinal;
+    if (handle.ordinal != kUnknownOrdinal) std::string().swap(reference.labels);
     return true;
   }
   // Canonical bytes of our own making: they parse.
   decoder_.labels_ = ParseCanonical(reference.labels).value();
   builder_.SelectLabels(reference.fingerprint, decoder_.labels_);
   return true;
+}
+
+size_t PushDecoder::Message::KnownRun(uint32_t ref, size_t limit) const {
+  const auto& ordinals = decoder_.ordinals_;
+  const auto& partitions = decoder_.partitions_;
+  if (ref >= ordinals.size()) return 0;
+  const size_t end = std::min(ordinals.size(), ref + limit);
+  size_t i = ref;
+  while (i < end && ordinals[i] != kUnknownOrdinal && partitions[i] == partitions[ref]) ++i;
+  return i - ref;
+}
+
+void PushDecoder::Message::AddScrape(uint32_t ref, int64_t ms, std::string_view values) {
+  std::vector<double>& column = decoder_.values_;
+  column.resize(values.size() / sizeof(double));
+  static_assert(std::endian::native == std::endian::little);
+  std::memcpy(column.data(), values.data(), values.size());
+  for (size_t i = 0; i < column.size();) {
+    const uint32_t at = ref + static_cast<uint32_t>(i);
+    if (const size_t run = KnownRun(at, column.size() - i); run > 0 && accept_.Accepts(ms)) {
+      accept_.AddScrape(decoder_.partitions_[at], std::span(decoder_.ordinals_).subspan(at, run),
+                        ms, std::span(column).subspan(i, run));
+      i += run;
+    } else {
+      if (Select(at, "samples")) accept_.AddSample(At(at), ms, column[i]);
+      ++i;
+    }
+  }
 }
 
 Status PushDecoder::Message::AddSamples(pbf_reader message) {
@@ -207,6 +249,10 @@ Status PushDecoder::Message::AddSamples(pbf_reader message) {
   BASALT_TRY(expect("ref_delta", ref_deltas.size(), n - 1));
   BASALT_TRY(expect("time_delta_ms", time_deltas.size(), n - 1));
   BASALT_TRY(expect("start_before_ms", starts.size(), n));
+  if (!has_refs && !has_times && !has_starts) {
+    AddScrape(ref, ms, values);
+    return OkStatus();
+  }
   auto next_ref = ref_deltas.begin();
   auto next_time = time_deltas.begin();
   auto next_start = starts.begin();

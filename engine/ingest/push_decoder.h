@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/hash.h"
+#include "engine/base/ids.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
 #include "engine/ingest/limits.h"
@@ -25,7 +27,7 @@ struct PushHeader {
 // Holds the stream's references. One thread, one stream.
 class PushDecoder {
  public:
-  // A reference table above this is a mistake or an attack: 4 Mi entries are ~200 MB.
+  // A reference table above this is a mistake or an attack: 4 Mi entries are ~260 MB.
   static constexpr uint32_t kMaxReferences = 4u << 20;
 
   explicit PushDecoder(const Limits& limits) : limits_(limits) {}
@@ -36,17 +38,20 @@ class PushDecoder {
                             Report& report);
 
  private:
-  // A series of the stream. Its labels are kept only until its ordinal is known.
+  // A series of the stream as it was defined.
   struct Reference {
-    storage::SeriesHandle handle;
     Hash128 fingerprint;
-    std::string labels;  // canonical
+    std::string labels;  // canonical; kept only until its ordinal is known
     bool defined = false;
   };
   class Message;
 
   Limits limits_;
+  // By reference. The usual scrape looks at the first two columns only, in order.
+  std::vector<SeriesOrdinal> ordinals_;  // kUnknownOrdinal: undefined, or not known yet
+  std::vector<PartitionId> partitions_;
   std::vector<Reference> references_;
+  std::vector<double> values_;  // of a block
   std::vector<std::string_view> symbols_;
   std::vector<LabelView> labels_;
 };

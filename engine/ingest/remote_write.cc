@@ -17,6 +17,8 @@ using protozero::tag_and_type;
 using wire::kBytes;
 using wire::kFixed64;
 using wire::kVarint;
+using wire::TakeField;
+using wire::TakeVarint;
 using wire::View;
 
 // Field numbers of prompb.
@@ -46,22 +48,6 @@ LabelView ReadLabel(pbf_reader message) {
     }
   }
   return label;
-}
-
-// A bytes field with a one-byte tag and a length of one byte or two.
-bool TakeField(const char*& p, const char* end, std::string_view& field) {
-  if (end - p < 3) return false;
-  const char* data = p + 2;
-  auto bytes = static_cast<std::ptrdiff_t>(static_cast<unsigned char>(p[1]));
-  if (bytes >= 0x80) {
-    const auto high = static_cast<unsigned char>(*data++);
-    if (high >= 0x80) return false;
-    bytes = (bytes & 0x7F) | std::ptrdiff_t{high} << 7;
-  }
-  if (end - data < bytes) return false;
-  field = {data, static_cast<size_t>(bytes)};
-  p = data + bytes;
-  return true;
 }
 
 // A TimeSeries whose fields stand as every known sender writes them: labels first, then samples,
@@ -99,15 +85,9 @@ bool TakePlainSample(std::string_view message, double& value, int64_t& ms) {
   }
   if (end - p < 2 || *p++ != '\x10') return false;
   uint64_t v = 0;
-  for (unsigned shift = 0; p != end && shift < 63; shift += 7) {
-    const auto byte = static_cast<unsigned char>(*p++);
-    v |= uint64_t{byte & 0x7FU} << shift;
-    if (byte < 0x80) {
-      ms = static_cast<int64_t>(v);
-      return p == end;
-    }
-  }
-  return false;
+  if (!TakeVarint(p, end, v)) return false;
+  ms = static_cast<int64_t>(v);
+  return p == end;
 }
 
 }  // namespace

@@ -3,6 +3,10 @@
 //
 // Wire: prompb/io/prometheus/write/v2/types.proto of Prometheus. Texts come once, in a table of
 // symbols; series refer to them, and carry their metadata and start timestamps along.
+//
+// A series is known by the hashes of its symbols, in order; each symbol is hashed once a request,
+// when a series first refers to it. So the usual series spells out no text, whatever table of
+// symbols it came with, and neither does the usual metadata.
 #pragma once
 
 #include <string>
@@ -31,9 +35,11 @@ class RemoteWrite2Decoder {
   class Series;
 
   Limits limits_;
+  // Of the request, by number; a hash of zero is not computed yet.
   std::vector<std::string_view> symbols_;
+  std::vector<Hash128> hashes_;
+  std::vector<uint32_t> refs_;  // of the series' labels
   std::vector<LabelView> labels_;
-  std::string canonical_;
   MetadataFilter metadata_;
 };
 

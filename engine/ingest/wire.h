@@ -2,6 +2,7 @@
 // Private to this folder: the only header that sees protozero.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <protozero/pbf_reader.hpp>
 #include <string_view>
@@ -27,6 +28,35 @@ struct TimedHistogram {
   int64_t start_ms = storage::kNoStartMs;
 };
 TimedHistogram ReadHistogram(protozero::pbf_reader message);
+
+// Field by field without protozero, for what every known sender writes; `p` moves behind what was
+// taken. False, and `p` somewhere: it is written otherwise.
+
+// A bytes field with a one-byte tag and a length of one byte or two.
+inline bool TakeField(const char*& p, const char* end, std::string_view& field) {
+  if (end - p < 3) return false;
+  const char* data = p + 2;
+  auto bytes = static_cast<std::ptrdiff_t>(static_cast<unsigned char>(p[1]));
+  if (bytes >= 0x80) {
+    const auto high = static_cast<unsigned char>(*data++);
+    if (high >= 0x80) return false;
+    bytes = (bytes & 0x7F) | std::ptrdiff_t{high} << 7;
+  }
+  if (end - data < bytes) return false;
+  field = {data, static_cast<size_t>(bytes)};
+  p = data + bytes;
+  return true;
+}
+// A varint of at most nine bytes.
+inline bool TakeVarint(const char*& p, const char* end, uint64_t& v) {
+  v = 0;
+  for (unsigned shift = 0; p != end && shift < 63; shift += 7) {
+    const auto byte = static_cast<unsigned char>(*p++);
+    v |= uint64_t{byte & 0x7FU} << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
 
 // {1 offset, 2 length}, in both.
 HistogramSpan ReadSpan(protozero::pbf_reader message);

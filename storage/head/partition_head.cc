@@ -75,7 +75,8 @@ PartitionHead::Target PartitionHead::Resolve(const IngestBatch& batch, const Bat
       return target;
     }
   } else if (static_cast<uint32_t>(ordinal) >= known_series_ ||
-             (series.id != SeriesId{} && index_.id(ordinal) != series.id)) {
+             (!batch.ids_from_index && series.id != SeriesId{} &&
+              index_.id(ordinal) != series.id)) {
     ++counts.series_refused;
     return {};
   }

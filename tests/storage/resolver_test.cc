@@ -224,7 +224,7 @@ TEST(Resolver, TheTableGrowsAndFindsEverything) {
   EXPECT_LT(resolver.memory_bytes(), size_t{kSeries} * 40);
 }
 
-TEST(BatchBuilder, ASeriesOfARequestStandsOnceHoweverItIsSelected) {
+TEST(BatchBuilder, ASeriesStandsOnceForNeighbouringSamplesHoweverItIsSelected) {
   FakeIndex index;
   Resolver resolver({.partitions = 1}, index);
   BatchBuilder builder(resolver, kDefaultTenant);
@@ -242,6 +242,43 @@ TEST(BatchBuilder, ASeriesOfARequestStandsOnceHoweverItIsSelected) {
   const auto batches = builder.Finish();
   EXPECT_EQ(batches[0].series.size(), 1U);
   EXPECT_EQ(batches[0].sample_series, (std::vector<uint32_t>{0, 0, 0}));
+}
+
+TEST(BatchBuilder, AScrapeIsTheSameAsItsSamplesOneByOne) {
+  FakeIndex index;
+  Resolver resolver({.partitions = 1}, index);
+  BatchBuilder builder(resolver, kDefaultTenant);
+  std::vector<SeriesOrdinal> ordinals;
+  for (int i = 0; i < 5; ++i) {
+    Select(builder, TargetSeries(1, i));
+    builder.AddSample(1, 1.0);
+  }
+  Apply(builder.Finish(), index, resolver);
+  for (int i = 0; i < 5; ++i) {
+    builder.SelectLabels({5, static_cast<uint64_t>(i)}, Views(TargetSeries(1, i)));
+    ordinals.push_back(builder.selected().ordinal);
+  }
+  builder.Reset(kDefaultTenant);
+  const std::vector<double> values = {1, 2, 3, 4, 5};
+  for (int i = 0; i < 5; ++i) {
+    builder.SelectLabels({5, static_cast<uint64_t>(i)}, Views(TargetSeries(1, i)));
+    builder.AddSample(7, values[static_cast<size_t>(i)]);
+  }
+  builder.AddSample(8, 6.0, 3);
+  builder.AddScrape(PartitionId{0}, ordinals, 9, values);
+  const auto batches = builder.Finish();
+  ASSERT_EQ(batches.size(), 1U);
+  const IngestBatch& batch = batches[0];
+  EXPECT_TRUE(batch.ids_from_index);
+  for (size_t i = 0; i < 5; ++i) {
+    const BatchSeries& one = batch.series[batch.sample_series[i]];
+    const BatchSeries& scraped = batch.series[batch.sample_series[6 + i]];
+    EXPECT_EQ(one.ordinal, scraped.ordinal);
+    EXPECT_EQ(one.id, scraped.id);
+    EXPECT_EQ(batch.sample_value[6 + i], values[i]);
+    EXPECT_EQ(batch.sample_ms[6 + i], 9);
+    EXPECT_EQ(batch.sample_start_ms[6 + i], kNoStartMs);
+  }
 }
 
 TEST(BatchBuilder, StartTimesAppearOnceOneIsGiven) {
