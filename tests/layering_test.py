@@ -13,7 +13,7 @@ MAY_INCLUDE = {
     "storage": ["engine/base"],
     "query": ["engine/base", "storage/reader.h", "storage/ingest_batch.h"],
     "query/promql": ["engine/base", "storage/reader.h"],
-    "engine/ingest": ["engine/base", "storage/ingest_batch.h", "storage/resolver.h", "storage/store.h"],
+    "engine/ingest": ["engine/base", "storage/ingest_batch.h", "storage/reader.h", "storage/resolver.h", "storage/store.h"],
     "engine/slo": ["engine/base", "storage/apply_observer.h", "storage/ingest_batch.h", "storage/reader.h",
                    "storage/resolver.h", "storage/store.h", "query", "engine/notify"],
     "engine/rules": ["engine/base", "storage/reader.h", "storage/store.h", "query", "engine/notify"],

@@ -12,6 +12,7 @@
 #include "engine/base/compress.h"
 #include "engine/base/status.h"
 #include "engine/http/client.h"
+#include "engine/ingest/native_format.h"
 
 namespace basalt::cli {
 namespace {
@@ -19,7 +20,8 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr size_t kPieceBytes = 4u << 20;  // of whole lines; far below the server's ingest.max_body
-constexpr int kAttempts = 60;             // of a piece that the server cannot take yet
+constexpr std::string_view kNativePath = "/api/v1/import/native";
+constexpr int kAttempts = 60;  // of a piece that the server cannot take yet
 constexpr auto kRetryAfter = std::chrono::seconds(1);
 
 struct Format {
@@ -34,7 +36,8 @@ Result<Format> FormatOf(const std::string& name, const std::string& first_line) 
     return Format{"/api/v1/import/prometheus", "application/openmetrics-text"};
   if (name == "prometheus" || name.empty())
     return Format{"/api/v1/import/prometheus", "text/plain"};
-  return InvalidArgument("--format: \"" + name + "\" is none of prometheus, openmetrics, json");
+  return InvalidArgument("--format: \"" + name +
+                         "\" is none of prometheus, openmetrics, json, native");
 }
 
 // One file on its way, piece by piece; every piece is durable before the next one is sent.
@@ -44,6 +47,53 @@ class Importer {
       : client_(client), options_(options), name_(std::move(name)) {}
 
   Status Run(std::istream& in, uint64_t from_line) {
+    const bool is_native =
+        options_.format == "native" || (options_.format.empty() && BeginsLikeNative(in));
+    BASALT_TRY(is_native ? RunSections(in, from_line) : RunLines(in, from_line));
+    Progress(true);
+    return refused_ == 0 ? OkStatus()
+                         : InvalidArgument(name_ + ": " + std::to_string(refused_) +
+                                           " pieces held something that was refused; see above");
+  }
+
+ private:
+  static bool BeginsLikeNative(std::istream& in) {
+    return in.peek() == ingest::kSectionMagic.front();  // no line of the other formats does
+  }
+
+  Status RunSections(std::istream& in, uint64_t from_section) {
+    format_ = {kNativePath.data(), "application/octet-stream"};
+    std::string piece;
+    size_t message_bytes = 0;  // what the piece unpacks to
+    std::string header(ingest::kSectionHeaderBytes, '\0');
+    for (uint64_t number = 1; in.read(header.data(), static_cast<std::streamsize>(header.size()));
+         ++number) {
+      const auto read = ingest::ReadSectionHeader(header);
+      if (!read.ok()) return Broken(number, read.status().message());
+      std::string body(read->body_bytes, '\0');
+      if (!in.read(body.data(), static_cast<std::streamsize>(body.size())))
+        return Broken(number, "cut short");
+      lines_ = number;
+      bytes_ += header.size() + body.size();
+      if (number < from_section) continue;
+      if (piece.empty()) first_line_ = number;
+      piece += header;
+      piece += body;
+      message_bytes += read->message_bytes;
+      if (message_bytes < kPieceBytes) continue;
+      BASALT_TRY(Send(piece));
+      piece.clear();
+      message_bytes = 0;
+    }
+    if (in.gcount() != 0) return Broken(lines_ + 1, "cut short");
+    return piece.empty() ? OkStatus() : Send(piece);
+  }
+  [[nodiscard]] Status Broken(uint64_t section, std::string_view why) const {
+    return InvalidArgument(name_ + ": section " + std::to_string(section) + ": " +
+                           std::string(why));
+  }
+
+  Status RunLines(std::istream& in, uint64_t from_line) {
     std::string line;
     uint64_t number = 0;
     std::string piece;
@@ -64,14 +114,9 @@ class Importer {
       }
     }
     if (in.bad()) return Unavailable(name_ + ": cannot be read");
-    if (!piece.empty()) BASALT_TRY(Send(piece));
-    Progress(true);
-    return refused_ == 0 ? OkStatus()
-                         : InvalidArgument(name_ + ": " + std::to_string(refused_) +
-                                           " pieces held lines that were refused; see above");
+    return piece.empty() ? OkStatus() : Send(piece);
   }
 
- private:
   Status Send(const std::string& piece) {
     std::string body;
     BASALT_TRY(Compress(ContentCoding::kZstd, piece, body));
@@ -102,7 +147,7 @@ class Importer {
       Progress(false);
       return OkStatus();
     }
-    return last.WithContext(name_ + ": stored up to line " + std::to_string(first_line_ - 1) +
+    return last.WithContext(name_ + ": stored up to number " + std::to_string(first_line_ - 1) +
                             "; go on with --from-line " + std::to_string(first_line_));
   }
 
@@ -114,8 +159,9 @@ class Importer {
     const bool terminal = ::isatty(STDERR_FILENO) != 0;
     if (!done && !terminal) return;
     const double seconds = std::chrono::duration<double>(now - begun_).count();
-    std::fprintf(stderr, "%s%s: %llu lines, %.1f MB, %.1f MB/s%s", terminal ? "\r" : "",
-                 name_.c_str(), static_cast<unsigned long long>(lines_),
+    std::fprintf(stderr, "%s%s: %llu %s, %.1f MB, %.1f MB/s%s", terminal ? "\r" : "", name_.c_str(),
+                 static_cast<unsigned long long>(lines_),
+                 format_.path == kNativePath ? "sections" : "lines",
                  static_cast<double>(bytes_) / 1e6,
                  static_cast<double>(bytes_) / 1e6 / (seconds > 0 ? seconds : 1), done ? "\n" : "");
     std::fflush(stderr);

@@ -7,12 +7,15 @@
 
 #include <atomic>
 #include <charconv>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "engine/base/executor.h"
 #include "engine/http/api/write_handler.h"
+#include "engine/ingest/fair_queue.h"
 #include "engine/ingest/otlp/otlp_service.h"
 #include "engine/ingest/write_service.h"
 #include "storage/reader.h"
@@ -82,11 +85,11 @@ class LateWriteHandler final : public http::api::WriteHandler {
   std::atomic<ingest::WriteService*> service_ = nullptr;
 };
 
-// Lines of text over HTTP, onto the WriteService: `lines` of JSON, or of Prometheus' formats, which
-// the Content-Type tells apart. Thread-safe.
+// Files over HTTP, onto the WriteService: `lines` of JSON, of Prometheus' formats, which the
+// Content-Type tells apart, or sections of the native format. Thread-safe.
 class LateImportHandler final : public http::api::WriteHandler {
  public:
-  enum class Lines : uint8_t { kJson, kExposition };
+  enum class Lines : uint8_t { kJson, kExposition, kNative };
   explicit LateImportHandler(Lines lines) : lines_(lines) {}
   void Bind(ingest::WriteService* service) { service_.store(service, std::memory_order_release); }
 
@@ -95,7 +98,8 @@ class LateImportHandler final : public http::api::WriteHandler {
     if (service == nullptr) {
       return done(LateWriteHandler::ToResponse(ingest::AnswerForError(Unavailable(kNotReady))));
     }
-    ingest::Protocol format = ingest::Protocol::kJsonLines;
+    ingest::Protocol format =
+        lines_ == Lines::kNative ? ingest::Protocol::kNative : ingest::Protocol::kJsonLines;
     if (lines_ == Lines::kExposition) {
       const bool is_open_metrics =
           request.headers.Get("Content-Type").starts_with("application/openmetrics-text");
@@ -118,6 +122,44 @@ class LateImportHandler final : public http::api::WriteHandler {
  private:
   const Lines lines_;
   std::atomic<ingest::WriteService*> service_ = nullptr;
+};
+
+// Runs a task where it is posted: for work that only hands itself on.
+class InlineExecutor final : public Executor {
+ public:
+  [[nodiscard]] bool Post(Task task) override {
+    task();
+    return true;
+  }
+};
+
+// In front of a handler: requests wait by tenant (ingest/fair_queue.h), and the handler runs on the
+// queue's threads. Called on an I/O thread. Thread-safe.
+class FairHandler final : public http::api::WriteHandler {
+ public:
+  // `refused` is told of requests that find no room. All must outlive it.
+  FairHandler(http::api::WriteHandler& handler, ingest::FairQueue& queue,
+              std::function<void(TenantId)> refused)
+      : handler_(handler), queue_(queue), refused_(std::move(refused)) {}
+
+  void Write(http::api::WriteRequest request, http::api::WriteDone done) override {
+    const TenantId tenant = request.tenant;
+    // std::function wants copyable.
+    auto held = std::make_shared<std::pair<http::api::WriteRequest, http::api::WriteDone>>(
+        std::move(request), std::move(done));
+    const bool posted = queue_.Post(
+        tenant, [this, held] { handler_.Write(std::move(held->first), std::move(held->second)); });
+    if (posted) return;
+    refused_(tenant);
+    http::Response response = http::TextResponse(503, "too many requests of this tenant wait");
+    response.headers.emplace_back("Retry-After", "1");
+    held->second(std::move(response));
+  }
+
+ private:
+  http::api::WriteHandler& handler_;
+  ingest::FairQueue& queue_;
+  const std::function<void(TenantId)> refused_;
 };
 
 // OTLP metrics over HTTP, onto the OtlpService. Thread-safe.

@@ -1,7 +1,8 @@
-// basalt: serve | query | import | delete | purges | slo check | slo simulate | version.
+// basalt: serve | query | import | export | delete | purges | slo check | slo simulate | version.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "tools/export_command.h"
 #include "tools/import_command.h"
 #include "tools/options.h"
 #include "tools/purge_command.h"
@@ -73,8 +74,26 @@ void DescribeImport(CLI::App& app, basalt::cli::ImportCommandOptions& options) {
   import->add_option("files", options.files, "Files; - is stdin")->required();
   import->add_option("--url", options.url, "Base URL of the server")->capture_default_str();
   import->add_option("--format", options.format,
-                     "prometheus, openmetrics or json [by the first line: json or prometheus]");
-  import->add_option("--from-line", options.from_line, "Begin with this line of the first file");
+                     "prometheus, openmetrics, json or native [by how it begins]");
+  import->add_option("--from-line", options.from_line,
+                     "Begin with this line (section) of the first file");
+}
+
+void DescribeExport(CLI::App& app, basalt::cli::ExportCommandOptions& options) {
+  CLI::App* out = app.add_subcommand("export", "Write series of a running server to a file");
+  out->footer(
+      "Examples:\n"
+      "  basalt export '{job=\"node\"}' -o node.bsx           exactly; `basalt import node.bsx`\n"
+      "  basalt export up --format json --start 2026-01-01T00:00:00Z\n\n"
+      "Interrupted, the same command goes on where it was.");
+  out->add_option("selectors", options.selectors, "Series to write")->required();
+  out->add_option("-o,--output", options.output, "File; - is stdout")->capture_default_str();
+  out->add_option("--format", options.format, "native (exact) or json (lines)")
+      ->check(CLI::IsMember({"native", "json"}))
+      ->capture_default_str();
+  out->add_option("--start", options.start, "From: Unix seconds or RFC 3339 [the beginning]");
+  out->add_option("--end", options.end, "To, inclusive [the end]");
+  out->add_option("--url", options.url, "Base URL of the server")->capture_default_str();
 }
 
 void DescribeDeletes(CLI::App& app, basalt::cli::DeleteCommandOptions& options,
@@ -142,6 +161,7 @@ int main(int argc, char** argv) {
   basalt::cli::ServeOptions serve;
   basalt::cli::QueryCommandOptions query;
   basalt::cli::ImportCommandOptions import;
+  basalt::cli::ExportCommandOptions out;
   basalt::cli::DeleteCommandOptions remove;
   basalt::cli::PurgesCommandOptions purges;
   basalt::cli::SloCheckOptions slo;
@@ -149,6 +169,7 @@ int main(int argc, char** argv) {
   DescribeServe(app, serve);
   DescribeQuery(app, query);
   DescribeImport(app, import);
+  DescribeExport(app, out);
   DescribeDeletes(app, remove, purges);
   DescribeSlo(app, slo, simulate);
   app.add_subcommand("version", "Print the version");
@@ -157,6 +178,7 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("serve")) return basalt::cli::RunServe(serve);
   if (app.got_subcommand("query")) return basalt::cli::RunQuery(query);
   if (app.got_subcommand("import")) return basalt::cli::RunImport(import);
+  if (app.got_subcommand("export")) return basalt::cli::RunExport(out);
   if (app.got_subcommand("delete")) return basalt::cli::RunDelete(remove);
   if (app.got_subcommand("purges")) return basalt::cli::RunPurges(purges);
   if (app.got_subcommand("slo")) {

@@ -21,6 +21,8 @@
 #include "engine/slo/slo_files.h"
 #include "query/engine.h"
 #include "storage/store.h"
+#include "tools/export_stream.h"
+#include "tools/ingest_views.h"
 #include "tools/late_bound.h"
 #include "tools/query_metrics.h"
 #include "tools/self_slo.h"
@@ -49,7 +51,9 @@ struct Executors {
         admin("admin", 1, kAdminQueue),
         apply("apply", Cores(), kWorkQueue),
         background("background", 1, kWorkQueue) {}
+  InlineExecutor hand_on;  // HTTP writes go to `tenants` at once
   ThreadPool ingest;
+  ingest::FairQueue tenants{ingest, kIngestQueue};
   ThreadPool query_requests;
   ThreadPool query_work;
   ThreadPool admin;
@@ -140,10 +144,28 @@ class ServerProcess {
   Executors executors_;
   query::Engine engine_;
   LateReader reader_;
+  // In turns with other tenants'.
+  FairHandler Fair(http::api::WriteHandler& handler, ingest::Protocol protocol) {
+    return {handler, executors_.tenants, [this, protocol](TenantId tenant) {
+              // Nothing is counted while the log is replayed.
+              if (ingest::WriteService* service = counts_; service != nullptr) {
+                service->Refuse(tenant, protocol, ingest::Refusal::kOverload,
+                                "too many requests of this tenant wait");
+              }
+            }};
+  }
+  std::atomic<ingest::WriteService*> counts_ = nullptr;
+
   LateWriteHandler writes_;
   LateOtlpHandler otlp_;
   LateImportHandler import_json_{LateImportHandler::Lines::kJson};
   LateImportHandler import_text_{LateImportHandler::Lines::kExposition};
+  LateImportHandler import_native_{LateImportHandler::Lines::kNative};
+  FairHandler fair_writes_ = Fair(writes_, ingest::Protocol::kRemoteWrite1);
+  FairHandler fair_otlp_ = Fair(otlp_, ingest::Protocol::kOtlp);
+  FairHandler fair_json_ = Fair(import_json_, ingest::Protocol::kJsonLines);
+  FairHandler fair_native_ = Fair(import_native_, ingest::Protocol::kNative);
+  FairHandler fair_text_ = Fair(import_text_, ingest::Protocol::kExposition);
   SloViews slo_views_;
   std::atomic<bool> ready_ = false;
   std::mutex reload_mu_;
@@ -170,17 +192,23 @@ Status ServerProcess::StartHttp() {
   // OTLP at the path of Prometheus' receiver, and at the one that exporters use by default.
   const size_t max_body = config_.ingest.max_body_bytes;
   context.writes = {
-      {.path = "/api/v1/write", .handler = &writes_, .max_body_bytes = max_body},
-      {.path = "/api/v1/otlp/v1/metrics", .handler = &otlp_, .max_body_bytes = max_body},
-      {.path = "/v1/metrics", .handler = &otlp_, .max_body_bytes = max_body},
-      {.path = "/api/v1/import", .handler = &import_json_, .max_body_bytes = max_body},
-      {.path = "/api/v1/import/prometheus", .handler = &import_text_, .max_body_bytes = max_body}};
+      {.path = "/api/v1/write", .handler = &fair_writes_, .max_body_bytes = max_body},
+      {.path = "/api/v1/otlp/v1/metrics", .handler = &fair_otlp_, .max_body_bytes = max_body},
+      {.path = "/v1/metrics", .handler = &fair_otlp_, .max_body_bytes = max_body},
+      {.path = "/api/v1/import", .handler = &fair_json_, .max_body_bytes = max_body},
+      {.path = "/api/v1/import/native", .handler = &fair_native_, .max_body_bytes = max_body},
+      {.path = "/api/v1/import/prometheus", .handler = &fair_text_, .max_body_bytes = max_body}};
   context.registry = &registry_;
   context.ready = [this] { return ready_ ? OkStatus() : Unavailable(kNotReady); };
   context.reload = [this] { return Reload(); };
   context.settle = [this] {
     storage::Store* store = store_for_http_;
     return store == nullptr ? Unavailable(kNotReady) : store->Settle();
+  };
+  context.open_export = OpenExport;
+  context.ingest_status = [this] {
+    const ingest::WriteService* service = counts_;
+    return service == nullptr ? std::string("{}") : IngestStatusJson(*service);
   };
   context.stats = [this] {
     storage::Store* store = store_for_http_;
@@ -209,7 +237,7 @@ Status ServerProcess::StartHttp() {
   options.session.path_prefix = config_.http.path_prefix;
   options.session.cors_origin = config_.http.cors_origin;
   options.max_connections = config_.http.max_connections;
-  options.executors = {&executors_.ingest, &executors_.query_requests, &executors_.admin};
+  options.executors = {&executors_.hand_on, &executors_.query_requests, &executors_.admin};
   options.registry = &registry_;
   BASALT_TRY_ASSIGN(http_, http::Server::Start(options, std::move(router)));
   return OkStatus();
@@ -250,14 +278,15 @@ Status ServerProcess::Start() {
              {"replayed_records", stats.replayed_records}, {"replay_ms", stats.replay_ms});
   admin::RegisterSelfMetrics(registry_, *store_, kVersion);
   RegisterQueryMetrics(registry_, engine_);
-  write_service_ =
-      std::make_unique<ingest::WriteService>(*store_, SystemClock(), registry_, config_.ingest);
+  write_service_ = std::make_unique<ingest::WriteService>(*store_, SystemClock(), registry_,
+                                                          admin::LimitsOf(config_));
+  counts_ = write_service_.get();
   otlp_service_ = std::make_unique<ingest::otlp::OtlpService>(
-      *store_, SystemClock(), *write_service_, config_.ingest, MakeOtlpSettings(config_));
+      *store_, SystemClock(), *write_service_, MakeOtlpSettings(config_));
   if (config_.grpc.enabled) {
-    BASALT_TRY_ASSIGN(rpc_, rpc::Server::Start(
-                                {.address = config_.grpc.listen, .limits = config_.ingest}, *store_,
-                                SystemClock(), executors_.ingest, *write_service_, *otlp_service_));
+    BASALT_TRY_ASSIGN(rpc_,
+                      rpc::Server::Start({.address = config_.grpc.listen}, *store_, SystemClock(),
+                                         executors_.tenants, *write_service_, *otlp_service_));
   }
   if (config_.self.interval > Duration(0)) {
     self_scrape_ = std::make_unique<admin::SelfScrape>(registry_, *store_, SystemClock(),
@@ -269,6 +298,7 @@ Status ServerProcess::Start() {
   otlp_.Bind(otlp_service_.get());
   import_json_.Bind(write_service_.get());
   import_text_.Bind(write_service_.get());
+  import_native_.Bind(write_service_.get());
   store_for_http_ = store_.get();
   ready_ = true;
   BASALT_LOG(kInfo, "ready", {"http", http_->address()},
@@ -321,6 +351,10 @@ Status ServerProcess::Reload() {
     config_.storage.retention_bytes = wanted.storage.retention_bytes;
     config_.storage.retention_rules = wanted.storage.retention_rules;
   }
+  config_.ingest.max_samples_per_second = wanted.ingest.max_samples_per_second;
+  config_.ingest.max_active_series = wanted.ingest.max_active_series;
+  config_.tenant_limits = wanted.tenant_limits;
+  if (write_service_ != nullptr) write_service_->tenants().SetLimits(admin::LimitsOf(config_));
   log::Configure(wanted.log.level, wanted.log.format);
   config_.log = wanted.log;
   BASALT_LOG(kInfo, "configuration reloaded");
@@ -341,12 +375,14 @@ void ServerProcess::Stop() {
   otlp_.Bind(nullptr);
   import_json_.Bind(nullptr);
   import_text_.Bind(nullptr);
+  import_native_.Bind(nullptr);
   reader_.Bind(nullptr);
   store_for_http_ = nullptr;
   executors_.ingest.Stop();
   executors_.query_requests.Stop();
   executors_.query_work.Stop();
   executors_.admin.Stop();
+  counts_ = nullptr;
   slo_views_.Bind(nullptr);
   slos_.reset();
   outbox_.reset();

@@ -117,8 +117,8 @@ Setting BytesSetting(std::string key, std::string help, At at, bool reloadable =
   return Make(std::move(key), std::move(help), reloadable, at, Bytes, FormatBytes);
 }
 template <typename T, typename At>
-Setting NumberSetting(std::string key, std::string help, At at) {
-  return Make(std::move(key), std::move(help), false, at, Number<T>,
+Setting NumberSetting(std::string key, std::string help, At at, bool reloadable = false) {
+  return Make(std::move(key), std::move(help), reloadable, at, Number<T>,
               [](T v) { return std::to_string(v); });
 }
 template <typename At>
@@ -346,6 +346,20 @@ void AddRequestSettings(std::vector<Setting>& out) {
       [](ingest::UnsortedLabels v) {
         return std::string(v == ingest::UnsortedLabels::kSort ? "sort" : "reject");
       }));
+  out.push_back(NumberSetting<uint64_t>(
+      "ingest.max_samples_per_second",
+      "Samples of one tenant; ten seconds' worth may come at once. Beyond it 429. 0: no limit.",
+      [](Config& c) -> auto& { return c.ingest.max_samples_per_second; }, true));
+  out.push_back(NumberSetting<uint64_t>(
+      "ingest.max_active_series",
+      "Of one tenant: series with samples today or in the last hour. New ones beyond it are left "
+      "out. 0: no limit.",
+      [](Config& c) -> auto& { return c.ingest.max_active_series; }, true));
+  out.push_back(List(
+      "ingest.tenants",
+      "Tenants with limits of their own: \"7 max_samples_per_second=1000 max_active_series=5000\"; "
+      "also max_labels, max_label_name, max_label_value, max_body in bytes.",
+      [](Config& c) -> auto& { return c.tenant_limits; }, true));
   out.push_back(TimeSetting("ingest.max_ahead", "How far in the future a sample may lie.",
                             [](Config& c) -> auto& { return c.ingest.max_ahead; }));
 }
@@ -548,6 +562,13 @@ Status ValidateConfig(const Config& config) {
   if (config.query.max_concurrent == 0)
     return InvalidArgument("query.max_concurrent: must be above 0");
   if (config.ingest.max_labels == 0) return InvalidArgument("ingest.max_labels: must be above 0");
+  for (const std::string& text : config.tenant_limits) {
+    const auto parsed = ingest::ParseTenantLimits(text, config.ingest);
+    if (!parsed.ok()) return parsed.status().WithContext("ingest.tenants: \"" + text + "\"");
+    if (parsed->second.max_labels == 0) {
+      return InvalidArgument("ingest.tenants: \"" + text + "\": max_labels: must be above 0");
+    }
+  }
   if (config.self.interval != Duration(0) && config.self.interval < std::chrono::seconds(1)) {
     return InvalidArgument("self.interval: must be 0s or at least 1s");
   }
@@ -596,6 +617,15 @@ std::string RenderYaml(const Config& config) {
     out += '\n';
   }
   return out;
+}
+
+ingest::LimitTable LimitsOf(const Config& config) {
+  ingest::LimitTable table(config.ingest);
+  for (const std::string& text : config.tenant_limits) {
+    if (auto parsed = ingest::ParseTenantLimits(text, config.ingest); parsed.ok())
+      table.tenants.insert_or_assign(parsed->first, parsed->second);
+  }
+  return table;
 }
 
 }  // namespace basalt::admin

@@ -17,6 +17,7 @@
 #include "engine/base/time.h"
 #include "engine/ingest/limits.h"
 #include "engine/ingest/otlp/settings.h"
+#include "engine/ingest/tenants.h"
 #include "storage/store.h"
 
 namespace basalt::admin {
@@ -81,7 +82,8 @@ struct Config {
   StorageConfig storage;
   QueryConfig query;
   ingest::Limits ingest;
-  ingest::otlp::Settings otlp;  // its lookback is query.lookback
+  std::vector<std::string> tenant_limits;  // as ingest::ParseTenantLimits reads them
+  ingest::otlp::Settings otlp;             // its lookback is query.lookback
   AlertingConfig alerting;
   SelfConfig self;
   LogConfig log;
@@ -95,6 +97,9 @@ storage::RetentionPolicy RetentionOf(const StorageConfig& config);
 Status ApplyYaml(std::string_view text, std::string_view name, Config& config);
 // The same from a file; kNotFound or kUnavailable if it cannot be read.
 Status ApplyYamlFile(const std::string& path, Config& config);
+
+// `ingest` for everybody and what `tenant_limits` says of some. The configuration must be valid.
+ingest::LimitTable LimitsOf(const Config& config);
 
 // Bounds that hold whatever the source: partitions a power of two, budgets not absurd.
 // kInvalidArgument naming the key.

@@ -101,6 +101,7 @@ class JsonLinesDecoder::Impl {
       }
       times_.push_back(ms);
     }
+    if (values_.empty()) return OkStatus();  // no series is made for nothing
     BASALT_TRY(Select(metric, builder));
     for (size_t i = 0; i < values_.size(); ++i) accept.AddSample(place, times_[i], values_[i]);
     return OkStatus();

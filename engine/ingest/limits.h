@@ -22,6 +22,9 @@ struct Limits {
       128;  // OpenMetrics' bound on the label set of an exemplar, in characters there
   size_t max_metadata_text_bytes = 4096;  // of a help or unit text
   UnsortedLabels unsorted_labels = UnsortedLabels::kReject;
+  // Of one tenant (tenants.h); 0: no limit.
+  uint64_t max_samples_per_second = 0;
+  uint64_t max_active_series = 0;
   Duration max_ahead = kMaxSampleAhead;  // of a sample's time before the server's clock
 };
 

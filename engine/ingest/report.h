@@ -23,8 +23,9 @@ enum class Reason : uint8_t {
   kReference,    // of a stream: a series number that was never defined
   kUnsupported,  // of a kind that is not known here
   kSyntax,       // of a line that could not be read, where the others could
+  kSeriesLimit,  // new series beyond the tenant's number (tenants.h)
 };
-inline constexpr size_t kReasons = 9;
+inline constexpr size_t kReasons = 10;
 std::string_view ReasonName(Reason reason);
 
 // One thread; reused by Reset().
@@ -46,7 +47,9 @@ class Report {
   void Reject(Reason reason, uint64_t items, const Detail& detail) {
     rejected_[static_cast<size_t>(reason)] += items;
     ++refusals_;
-    if (details_.size() < kMaxDetails) details_.push_back(detail());
+    if (details_.size() >= kMaxDetails) return;
+    details_.push_back(detail());
+    detail_reasons_.push_back(reason);
   }
 
   [[nodiscard]] uint64_t rejected(Reason reason) const {
@@ -54,6 +57,8 @@ class Report {
   }
   [[nodiscard]] uint64_t rejected() const;
   [[nodiscard]] const std::vector<std::string>& details() const { return details_; }
+  // Of each detail.
+  [[nodiscard]] const std::vector<Reason>& detail_reasons() const { return detail_reasons_; }
   // "3 rejected: timeseries[4].labels: ...; ..." for the response; empty if nothing was.
   [[nodiscard]] std::string Message() const;
   void Reset() { *this = Report(); }
@@ -62,6 +67,7 @@ class Report {
   std::array<uint64_t, kReasons> rejected_{};
   uint64_t refusals_ = 0;
   std::vector<std::string> details_;
+  std::vector<Reason> detail_reasons_;
 };
 
 }  // namespace basalt::ingest

@@ -2,22 +2,17 @@
 
 #include "engine/ingest/exposition.h"
 #include "engine/ingest/json_lines.h"
+#include "engine/ingest/native_format.h"
 #include "engine/ingest/remote_write.h"
 #include "engine/ingest/remote_write2.h"
 
 namespace basalt::ingest {
 namespace {
 
-constexpr size_t kRecentRejections = 100;
 // Decoders that wait for the next request; more than this many at once are made anew.
 constexpr size_t kIdleScratch = 16;
 // A body buffer above this is not kept: one giant request must not pin its memory for ever.
 constexpr size_t kKeptBodyBytes = 8u << 20;
-
-constexpr std::array<std::string_view, kProtocols> kProtocolNames = {
-    "remote_write_1",  "remote_write_2", "push",       "otlp",
-    "prometheus_text", "openmetrics",    "json_lines",
-};
 
 // "application/x-protobuf;proto=..." and its shorter forms, as the remote write 2.0 specification
 // negotiates.
@@ -68,43 +63,61 @@ WriteAnswer AnswerForError(const Status& status) {
   return answer;
 }
 
+// The decoders of one set of limits.
 struct WriteService::Scratch {
-  Scratch(const Limits& limits, storage::Resolver& resolver)
-      : one(limits),
+  Scratch(std::shared_ptr<const LimitTable> of, const Limits& limits_of_tenant,
+          storage::Resolver& resolver)
+      : table(std::move(of)),
+        limits(limits_of_tenant),
+        one(limits),
         two(limits),
         exposition(limits),
         json_lines(limits),
+        native(limits),
         builder(resolver, kDefaultTenant) {}
+  const std::shared_ptr<const LimitTable> table;
+  const Limits& limits;  // in `table`
   RemoteWriteDecoder one;
   RemoteWrite2Decoder two;
   ExpositionDecoder exposition;
   JsonLinesDecoder json_lines;
+  NativeDecoder native;
   storage::BatchBuilder builder;
   Report report;
   std::string body;
 };
 
 WriteService::WriteService(storage::Store& store, const Clock& clock, metrics::Registry& registry,
-                           const Limits& limits)
+                           const LimitTable& limits)
     : store_(store),
       clock_(clock),
-      limits_(limits),
+      tenants_(CountByIndex(store, clock), clock, limits),
       counters_(FindAllCounters(registry)),
       malformed_(registry.AddCounter("basalt_ingest_requests_malformed_total",
-                                     "Write requests that could not be decoded.")) {}
+                                     "Write requests that could not be decoded.")) {
+  for (size_t i = 0; i < kRefusals; ++i) {
+    refused_[i] = &registry.AddCounter(
+        "basalt_ingest_requests_refused_total", "Write requests that were refused whole.",
+        {{"reason", std::string(RefusalName(static_cast<Refusal>(i)))}});
+  }
+}
 
 WriteService::~WriteService() = default;
 
-std::unique_ptr<WriteService::Scratch> WriteService::Borrow() {
+std::unique_ptr<WriteService::Scratch> WriteService::Borrow(TenantId tenant) {
+  std::shared_ptr<const LimitTable> table = tenants_.limits();
+  const Limits& limits = table->Of(tenant);
   {
     const MutexLock lock(mu_);
-    if (!idle_.empty()) {
-      std::unique_ptr<Scratch> scratch = std::move(idle_.back());
-      idle_.pop_back();
+    std::erase_if(idle_, [&table](const auto& scratch) { return scratch->table != table; });
+    for (size_t i = idle_.size(); i-- > 0;) {
+      if (&idle_[i]->limits != &limits) continue;
+      std::unique_ptr<Scratch> scratch = std::move(idle_[i]);
+      idle_.erase(idle_.begin() + static_cast<ptrdiff_t>(i));
       return scratch;
     }
   }
-  return std::make_unique<Scratch>(limits_, store_.resolver());
+  return std::make_unique<Scratch>(std::move(table), limits, store_.resolver());
 }
 
 void WriteService::GiveBack(std::unique_ptr<Scratch> scratch) {
@@ -115,19 +128,23 @@ void WriteService::GiveBack(std::unique_ptr<Scratch> scratch) {
 
 void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
   const auto protocol = ParseContentType(request.content_type);
-  if (!protocol.ok()) return done(AnswerForError(protocol.status()));
   const auto coding =
       ParseContentCoding(request.content_encoding.empty() ? "snappy" : request.content_encoding);
-  if (!coding.ok())
-    return done(AnswerForError(Unimplemented(std::string(coding.status().message()))));
+  if (!protocol.ok() || !coding.ok()) {
+    const Status& status = protocol.ok() ? coding.status() : protocol.status();
+    Refuse(request.tenant, Protocol::kRemoteWrite1, Refusal::kContentType, status.message());
+    return done(AnswerForError(Unimplemented(std::string(status.message()))));
+  }
   Write(*protocol, *coding, 0, request, std::move(done));
 }
 
 void WriteService::Import(Protocol format, uint64_t first_line, const WriteRequest& request,
                           WriteDone done) {
   const auto coding = ParseContentCoding(request.content_encoding);
-  if (!coding.ok())
+  if (!coding.ok()) {
+    Refuse(request.tenant, format, Refusal::kContentType, coding.status().message());
     return done(AnswerForError(Unimplemented(std::string(coding.status().message()))));
+  }
   Write(format, *coding, first_line, request, std::move(done));
 }
 
@@ -148,6 +165,8 @@ Status WriteService::Decode(Protocol protocol, uint64_t first_line, TenantId ten
     case Protocol::kJsonLines:
       s.json_lines.Decode(s.body, now, first_line, s.builder, s.report);
       return OkStatus();
+    case Protocol::kNative:
+      return s.native.Decode(s.body, now, first_line, s.builder, s.report);
     case Protocol::kPush:
     case Protocol::kOtlp:
       break;  // have services of their own
@@ -157,10 +176,10 @@ Status WriteService::Decode(Protocol protocol, uint64_t first_line, TenantId ten
 
 void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first_line,
                          const WriteRequest& request, WriteDone done) {
-  std::unique_ptr<Scratch> scratch = Borrow();
+  std::unique_ptr<Scratch> scratch = Borrow(request.tenant);
   scratch->report.Reset();
   scratch->builder.Reset(request.tenant);
-  Status status = Decompress(coding, request.body, limits_.max_body_bytes, scratch->body);
+  Status status = Decompress(coding, request.body, scratch->limits.max_body_bytes, scratch->body);
   if (status.code() == StatusCode::kResourceExhausted) {
     // Sending it again would not make it smaller.
     WriteAnswer answer;
@@ -168,6 +187,7 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
     answer.message = std::string(status.message()) +
                      "; send less at a time (remote write: max_samples_per_send) or "
                      "raise ingest.max_body";
+    Refuse(request.tenant, protocol, Refusal::kTooLarge, answer.message);
     GiveBack(std::move(scratch));
     return done(answer);
   }
@@ -175,40 +195,83 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
   if (status.ok()) status = Decode(protocol, first_line, request.tenant, *scratch);
   if (!status.ok()) {
     GiveBack(std::move(scratch));
-    CountMalformed();
+    malformed_.Add();
+    Refuse(request.tenant, protocol, Refusal::kMalformed, status.message());
     WriteAnswer answer = AnswerForError(status);
     answer.tells_written = is_two;
     return done(answer);
   }
-  Count(protocol, scratch->report);
+  std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
+  const Tenants::Admission admission = Admit(request.tenant, protocol, batches, scratch->report);
   WriteAnswer answer;
+  answer.tells_written = is_two;
+  if (!admission.status.ok()) {
+    GiveBack(std::move(scratch));
+    answer.status = 429;
+    answer.message = admission.status.message();
+    answer.retry_after_seconds = admission.retry_after_seconds;
+    return done(answer);
+  }
   answer.message = scratch->report.Message();
   if (!answer.message.empty()) answer.status = 400;
-  answer.tells_written = is_two;
   answer.samples_written = scratch->report.samples;
   answer.histograms_written = scratch->report.histograms;
   answer.exemplars_written = scratch->report.exemplars;
-  std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
   GiveBack(std::move(scratch));
   if (batches.empty()) return done(answer);
-  store_.Append(std::move(batches), [answer = std::move(answer), done = std::move(done)](
-                                        const Result<storage::AppendResult>& result) mutable {
-    if (result.ok()) {
-      answer.stored = *result;
-      answer.token = result->token;
-      return done(answer);
-    }
-    WriteAnswer failed = AnswerForError(result.status());
-    failed.tells_written = answer.tells_written;
-    done(failed);
-  });
+  store_.Append(std::move(batches),
+                [this, protocol, tenant = request.tenant, answer = std::move(answer),
+                 done = std::move(done)](const Result<storage::AppendResult>& result) mutable {
+                  if (result.ok()) {
+                    tenants_.Stored(tenant, *result);
+                    answer.stored = *result;
+                    answer.token = result->token;
+                    return done(answer);
+                  }
+                  Refuse(tenant, protocol, RefusalOf(result.status()), result.status().message());
+                  WriteAnswer failed = AnswerForError(result.status());
+                  failed.tells_written = answer.tells_written;
+                  done(failed);
+                });
 }
 
-void WriteService::CountMalformed() { malformed_.Add(); }
+Tenants::Admission WriteService::Admit(TenantId tenant, Protocol protocol,
+                                       std::vector<storage::IngestBatch>& batches, Report& report) {
+  Tenants::Admission admission = tenants_.Admit(tenant, batches, report);
+  if (!admission.status.ok()) {
+    Refuse(tenant, protocol, Refusal::kRateLimit, admission.status.message());
+    return admission;
+  }
+  const ProtocolCounters& counters = counters_[static_cast<size_t>(protocol)];
+  counters.samples->Add(report.samples);
+  counters.histograms->Add(report.histograms);
+  counters.exemplars->Add(report.exemplars);
+  if (report.details().empty()) return admission;
+  for (size_t i = 0; i < kReasons; ++i)
+    counters.rejected[i]->Add(report.rejected(static_cast<Reason>(i)));
+  rejections_.Add(clock_.Now(), tenant, protocol, report);
+  return admission;
+}
+
+void WriteService::Refuse(TenantId tenant, Protocol protocol, Refusal refusal,
+                          std::string_view example) {
+  refused_[static_cast<size_t>(refusal)]->Add();
+  rejections_.Add(clock_.Now(), tenant, protocol, refusal, example);
+}
+
+std::vector<WriteService::Intake> WriteService::Intakes() const {
+  std::vector<Intake> out;
+  for (size_t i = 0; i < kProtocols; ++i) {
+    const ProtocolCounters& counters = counters_[i];
+    out.push_back({static_cast<Protocol>(i), counters.samples->value(),
+                   counters.histograms->value(), counters.exemplars->value()});
+  }
+  return out;
+}
 
 WriteService::ProtocolCounters WriteService::FindCounters(metrics::Registry& registry,
                                                           Protocol protocol) {
-  const std::string name(kProtocolNames[static_cast<size_t>(protocol)]);
+  const std::string name(ProtocolName(protocol));
   const Labels labels{{"protocol", name}};
   ProtocolCounters counters;
   counters.samples = &registry.AddCounter("basalt_ingest_samples_total",
@@ -230,25 +293,6 @@ std::array<WriteService::ProtocolCounters, kProtocols> WriteService::FindAllCoun
   std::array<ProtocolCounters, kProtocols> all;
   for (size_t i = 0; i < kProtocols; ++i) all[i] = FindCounters(registry, static_cast<Protocol>(i));
   return all;
-}
-
-void WriteService::Count(Protocol protocol, const Report& report) {
-  const ProtocolCounters& counters = counters_[static_cast<size_t>(protocol)];
-  counters.samples->Add(report.samples);
-  counters.histograms->Add(report.histograms);
-  counters.exemplars->Add(report.exemplars);
-  if (report.details().empty()) return;
-  for (size_t i = 0; i < kReasons; ++i) {
-    counters.rejected[i]->Add(report.rejected(static_cast<Reason>(i)));
-  }
-  const MutexLock lock(mu_);
-  for (const std::string& detail : report.details()) recent_.push_front(detail);
-  if (recent_.size() > kRecentRejections) recent_.resize(kRecentRejections);
-}
-
-std::vector<std::string> WriteService::RecentRejections() const {
-  const MutexLock lock(mu_);
-  return {recent_.begin(), recent_.end()};
 }
 
 }  // namespace basalt::ingest

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,7 +14,10 @@
 #include "engine/base/metrics.h"
 #include "engine/base/mutex.h"
 #include "engine/ingest/limits.h"
+#include "engine/ingest/protocol.h"
+#include "engine/ingest/rejection_log.h"
 #include "engine/ingest/report.h"
+#include "engine/ingest/tenants.h"
 #include "storage/store.h"
 
 namespace basalt::ingest {
@@ -31,8 +33,8 @@ struct WriteRequest {
 };
 
 // What the sender is told. 204: all of it is durable. 400: `message` names what was wrong, all else
-// is durable; do not send it again. 503: nothing is stored, send it again after
-// `retry_after_seconds`. 413, 415: as HTTP says.
+// is durable; do not send it again. 429 (beyond the tenant's rate) and 503: nothing is stored, send
+// it again after `retry_after_seconds`. 413, 415: as HTTP says.
 struct WriteAnswer {
   int status = 204;
   std::string message;
@@ -47,38 +49,39 @@ struct WriteAnswer {
 };
 using WriteDone = std::function<void(const WriteAnswer&)>;
 
-// The `protocol` label of basalt_ingest_*.
-enum class Protocol : uint8_t {
-  kRemoteWrite1,
-  kRemoteWrite2,
-  kPush,
-  kOtlp,
-  kExposition,
-  kOpenMetrics,
-  kJsonLines,
-};
-inline constexpr size_t kProtocols = 7;
-
 // Thread-safe. `store` and `clock` must outlive it, and it must outlive its requests.
 class WriteService {
  public:
   WriteService(storage::Store& store, const Clock& clock, metrics::Registry& registry,
-               const Limits& limits);
+               const LimitTable& limits);
   ~WriteService();
 
   // Decodes on this thread (an ingest executor's), appends, and answers on a thread of the store's.
   void RemoteWrite(const WriteRequest& request, WriteDone done);
-  // The same for lines of text: kExposition, kOpenMetrics or kJsonLines. `first_line`: the number
-  // that the first one has in messages.
+  // The same for files: kExposition, kOpenMetrics, kJsonLines or kNative. `first_line`: the number
+  // that the first line (section) has in messages.
   void Import(Protocol format, uint64_t first_line, const WriteRequest& request, WriteDone done);
 
-  // The latest refusals, newest first, for people who look why.
-  [[nodiscard]] std::vector<std::string> RecentRejections() const BASALT_EXCLUDES(mu_);
+  // What the gRPC stream and OTLP share with it, too.
 
-  // Counts a finished decode; the gRPC stream and OTLP use it too.
-  void Count(Protocol protocol, const Report& report);
-  // Counts a request that could not be decoded.
-  void CountMalformed();
+  // What of a decoded request may be stored (Tenants::Admit); counts it, with what was left out.
+  Tenants::Admission Admit(TenantId tenant, Protocol protocol,
+                           std::vector<storage::IngestBatch>& batches, Report& report);
+  // Counts a request that was refused whole.
+  void Refuse(TenantId tenant, Protocol protocol, Refusal refusal, std::string_view example);
+
+  [[nodiscard]] Tenants& tenants() { return tenants_; }
+  [[nodiscard]] const Tenants& tenants() const { return tenants_; }
+
+  // For people who look what came in and what did not.
+  struct Intake {
+    Protocol protocol = Protocol::kRemoteWrite1;
+    uint64_t samples = 0;
+    uint64_t histograms = 0;
+    uint64_t exemplars = 0;
+  };
+  [[nodiscard]] std::vector<Intake> Intakes() const;  // by Protocol
+  [[nodiscard]] const RejectionLog& rejections() const { return rejections_; }
 
  private:
   struct Scratch;
@@ -97,17 +100,18 @@ class WriteService {
                                                      Protocol protocol);
   [[nodiscard]] static std::array<ProtocolCounters, kProtocols> FindAllCounters(
       metrics::Registry& registry);
-  std::unique_ptr<Scratch> Borrow() BASALT_EXCLUDES(mu_);
+  std::unique_ptr<Scratch> Borrow(TenantId tenant) BASALT_EXCLUDES(mu_);
   void GiveBack(std::unique_ptr<Scratch> scratch) BASALT_EXCLUDES(mu_);
 
   storage::Store& store_;
   const Clock& clock_;
-  const Limits limits_;
+  Tenants tenants_;
+  RejectionLog rejections_;
   std::array<ProtocolCounters, kProtocols> counters_;
   metrics::Counter& malformed_;
+  std::array<metrics::Counter*, kRefusals> refused_;
   mutable Mutex mu_;
   std::vector<std::unique_ptr<Scratch>> idle_ BASALT_GUARDED_BY(mu_);
-  std::deque<std::string> recent_ BASALT_GUARDED_BY(mu_);
 };
 
 // How an append's failure is answered: 503 for whatever may pass (too much in flight, a full disk,

@@ -46,7 +46,7 @@ grpc::ServerUnaryReactor* OtlpMetricsService::Export(grpc::CallbackServerContext
     return reactor;
   }
   // Decoding is not for gRPC's threads. `request` and `response` live until Finish.
-  const bool posted = ingest_.Post([this, tenant = *tenant, request, response, reactor] {
+  const bool posted = ingest_.Post(*tenant, [this, tenant = *tenant, request, response, reactor] {
     const std::string body = Flatten(*request);
     exports_.Export(
         {.tenant = tenant, .content_encoding = {}, .body = body},

@@ -4,7 +4,7 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "engine/base/executor.h"
+#include "engine/ingest/fair_queue.h"
 #include "engine/ingest/otlp/otlp_service.h"
 #include "opentelemetry/proto/collector/metrics/v1/metrics_service.grpc.pb.h"
 
@@ -15,7 +15,7 @@ namespace otlp_v1 = opentelemetry::proto::collector::metrics::v1;
 class OtlpMetricsService final : public otlp_v1::MetricsService::WithRawCallbackMethod_Export<
                                      otlp_v1::MetricsService::Service> {
  public:
-  OtlpMetricsService(Executor& ingest, ingest::otlp::OtlpService& exports)
+  OtlpMetricsService(ingest::FairQueue& ingest, ingest::otlp::OtlpService& exports)
       : ingest_(ingest), exports_(exports) {}
 
   grpc::ServerUnaryReactor* Export(grpc::CallbackServerContext* context,
@@ -23,7 +23,7 @@ class OtlpMetricsService final : public otlp_v1::MetricsService::WithRawCallback
                                    grpc::ByteBuffer* response) override;
 
  private:
-  Executor& ingest_;
+  ingest::FairQueue& ingest_;
   ingest::otlp::OtlpService& exports_;
 };
 

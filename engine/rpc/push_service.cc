@@ -41,8 +41,8 @@ class PushReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
  public:
   PushReactor(PushService& service, TenantId tenant)
       : service_(service),
-        stream_(service.store_, service.clock_, service.counts_, service.options_.limits, tenant,
-                [this] { Pump(); }) {}
+        tenant_(tenant),
+        stream_(service.store_, service.clock_, service.counts_, tenant, [this] { Pump(); }) {}
 
   void Begin() {
     self_ = shared_from_this();
@@ -54,7 +54,7 @@ class PushReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
       const MutexLock lock(mu_);
       if (!ok) {
         reading_ = Reading::kEnded;
-      } else if (service_.ingest_.Post([self = shared_from_this()] { self->Consume(); })) {
+      } else if (service_.ingest_.Post(tenant_, [self = shared_from_this()] { self->Consume(); })) {
         // Decoding is not for gRPC's threads.
         reading_ = Reading::kDecoding;
       } else {
@@ -156,6 +156,7 @@ class PushReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   }
 
   PushService& service_;
+  const TenantId tenant_;
   std::shared_ptr<PushReactor> self_;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;

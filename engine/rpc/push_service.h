@@ -22,7 +22,7 @@ class PushReactor;
 class PushService final : public v1::Ingest::WithRawCallbackMethod_Push<v1::Ingest::Service> {
  public:
   PushService(const ServerOptions& options, storage::Store& store, const Clock& clock,
-              Executor& ingest, ingest::WriteService& counts)
+              ingest::FairQueue& ingest, ingest::WriteService& counts)
       : options_(options), store_(store), clock_(clock), ingest_(ingest), counts_(counts) {}
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Push(
@@ -37,7 +37,7 @@ class PushService final : public v1::Ingest::WithRawCallbackMethod_Push<v1::Inge
   const ServerOptions options_;
   storage::Store& store_;
   const Clock& clock_;
-  Executor& ingest_;
+  ingest::FairQueue& ingest_;
   ingest::WriteService& counts_;
   std::atomic<bool> draining_ = false;
   Mutex mu_;

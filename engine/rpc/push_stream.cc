@@ -6,12 +6,12 @@
 namespace basalt::rpc {
 
 PushStream::PushStream(storage::Store& store, const Clock& clock, ingest::WriteService& counts,
-                       const ingest::Limits& limits, TenantId tenant, std::function<void()> changed)
+                       TenantId tenant, std::function<void()> changed)
     : store_(store),
       clock_(clock),
       counts_(counts),
       changed_(std::move(changed)),
-      decoder_(limits),
+      decoder_(counts.tenants().limits()->Of(tenant)),
       builder_(store.resolver(), tenant),
       tenant_(tenant) {}
 
@@ -19,7 +19,11 @@ void PushStream::OnMessage(std::string_view message, std::shared_ptr<void> owner
   report_.Reset();
   builder_.Reset(tenant_);
   const auto header = decoder_.Decode(message, clock_.Now(), builder_, report_);
-  if (!header.ok()) return Fail(header.status());
+  if (!header.ok()) {
+    counts_.Refuse(tenant_, ingest::Protocol::kPush, ingest::Refusal::kMalformed,
+                   header.status().message());
+    return Fail(header.status());
+  }
   if (header->is_hello != !greeted_) {
     return Fail(InvalidArgument(greeted_ ? "push: hello came twice"
                                          : "push: the first message must carry hello"));
@@ -30,14 +34,18 @@ void PushStream::OnMessage(std::string_view message, std::shared_ptr<void> owner
                                 std::to_string(last_seq_) + "; it must rise"));
   }
   last_seq_ = header->seq;
-  counts_.Count(ingest::Protocol::kPush, report_);
+  std::vector<storage::IngestBatch> batches =
+      builder_.Finish({writer_, writer_ == Hash128{} ? 0 : header->seq});
+  // Beyond its rate the stream ends; the writer resumes with this message.
+  if (const auto admission = counts_.Admit(tenant_, ingest::Protocol::kPush, batches, report_);
+      !admission.status.ok()) {
+    return Fail(admission.status);
+  }
 
   Pending pending;
   pending.seq = header->seq;
   if (!report_.details().empty())
     pending.rejected = {header->seq, report_.rejected(), report_.details()};
-  std::vector<storage::IngestBatch> batches =
-      builder_.Finish({writer_, writer_ == Hash128{} ? 0 : header->seq});
   pending.done = batches.empty();
   {
     const MutexLock lock(mu_);
@@ -80,6 +88,12 @@ void PushStream::Finish(uint64_t seq, const Result<storage::AppendResult>& resul
     } else if (failure_.ok()) {
       failure_ = result.status();
     }
+  }
+  if (result.ok()) {
+    counts_.tenants().Stored(tenant_, *result);
+  } else {
+    counts_.Refuse(tenant_, ingest::Protocol::kPush, ingest::RefusalOf(result.status()),
+                   result.status().message());
   }
   changed_();
 }

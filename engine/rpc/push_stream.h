@@ -41,7 +41,7 @@ struct PushReply {
 class PushStream {
  public:
   PushStream(storage::Store& store, const Clock& clock, ingest::WriteService& counts,
-             const ingest::Limits& limits, TenantId tenant, std::function<void()> changed);
+             TenantId tenant, std::function<void()> changed);
 
   // Decodes and appends. An error ends the stream (Failure() then says why); nothing of this
   // message is stored. `owner` is held until the store has answered and `changed` has returned.

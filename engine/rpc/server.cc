@@ -18,7 +18,8 @@ constexpr int kMinPingIntervalMs = 10'000;
 class GrpcServer final : public Server {
  public:
   GrpcServer(const ServerOptions& options, storage::Store& store, const Clock& clock,
-             Executor& ingest, ingest::WriteService& counts, ingest::otlp::OtlpService& exports)
+             ingest::FairQueue& ingest, ingest::WriteService& counts,
+             ingest::otlp::OtlpService& exports)
       : push_(options, store, clock, ingest, counts), otlp_(ingest, exports) {}
   ~GrpcServer() override { Shutdown(Duration(0)); }
   GrpcServer(const GrpcServer&) = delete;
@@ -74,7 +75,7 @@ class GrpcServer final : public Server {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, storage::Store& store,
-                                              const Clock& clock, Executor& ingest,
+                                              const Clock& clock, ingest::FairQueue& ingest,
                                               ingest::WriteService& counts,
                                               ingest::otlp::OtlpService& exports) {
   auto server = std::make_unique<GrpcServer>(options, store, clock, ingest, counts, exports);

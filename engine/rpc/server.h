@@ -9,9 +9,8 @@
 #include <string>
 
 #include "engine/base/clock.h"
-#include "engine/base/executor.h"
 #include "engine/base/status.h"
-#include "engine/ingest/limits.h"
+#include "engine/ingest/fair_queue.h"
 #include "engine/ingest/otlp/otlp_service.h"
 #include "engine/ingest/write_service.h"
 #include "storage/store.h"
@@ -20,7 +19,6 @@ namespace basalt::rpc {
 
 struct ServerOptions {
   std::string address = "127.0.0.1:7481";  // port 0 picks a free one
-  ingest::Limits limits;
   size_t max_message_bytes = 64u << 20;
   // Appends of one stream that wait for their ack. Beyond it the server stops reading that stream.
   size_t max_in_flight_per_stream = 32;
@@ -32,7 +30,7 @@ class Server {
  public:
   // Listens and serves. kUnavailable naming the address if it cannot be had.
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, storage::Store& store,
-                                               const Clock& clock, Executor& ingest,
+                                               const Clock& clock, ingest::FairQueue& ingest,
                                                ingest::WriteService& counts,
                                                ingest::otlp::OtlpService& exports);
   virtual ~Server() = default;

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""`basalt import`: files of every format into a running server; wrong lines are named, the rest is stored."""
+"""`basalt import` and `basalt export`: files of every format in and out of a running server; wrong lines are named, the
+rest is stored; limits, and what is told of refusals."""
 import json
 import os
 import subprocess
 import time
 import unittest
 
-from harness import ServerTest, basalt_binary
+from harness import Basalt, ServerTest, basalt_binary, http
 
 NOW = int(time.time())
 
@@ -62,6 +63,109 @@ class Import(ServerTest):
         done = subprocess.run([basalt_binary(), "import", "/nonexistent"], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 1)
         self.assertIn("/nonexistent: cannot be opened", done.stderr)
+
+
+class Export(ServerTest):
+    def setUp(self):
+        super().setUp()
+        self.server = self.basalt()
+        lines = ["m{i=\"%d\"} %r %d" % (i, i + 0.1 * k, (NOW - 600 + k) * 1000) for i in range(200) for k in range(300)]
+        path = os.path.join(self.server.directory, "in.txt")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("\n".join(lines))
+        subprocess.run([basalt_binary(), "import", path, "--url", self.server.url], check=True, capture_output=True,
+                       timeout=60)
+
+    def export(self, path, *flags):
+        return subprocess.run([basalt_binary(), "export", "m", "-o", path, "--url", self.server.url, *flags],
+                              capture_output=True, text=True, timeout=60)
+
+    def test_what_is_exported_comes_back_the_same_in_another_server(self):
+        question = "sum by (i) (sum_over_time(m[20m]))"
+        directory = os.path.join(self.directory, "other")
+        os.makedirs(directory)
+        other = self.keep(Basalt(directory, *self.server.flags, name="other")).start()
+        for form in ("native", "json"):
+            path = os.path.join(self.server.directory, "out." + form)
+            done = self.export(path, "--format", form)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("200 series, 60000 samples", done.stderr)
+            self.assertFalse(os.path.exists(path + ".resume"))
+            done = subprocess.run([basalt_binary(), "import", path, "--url", other.url], capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            ours, theirs = ({json.dumps(r["metric"]): r["value"][1] for r in server.query(question, at=NOW)["result"]}
+                            for server in (self.server, other))
+            self.assertEqual(len(ours), 200)
+            self.assertEqual(ours, theirs)
+
+    def test_an_interrupted_export_goes_on(self):
+        whole = os.path.join(self.server.directory, "whole")
+        self.assertEqual(self.export(whole, "--format", "json").returncode, 0)
+        path = os.path.join(self.server.directory, "cut")
+        query = "format=json&match[]=m"
+        status, headers, page = http("GET", self.server.url + "/api/v1/export?" + query + "&max_bytes=65536")
+        self.assertEqual(status, 200)
+        self.assertLess(len(page), 200_000)
+        # As if it had ended in the middle of its second page.
+        with open(path, "wb") as f:
+            f.write(page + b'{"metric":{"__na')
+        resume = "basalt-export %d %s %s %s\n%s\n" % (len(page), headers["X-Basalt-Series"], headers["X-Basalt-Samples"],
+                                                     headers["X-Basalt-Next-Cursor"], query)
+        with open(path + ".resume", "w", encoding="utf-8") as f:
+            f.write(resume)
+        done = self.export(path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another export was interrupted here", done.stderr)
+        done = self.export(path, "--format", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("going on after", done.stderr)
+        self.assertFalse(os.path.exists(path + ".resume"))
+        with open(path, "rb") as ours, open(whole, "rb") as theirs:
+            self.assertEqual(ours.read(), theirs.read())
+        self.assertIn("is there already", self.export(whole).stderr)
+
+    def test_wrong_questions_are_answered(self):
+        for query, error in (("match[]=m&format=csv", 'invalid parameter \\"format\\"'), ("", "no match[] parameter"),
+                             ("match[]=m&cursor=x", 'cursor: \\"x\\" was not made here')):
+            status, _, body = http("GET", self.server.url + "/api/v1/export?" + query)
+            self.assertEqual(status, 400, body)
+            self.assertIn(error, body.decode())
+
+
+class Limits(ServerTest):
+    def test_refusals_are_told_by_reason_with_an_example(self):
+        config = os.path.join(self.directory, "limits.yml")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write('self: {interval: 0s, slo: false}\n'
+                    'ingest: {max_active_series: 3, tenants: ["5 max_samples_per_second=1"]}\n')
+        server = self.basalt("--config", config)
+
+        def write(page, tenant="0"):
+            return http("POST", server.url + "/api/v1/import/prometheus", page, {"X-Scope-OrgID": tenant})
+        self.assertEqual(write(b"a 1\nb 1\n")[0], 204)
+        status, _, body = write(b"c 1\nd 1\ne 1\nbad one\n")
+        self.assertEqual(status, 400, body)
+        self.assertIn(b"2 new series, the first d", body)
+        page = b"".join(b"m%d 1\n" % i for i in range(50))
+        self.assertEqual(write(page[:15], "5")[0], 204)
+        self.assertEqual(write(page, "5")[0], 400, "series are limited for the named tenant too")
+        self.assertEqual(write(page, "5")[0], 429)
+        status, headers, _ = write(page, "5")
+        self.assertEqual(status, 429)
+        self.assertGreater(int(headers["Retry-After"]), 10)
+        told = server.get("/api/v1/status/ingest")
+        rejected = {r["reason"]: r for r in told["rejected"]}
+        self.assertIn("the limit is 3", rejected["series_limit"]["last"]["example"])
+        self.assertEqual(rejected["syntax"]["items"], 1)
+        self.assertNotIn("last", rejected["exemplar"])
+        refused = {r["reason"]: r for r in told["refused"]}
+        self.assertEqual(refused["rate_limit"]["requests"], 2)
+        self.assertEqual(refused["rate_limit"]["last"]["tenant"], 5)
+        self.assertEqual(told["recent"][0]["reason"], "rate_limit")
+        tenants = {t["tenant"]: t for t in told["tenants"]}
+        self.assertEqual(tenants[0]["maxActiveSeries"], 3)
+        self.assertEqual(tenants[0]["seriesCreated"], 3)
 
 
 if __name__ == "__main__":

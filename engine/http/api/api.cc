@@ -10,6 +10,7 @@ void RegisterApi(const ApiContext& context, Router& router) {
   const auto shared = std::make_shared<const ApiContext>(context);
   RegisterQuery(shared, router);
   RegisterLabels(shared, router);
+  RegisterExport(shared, router);
   RegisterExemplars(shared, router);
   RegisterDeletes(shared, router);
   RegisterMetadata(shared, router);

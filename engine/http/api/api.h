@@ -17,6 +17,7 @@
 #include "engine/base/metrics.h"
 #include "engine/base/status.h"
 #include "engine/http/api/alerts_view.h"
+#include "engine/http/api/export_source.h"
 #include "engine/http/api/slo_source.h"
 #include "engine/http/api/write_handler.h"
 #include "engine/http/router.h"
@@ -60,6 +61,9 @@ struct ApiContext {
       ready;  // (optional) not ok: /-/ready and the API answer 503 with the message
   std::function<Status()> reload;  // (optional) POST and PUT /-/reload; runs on the admin executor
   std::function<Status()> settle;  // (optional) POST /-/settle; runs on the admin executor
+  std::function<std::string()>
+      ingest_status;       // (optional) /api/v1/status/ingest; JSON, what Prometheus calls `data`
+  OpenExport open_export;  // (optional) /api/v1/export
   std::function<storage::StoreStats()> stats;  // (optional) /api/v1/status/tsdb
   // (optional) deletes and their receipts; null while the store is not open
   std::function<storage::Store*()> store;

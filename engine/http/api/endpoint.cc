@@ -1,5 +1,6 @@
 #include "engine/http/api/endpoint.h"
 
+#include <optional>
 #include <utility>
 
 #include "engine/http/api/params.h"
@@ -17,19 +18,25 @@ bool HasFormBody(const Request& request) {
   return EqualsIgnoringCase(type.substr(0, type.find(';')), "application/x-www-form-urlencoded");
 }
 
-Answer Run(const ApiContext& context, const Request& request, const Endpoint& endpoint) {
+// What is wrong with the request before any endpoint looks at it.
+std::optional<Answer> Read(const ApiContext& context, const Request& request, Call& call) {
   if (context.ready != nullptr) {
     if (const Status ready = context.ready(); !ready.ok())
       return Fail(ErrorType::kUnavailable, ready.message());
   }
-  Call call{context, request, {}, {}, kDefaultTenant};
   Result<TenantId> tenant = ParseTenant(request.headers.Get(kTenantHeader));
   if (!tenant.ok()) return Fail(ErrorType::kBadData, tenant.status().message());
   call.tenant = *tenant;
   if (HasFormBody(request)) call.form_error = call.form.Parse(request.body.view());
   const Status url_error = call.form.Parse(request.query);
   if (call.form_error.ok()) call.form_error = url_error;
-  return endpoint(call);
+  return std::nullopt;
+}
+
+Answer Run(const ApiContext& context, const Request& request, const Endpoint& endpoint) {
+  Call call{context, request, {}, {}, kDefaultTenant};
+  std::optional<Answer> refused = Read(context, request, call);
+  return refused.has_value() ? *std::move(refused) : endpoint(call);
 }
 
 }  // namespace
@@ -57,6 +64,19 @@ void AddEndpoint(const SharedContext& context, Router& router, std::vector<Metho
     Answer answer = Run(*context, request, endpoint);
     request.body.Release();  // nothing needs the form while the answer goes out
     Deliver(std::move(answer), std::move(writer));
+  };
+  for (const Method method : methods)
+    router.Add(method, pattern, {RouteClass::kQuery, kMaxFormBytes, handler});
+}
+
+void AddRawEndpoint(const SharedContext& context, Router& router, std::vector<Method> methods,
+                    std::string_view pattern, RawEndpoint endpoint) {
+  const Handler handler = [context, endpoint = std::move(endpoint)](const Request& request,
+                                                                    ResponseWriter writer) {
+    Call call{*context, request, {}, {}, kDefaultTenant};
+    if (std::optional<Answer> refused = Read(*context, request, call); refused.has_value())
+      return Deliver(*std::move(refused), std::move(writer));
+    endpoint(call, std::move(writer));
   };
   for (const Method method : methods)
     router.Add(method, pattern, {RouteClass::kQuery, kMaxFormBytes, handler});

@@ -41,6 +41,11 @@ using SharedContext = std::shared_ptr<const ApiContext>;
 void AddEndpoint(const SharedContext& context, Router& router, std::vector<Method> methods,
                  std::string_view pattern, Endpoint endpoint);
 
+// The same for an answer that is no JSON: `endpoint` writes it itself.
+using RawEndpoint = std::function<void(Call&, ResponseWriter)>;
+void AddRawEndpoint(const SharedContext& context, Router& router, std::vector<Method> methods,
+                    std::string_view pattern, RawEndpoint endpoint);
+
 // match[] as matcher sets. kInvalidArgument in upstream's words, also for a set that matches an
 // absent label only.
 Result<std::vector<storage::MatcherSet>> ParseMatchers(
@@ -49,6 +54,7 @@ Result<std::vector<storage::MatcherSet>> ParseMatchers(
 // One family each; api.cc calls them.
 void RegisterQuery(const SharedContext& context, Router& router);
 void RegisterLabels(const SharedContext& context, Router& router);
+void RegisterExport(const SharedContext& context, Router& router);
 void RegisterExemplars(const SharedContext& context, Router& router);
 void RegisterDeletes(const SharedContext& context, Router& router);
 void RegisterMetadata(const SharedContext& context, Router& router);

@@ -258,6 +258,10 @@ void RegisterStatus(const SharedContext& context, Router& router) {
   AddEndpoint(context, router, get, "/api/v1/status/config", Config);
   AddEndpoint(context, router, get, "/api/v1/status/runtimeinfo", RuntimeInfo);
   AddEndpoint(context, router, get, "/api/v1/status/tsdb", TsdbStatus);
+  if (context->ingest_status != nullptr) {
+    AddEndpoint(context, router, get, "/api/v1/status/ingest",
+                [](Call& call) { return Succeed(call.context.ingest_status()); });
+  }
   AddEndpoint(context, router, get, "/api/v1/alertmanagers", Alertmanagers);
   // Replay is over when anything is answered at all.
   AddEndpoint(context, router, get, "/api/v1/status/walreplay",

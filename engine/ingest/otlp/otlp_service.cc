@@ -83,9 +83,16 @@ std::string ResponseBody(const ExportAnswer& answer, Encoding encoding) {
   return encoding == Encoding::kJson ? JsonBody(answer) : ProtobufBody(answer);
 }
 
+// The decoders of one set of limits.
 struct OtlpService::Scratch {
-  Scratch(const Limits& limits, const Settings& settings, storage::Resolver& resolver)
-      : translator(limits, settings), builder(resolver, kDefaultTenant) {}
+  Scratch(std::shared_ptr<const LimitTable> of, const Limits& limits_of_tenant,
+          const Settings& settings, storage::Resolver& resolver)
+      : table(std::move(of)),
+        limits(limits_of_tenant),
+        translator(limits, settings),
+        builder(resolver, kDefaultTenant) {}
+  const std::shared_ptr<const LimitTable> table;
+  const Limits& limits;  // in `table`
   ProtobufDecoder protobuf;
   JsonDecoder json;
   Translator translator;
@@ -95,21 +102,25 @@ struct OtlpService::Scratch {
 };
 
 OtlpService::OtlpService(storage::Store& store, const Clock& clock, WriteService& counts,
-                         const Limits& limits, const Settings& settings)
-    : store_(store), clock_(clock), counts_(counts), limits_(limits), settings_(settings) {}
+                         const Settings& settings)
+    : store_(store), clock_(clock), counts_(counts), settings_(settings) {}
 
 OtlpService::~OtlpService() = default;
 
-std::unique_ptr<OtlpService::Scratch> OtlpService::Borrow() {
+std::unique_ptr<OtlpService::Scratch> OtlpService::Borrow(TenantId tenant) {
+  std::shared_ptr<const LimitTable> table = counts_.tenants().limits();
+  const Limits& limits = table->Of(tenant);
   {
     const MutexLock lock(mu_);
-    if (!idle_.empty()) {
-      std::unique_ptr<Scratch> scratch = std::move(idle_.back());
-      idle_.pop_back();
+    std::erase_if(idle_, [&table](const auto& scratch) { return scratch->table != table; });
+    for (size_t i = idle_.size(); i-- > 0;) {
+      if (&idle_[i]->limits != &limits) continue;
+      std::unique_ptr<Scratch> scratch = std::move(idle_[i]);
+      idle_.erase(idle_.begin() + static_cast<ptrdiff_t>(i));
       return scratch;
     }
   }
-  return std::make_unique<Scratch>(limits_, settings_, store_.resolver());
+  return std::make_unique<Scratch>(std::move(table), limits, settings_, store_.resolver());
 }
 
 void OtlpService::GiveBack(std::unique_ptr<Scratch> scratch) {
@@ -120,23 +131,29 @@ void OtlpService::GiveBack(std::unique_ptr<Scratch> scratch) {
 
 void OtlpService::Export(const ExportRequest& request, ExportDone done) {
   const auto coding = ParseContentCoding(request.content_encoding);
-  if (!coding.ok()) return done(Failed(Unimplemented(std::string(coding.status().message()))));
-  std::unique_ptr<Scratch> scratch = Borrow();
+  if (!coding.ok()) {
+    counts_.Refuse(request.tenant, Protocol::kOtlp, Refusal::kContentType,
+                   coding.status().message());
+    return done(Failed(Unimplemented(std::string(coding.status().message()))));
+  }
+  std::unique_ptr<Scratch> scratch = Borrow(request.tenant);
+  const size_t max_body_bytes = scratch->limits.max_body_bytes;
   scratch->report.Reset();
   scratch->builder.Reset(request.tenant);
   // Decoded where it lies if it was not compressed.
   std::string_view body = request.body;
   Status status;
   if (*coding != ContentCoding::kIdentity) {
-    status = Decompress(*coding, request.body, limits_.max_body_bytes, scratch->body);
+    status = Decompress(*coding, request.body, max_body_bytes, scratch->body);
     body = scratch->body;
-  } else if (body.size() > limits_.max_body_bytes) {
+  } else if (body.size() > max_body_bytes) {
     status = ResourceExhausted("body: " + std::to_string(body.size()) + " bytes, the limit is " +
-                               std::to_string(limits_.max_body_bytes));
+                               std::to_string(max_body_bytes));
   }
   if (status.code() == StatusCode::kResourceExhausted) {
     // Sending it again would not make it smaller.
     GiveBack(std::move(scratch));
+    counts_.Refuse(request.tenant, Protocol::kOtlp, Refusal::kTooLarge, status.message());
     return done(Failed(OutOfRange(std::string(status.message()) +
                                   "; export smaller batches or raise ingest.max_body")));
   }
@@ -149,22 +166,36 @@ void OtlpService::Export(const ExportRequest& request, ExportDone done) {
   }
   if (!status.ok()) {
     GiveBack(std::move(scratch));
-    counts_.CountMalformed();
+    counts_.Refuse(request.tenant, Protocol::kOtlp, Refusal::kMalformed, status.message());
     return done(Failed(status));
   }
-  counts_.Count(Protocol::kOtlp, scratch->report);
-  ExportAnswer answer;
-  answer.rejected_points = scratch->translator.rejected_points();
-  answer.message = scratch->report.Message();
   std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
+  const Tenants::Admission admission =
+      counts_.Admit(request.tenant, Protocol::kOtlp, batches, scratch->report);
+  if (!admission.status.ok()) {
+    GiveBack(std::move(scratch));
+    ExportAnswer refused = Failed(admission.status);
+    refused.retry_after_seconds = admission.retry_after_seconds;
+    return done(refused);
+  }
+  ExportAnswer answer;
+  answer.rejected_points =
+      scratch->translator.rejected_points() + scratch->report.rejected(Reason::kSeriesLimit);
+  answer.message = scratch->report.Message();
   GiveBack(std::move(scratch));
   if (batches.empty()) return done(answer);
-  store_.Append(std::move(batches), [answer = std::move(answer), done = std::move(done)](
-                                        const Result<storage::AppendResult>& result) mutable {
-    if (!result.ok()) return done(Failed(result.status()));
-    answer.token = result->token;
-    done(answer);
-  });
+  store_.Append(std::move(batches),
+                [this, tenant = request.tenant, answer = std::move(answer),
+                 done = std::move(done)](const Result<storage::AppendResult>& result) mutable {
+                  if (!result.ok()) {
+                    counts_.Refuse(tenant, Protocol::kOtlp, RefusalOf(result.status()),
+                                   result.status().message());
+                    return done(Failed(result.status()));
+                  }
+                  counts_.tenants().Stored(tenant, *result);
+                  answer.token = result->token;
+                  done(answer);
+                });
 }
 
 }  // namespace basalt::ingest::otlp

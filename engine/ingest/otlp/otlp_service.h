@@ -51,7 +51,8 @@ std::string ResponseBody(const ExportAnswer& answer, Encoding encoding);
 // Thread-safe. `store`, `clock` and `counts` must outlive it, and it must outlive its requests.
 class OtlpService {
  public:
-  OtlpService(storage::Store& store, const Clock& clock, WriteService& counts, const Limits& limits,
+  // Limits are those of `counts`.
+  OtlpService(storage::Store& store, const Clock& clock, WriteService& counts,
               const Settings& settings);
   ~OtlpService();
 
@@ -60,13 +61,12 @@ class OtlpService {
 
  private:
   struct Scratch;
-  std::unique_ptr<Scratch> Borrow() BASALT_EXCLUDES(mu_);
+  std::unique_ptr<Scratch> Borrow(TenantId tenant) BASALT_EXCLUDES(mu_);
   void GiveBack(std::unique_ptr<Scratch> scratch) BASALT_EXCLUDES(mu_);
 
   storage::Store& store_;
   const Clock& clock_;
   WriteService& counts_;
-  const Limits limits_;
   const Settings settings_;
   Mutex mu_;
   std::vector<std::unique_ptr<Scratch>> idle_ BASALT_GUARDED_BY(mu_);

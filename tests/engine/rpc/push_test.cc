@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <thread>
 
@@ -44,10 +45,9 @@ class Push : public testing::Test {
     ServerOptions server_options;
     server_options.address = "127.0.0.1:0";
     exports = std::make_unique<ingest::otlp::OtlpService>(*store, SystemClock(), *service,
-                                                          ingest::Limits(),
                                                           ingest::otlp::Settings());
     auto started =
-        Server::Start(server_options, *store, SystemClock(), ingest_pool, *service, *exports);
+        Server::Start(server_options, *store, SystemClock(), ingest_queue, *service, *exports);
     ASSERT_TRUE(started.ok()) << started.status().ToString();
     server = *std::move(started);
   }
@@ -93,6 +93,7 @@ class Push : public testing::Test {
   ThreadPool apply{"apply", 2, 10000};
   ThreadPool background{"background", 1, 10000};
   ThreadPool ingest_pool{"ingest", 2, 1000};
+  ingest::FairQueue ingest_queue{ingest_pool, 1000};
   std::unique_ptr<storage::Store> store;
   std::unique_ptr<ingest::WriteService> service;
   std::unique_ptr<ingest::otlp::OtlpService> exports;
@@ -207,6 +208,81 @@ TEST_F(Push, AStoppingServerAnswersWhatItHasTakenAndSaysUnavailable) {
   const Status ended = client->Close();
   EXPECT_EQ(ended.code(), StatusCode::kUnavailable) << ended.ToString();
   EXPECT_EQ(Read().size(), 1U);
+}
+
+// Limits, by the real index and over all ways in.
+class Limited : public Push {
+ protected:
+  void SetLimits(const std::string& text) {
+    const auto parsed = ingest::ParseTenantLimits(text, ingest::Limits());
+    ASSERT_TRUE(parsed.ok()) << parsed.status().ToString();
+    ingest::LimitTable table;
+    table.tenants.insert(*parsed);
+    service->tenants().SetLimits(table);
+  }
+  ingest::WriteAnswer Import(const std::string& text, TenantId tenant = kDefaultTenant) {
+    std::promise<ingest::WriteAnswer> answer;
+    service->Import(ingest::Protocol::kExposition, 1,
+                    {.tenant = tenant, .content_type = {}, .content_encoding = {}, .body = text},
+                    [&](const ingest::WriteAnswer& a) { answer.set_value(a); });
+    return answer.get_future().get();
+  }
+};
+
+TEST_F(Limited, NewSeriesBeyondTheLimitAreLeftOutWhileKnownOnesGoOn) {
+  const auto at = [](Duration ago) {
+    return " 1 " + std::to_string(ToMs(SystemClock().Now() - ago)) + "\n";
+  };
+  const std::string before = at(std::chrono::seconds(5));
+  ASSERT_EQ(Import("a" + before + "b" + before).status, 204);
+  SetLimits("0 max_active_series=3");
+  const std::string now = at(Duration(0));
+  const ingest::WriteAnswer answer = Import("a" + now + "c" + now + "d" + now + "e" + now);
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.message,
+            "2 rejected, the rest is stored: 2 new series, the first d: the tenant has 2 active "
+            "series, the limit is 3 (max_active_series)");
+  EXPECT_EQ(answer.samples_written, 2U);
+  const auto found = Read();
+  EXPECT_EQ(found.size(), 3U);
+  EXPECT_EQ(found.at("a").size(), 2U);
+  EXPECT_EQ(found.count("c"), 1U);
+  // Another tenant has no limit.
+  EXPECT_EQ(Import("a 1\nb 1\nc 1\nd 1\n", TenantId{9}).status, 204);
+  const auto summary = service->rejections().Summarize();
+  EXPECT_EQ(summary.items[static_cast<size_t>(ingest::Reason::kSeriesLimit)].count, 2U);
+}
+
+TEST_F(Limited, AReloadedLimitHoldsForLabelsFromTheNextRequestOn) {
+  ASSERT_EQ(Import("a{x=\"1\",y=\"2\"} 1\n").status, 204);
+  SetLimits("0 max_labels=2");
+  const ingest::WriteAnswer answer = Import("b{x=\"1\",y=\"2\"} 1\nc{x=\"1\"} 1\n");
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.message.find("3 labels, the limit is 2"), std::string::npos) << answer.message;
+  EXPECT_EQ(answer.samples_written, 1U);
+  SetLimits("0 max_body=10");
+  EXPECT_EQ(Import("a_name_that_is_long 1\n").status, 413);
+}
+
+TEST_F(Limited, BeyondItsRateAWriterIsToldWhenToComeAgain) {
+  SetLimits("0 max_samples_per_second=1");
+  std::string text;
+  for (int i = 0; i < 50; ++i) text += "m" + std::to_string(i) + " 1\n";
+  EXPECT_EQ(Import(text).status, 204) << "a burst may overdraw";
+  const ingest::WriteAnswer answer = Import(text);
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_GE(answer.retry_after_seconds, 30) << "forty samples are owed";
+  EXPECT_NE(answer.message.find("max_samples_per_second"), std::string::npos) << answer.message;
+  // A stream ends, and its writer resumes with the message that was not acknowledged.
+  auto client = Connect("0123456789abcdef").value();
+  client->Define(Up(1));
+  client->AddScrape(0, FromMs(kT), std::vector<double>{1});
+  ASSERT_TRUE(client->Send().ok());
+  EXPECT_EQ(client->Close().code(), StatusCode::kResourceExhausted);
+  const auto summary = service->rejections().Summarize();
+  EXPECT_EQ(summary.requests[static_cast<size_t>(ingest::Refusal::kRateLimit)].count, 2U);
+  SetLimits("0 max_samples_per_second=0");
+  EXPECT_EQ(Connect("0123456789abcdef").value()->last_seq(), 0U);
 }
 
 }  // namespace
