@@ -95,14 +95,14 @@ void StoreImpl::SetLogHealth(const Status& status) {
 
 Status StoreImpl::CheckSeries(const IngestBatch& batch) const {
   const PartitionIndex& index = core_.partitions[static_cast<size_t>(batch.partition)]->index;
+  const uint32_t known = index.series_count();
   for (size_t i = 0; i < batch.series.size(); ++i) {
     const BatchSeries& series = batch.series[i];
     if (series.ordinal != kUnknownOrdinal) {
-      if (batch.ids_from_index) continue;
       // Apply compares the id of an ordinal that exists; one that does not is seen here, before it
       // is logged.
-      if (static_cast<uint32_t>(series.ordinal) >= index.series_count() ||
-          index.id(series.ordinal) != series.id) {
+      if (static_cast<uint32_t>(series.ordinal) >= known ||
+          (!batch.ids_from_index && index.id(series.ordinal) != series.id)) {
         return InvalidArgument(BatchName(batch) + ": series " + std::to_string(i) + ": ordinal " +
                                std::to_string(static_cast<uint32_t>(series.ordinal)) +
                                " is not the series that its id says");
