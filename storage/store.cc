@@ -170,7 +170,7 @@ Status StoreImpl::Close() {
   if (ticker_.joinable()) ticker_.join();
   {
     MutexLock lock(tick_mu_);
-    while (posted_ || rewriting_) tick_wake_.Wait(lock);
+    while (posted_ || rewriting_) tick_done_.Wait(lock);
   }
   if (rewriter_ != nullptr) rewriter_->Stop();
   if (own_background_ != nullptr) own_background_->Stop();

@@ -156,7 +156,8 @@ struct PurgeReceipt {
   int64_t purged_ms = 0;     // when the last file that held any of it was unlinked; 0: pending
   uint64_t series = 0;       // that matched and may have had samples in the range
   // Samples taken out so far, and by how many bytes the runs that replaced those which held them
-  // are smaller. A rewrite that carries out several deletes at once shares its bytes by samples.
+  // are smaller. A rewrite that carries out several deletes at once shares its bytes by samples. A
+  // crash may count twice what was sealed without the deleted samples and is replayed with them.
   uint64_t samples = 0;
   uint64_t bytes_freed = 0;
   // XXH3-128 of id, tenant, matchers, range and the ids of all matched series: two stores that

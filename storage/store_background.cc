@@ -39,7 +39,7 @@ void StoreImpl::Tick() {
         RunMaintenance();
         const MutexLock done(tick_mu_);
         posted_ = false;
-        tick_wake_.NotifyAll();
+        tick_done_.NotifyAll();
       });
       lock.Lock();
       if (!queued) posted_ = false;  // the pool is busy or stopping: the next tick tries again
@@ -52,7 +52,7 @@ void StoreImpl::Tick() {
                RewriteDue(RewriteWish::kDue, /*waited_for=*/false));
         const MutexLock done(tick_mu_);
         rewriting_ = false;
-        tick_wake_.NotifyAll();
+        tick_done_.NotifyAll();
       });
       lock.Lock();
       if (!queued) rewriting_ = false;

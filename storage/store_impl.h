@@ -142,6 +142,8 @@ class StoreImpl final : public Store {
       BASALT_GUARDED_BY(rewrite_mu_);  // by partition, by ordinal
 
   Mutex dropping_mu_;  // held by ApplyRetention; taken before retention_mu_
+  // What the index was told last: telling it goes over all series.
+  uint16_t index_kept_from_ BASALT_GUARDED_BY(dropping_mu_) = 0;
   mutable Mutex retention_mu_;
   std::shared_ptr<const RetentionRules> rules_ BASALT_GUARDED_BY(retention_mu_);
   uint16_t dropped_before_ BASALT_GUARDED_BY(retention_mu_) = 0;  // days, for want of room
@@ -150,7 +152,8 @@ class StoreImpl final : public Store {
   std::atomic<int64_t> kept_as_of_day_{0};        // when that was found out
 
   Mutex tick_mu_;
-  CondVar tick_wake_;
+  CondVar tick_wake_;  // the ticker's: it is to stop. Nothing else, or it would tick without a rest
+  CondVar tick_done_;  // Close's: a task is done
   bool stop_ticks_ BASALT_GUARDED_BY(tick_mu_) = false;
   bool posted_ BASALT_GUARDED_BY(tick_mu_) = false;     // a maintenance task is queued or running
   bool rewriting_ BASALT_GUARDED_BY(tick_mu_) = false;  // likewise, on the thread for rewrites

@@ -117,7 +117,8 @@ Status StoreImpl::ApplyRetention() {
     }
     first_kept = std::max(first_kept, day);
   }
-  if (first_kept == 0) return OkStatus();
+  if (first_kept <= index_kept_from_) return OkStatus();
+  index_kept_from_ = first_kept;
   for (const auto& partition : core_.partitions) {
     (void)partition->strand.Post(
         [p = partition.get(), first_kept] { p->index.DropDaysBefore(first_kept); });

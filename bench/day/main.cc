@@ -17,7 +17,7 @@ void Print(const char* name, const basalt::testing::HourReport& h) {
   std::printf(
       "%-8s %6.1f M samples  RSS %7.1f MiB  head %6.1f  dirs %4.1f  files %4llu  disk %8.1f MiB  "
       "runs %4llu (%llu rollups)  %.3f B/sample kept  written/sample: log %.3f seal %.3f rewrite "
-      "%.3f = %.3f\n",
+      "%.3f = %.3f, all files %.3f\n",
       name, samples / 1e6, MiB(h.resident_bytes), MiB(s.head_bytes), MiB(s.run_directory_bytes),
       static_cast<unsigned long long>(h.files), MiB(h.disk_bytes),
       static_cast<unsigned long long>(s.runs), static_cast<unsigned long long>(s.rollup_runs),
@@ -27,7 +27,8 @@ void Print(const char* name, const basalt::testing::HourReport& h) {
       static_cast<double>(s.seal_bytes_written) / samples,
       static_cast<double>(s.rewrite_bytes_written) / samples,
       static_cast<double>(s.log_bytes_written + s.seal_bytes_written + s.rewrite_bytes_written) /
-          samples);
+          samples,
+      static_cast<double>(h.written_bytes) / samples);
   std::fflush(stdout);
 }
 

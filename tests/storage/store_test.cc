@@ -7,7 +7,10 @@
 #include <map>
 #include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
+#include "engine/base/mutex.h"
 #include "tests/storage/store_model.h"
 
 namespace basalt::storage {
@@ -410,6 +413,26 @@ TEST_F(StoreTest, RetentionDropsWholeDays) {
                 [&](const auto& s) { return s.first < first_kept * kMsPerDay; });
   EXPECT_EQ(model_.begin()->second.size(), 3U);
   EXPECT_EQ(Check(), "");
+}
+
+TEST_F(StoreTest, MaintenanceRestsBetweenTwoTicks) {
+  Mutex mu;
+  CondVar ticked;
+  std::vector<std::chrono::steady_clock::time_point> ticks;
+  StoreOptions options = Options();
+  options.at_point = [&](std::string_view point) {
+    if (point != "purge:receipt") return;  // once a tick, whatever is due
+    const MutexLock lock(mu);
+    ticks.push_back(std::chrono::steady_clock::now());
+    ticked.NotifyAll();
+  };
+  store_ = std::move(Store::Open(options)).value();
+  {
+    MutexLock lock(mu);
+    while (ticks.size() < 2) ticked.Wait(lock);
+    EXPECT_GE(ticks[1] - ticks[0], std::chrono::milliseconds(500));
+  }
+  ASSERT_TRUE(store_->Close().ok());
 }
 
 TEST_F(StoreTest, ExemplarsAndMetadataAreKept) {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <semaphore>
+#include <string>
 #include <utility>
 
 #include "engine/base/clock.h"
@@ -40,6 +41,16 @@ uint64_t ResidentBytes() {
   uint64_t resident = 0;
   in >> total >> resident;
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+uint64_t WrittenBytes() {
+  std::ifstream in("/proc/self/io");
+  std::string name;
+  uint64_t bytes = 0;
+  while (in >> name >> bytes) {
+    if (name == "write_bytes:") return bytes;
+  }
+  return 0;
 }
 
 struct Tree {
@@ -100,7 +111,7 @@ class Fleet {
       const uint64_t end = std::min<uint64_t>(first + options_.series_per_target, series_.size());
       for (uint64_t i = first; i < end; ++i) {
         // What the wire's bytes would hash to.
-        const Hash128 fingerprint{0x5eed, i + 1};
+        const Hash128 fingerprint = HashBytes128({reinterpret_cast<const char*>(&i), sizeof(i)});
         if (!builder.SelectKnown(fingerprint)) Introduce(builder, fingerprint, i);
         builder.AddSample(time_ms, series_[i].Next());
       }
@@ -140,7 +151,9 @@ class Fleet {
   Status failed_;
 };
 
-HourReport Look(uint32_t hour, const std::string& directory, const storage::Store& store) {
+// `written`: WrittenBytes when the day began.
+HourReport Look(uint32_t hour, const std::string& directory, const storage::Store& store,
+                uint64_t written) {
   const Tree tree = Walk(directory);
   HourReport report;
   report.hour = hour;
@@ -149,6 +162,7 @@ HourReport Look(uint32_t hour, const std::string& directory, const storage::Stor
   report.resident_bytes = ResidentBytes();
   report.files = tree.files;
   report.disk_bytes = tree.bytes;
+  report.written_bytes = WrittenBytes() - written;
   return report;
 }
 
@@ -160,6 +174,7 @@ Result<DayReport> RunSimulatedDay(const DayOptions& options,
     return InvalidArgument("simulated day: series, series_per_target and interval must be above 0");
   }
   const auto begun = std::chrono::steady_clock::now();
+  const uint64_t written = WrittenBytes();
   SimulatedClock clock;
   storage::StoreOptions store_options = options.store;
   store_options.directory = options.directory;
@@ -182,12 +197,12 @@ Result<DayReport> RunSimulatedDay(const DayOptions& options,
         maintained_ms = now_ms;
       }
       fleet.Wait();
-      report.hours.push_back(Look(hour, options.directory, *store));
+      report.hours.push_back(Look(hour, options.directory, *store, written));
       if (on_hour) on_hour(report.hours.back());
     }
   }
   BASALT_TRY(store->Settle());
-  report.settled = Look(options.hours, options.directory, *store);
+  report.settled = Look(options.hours, options.directory, *store, written);
   const Tree tree = Walk(options.directory);
   // Every live SST holds a run, but for those of the small families.
   const uint64_t accounted = report.settled.stats.sst_files + report.settled.stats.log_segments;

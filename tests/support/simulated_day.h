@@ -35,6 +35,9 @@ struct HourReport {
   uint64_t resident_bytes = 0;  // of the process
   uint64_t files = 0;           // in the directory
   uint64_t disk_bytes = 0;      // of those, as the file system counts them
+  // Pages that the process has dirtied since the day began, as the kernel counts; 0 on a file
+  // system that does not count (tmpfs).
+  uint64_t written_bytes = 0;
   storage::StoreStats stats;
 };
 
