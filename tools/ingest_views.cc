@@ -78,6 +78,20 @@ std::string IngestStatusJson(const ingest::WriteService& service) {
   json.BeginArray();
   for (const ingest::Rejection& rejection : summary.recent) WriteRejection(rejection, json);
   json.EndArray();
+  json.Key("pairs");
+  json.BeginArray();
+  for (const ingest::HaTracker::ClusterState& pair : service.pairs().Clusters()) {
+    json.BeginObject();
+    Number("tenant", static_cast<uint32_t>(pair.tenant), json);
+    json.Field("cluster", pair.cluster);
+    json.Field("leader", pair.leader);
+    json.Key("heard");
+    json.Time(pair.heard);
+    Number("elections", pair.elections, json);
+    Number("heldBytes", pair.held_bytes, json);
+    json.EndObject();
+  }
+  json.EndArray();
   json.Key("tenants");
   json.BeginArray();
   for (const ingest::Tenants::Use& use : service.tenants().Uses()) WriteUse(use, json);

@@ -9,7 +9,8 @@ namespace basalt::cli {
 
 // A JSON object: `protocols` (what each has brought), `rejected` (items left out of requests, by
 // reason) and `refused` (requests, by reason), each with its count and the last one; `recent`,
-// newest first; `tenants` with their use and limits. README: engine/ingest.
+// newest first; `pairs` of senders and who leads; `tenants` with their use and limits. README:
+// engine/ingest.
 std::string IngestStatusJson(const ingest::WriteService& service);
 
 }  // namespace basalt::cli

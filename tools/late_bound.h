@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <charconv>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <utility>
 
 #include "engine/base/executor.h"
+#include "engine/base/log.h"
 #include "engine/http/api/write_handler.h"
 #include "engine/ingest/fair_queue.h"
 #include "engine/ingest/otlp/otlp_service.h"
@@ -147,8 +149,15 @@ class FairHandler final : public http::api::WriteHandler {
     // std::function wants copyable.
     auto held = std::make_shared<std::pair<http::api::WriteRequest, http::api::WriteDone>>(
         std::move(request), std::move(done));
-    const bool posted = queue_.Post(
-        tenant, [this, held] { handler_.Write(std::move(held->first), std::move(held->second)); });
+    const bool posted = queue_.Post(tenant, [this, held] {
+      try {
+        handler_.Write(std::move(held->first), std::move(held->second));
+      } catch (const std::exception& e) {
+        // Out of memory, most likely: this request fails and others go on. Whoever held the writer
+        // has let go of it, which answers 500.
+        BASALT_LOG(kError, "a write failed", {"error", e.what()});
+      }
+    });
     if (posted) return;
     refused_(tenant);
     http::Response response = http::TextResponse(503, "too many requests of this tenant wait");

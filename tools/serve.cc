@@ -279,7 +279,7 @@ Status ServerProcess::Start() {
   admin::RegisterSelfMetrics(registry_, *store_, kVersion);
   RegisterQueryMetrics(registry_, engine_);
   write_service_ = std::make_unique<ingest::WriteService>(*store_, SystemClock(), registry_,
-                                                          admin::LimitsOf(config_));
+                                                          admin::LimitsOf(config_), config_.ha);
   counts_ = write_service_.get();
   otlp_service_ = std::make_unique<ingest::otlp::OtlpService>(
       *store_, SystemClock(), *write_service_, MakeOtlpSettings(config_));

@@ -346,6 +346,20 @@ void AddRequestSettings(std::vector<Setting>& out) {
       [](ingest::UnsortedLabels v) {
         return std::string(v == ingest::UnsortedLabels::kSort ? "sort" : "reject");
       }));
+  out.push_back(Text("ingest.ha_cluster_label",
+                     "Names the pair that a sender belongs to; empty: there are no pairs.",
+                     [](Config& c) -> auto& { return c.ingest.ha.cluster; }));
+  out.push_back(
+      Text("ingest.ha_replica_label",
+           "Tells the senders of a pair apart; one leads and is stored. Not stored itself.",
+           [](Config& c) -> auto& { return c.ingest.ha.replica; }));
+  out.push_back(TimeSetting("ingest.ha_failover",
+                            "A leader that is silent for so long is followed by who sends next.",
+                            [](Config& c) -> auto& { return c.ha.failover; }));
+  out.push_back(BytesSetting(
+      "ingest.ha_held",
+      "Requests of standbys that are held, so that a failover leaves no gap; 0B holds none.",
+      [](Config& c) -> auto& { return c.ha.max_held_bytes; }));
   out.push_back(NumberSetting<uint64_t>(
       "ingest.max_samples_per_second",
       "Samples of one tenant; ten seconds' worth may come at once. Beyond it 429. 0: no limit.",
@@ -562,6 +576,12 @@ Status ValidateConfig(const Config& config) {
   if (config.query.max_concurrent == 0)
     return InvalidArgument("query.max_concurrent: must be above 0");
   if (config.ingest.max_labels == 0) return InvalidArgument("ingest.max_labels: must be above 0");
+  if (config.ha.failover <= Duration(0))
+    return InvalidArgument("ingest.ha_failover: must be above 0s");
+  if (!config.ingest.ha.cluster.empty() &&
+      (config.ingest.ha.replica.empty() || config.ingest.ha.replica == config.ingest.ha.cluster)) {
+    return InvalidArgument("ingest.ha_replica_label: must be another label than ha_cluster_label");
+  }
   for (const std::string& text : config.tenant_limits) {
     const auto parsed = ingest::ParseTenantLimits(text, config.ingest);
     if (!parsed.ok()) return parsed.status().WithContext("ingest.tenants: \"" + text + "\"");

@@ -15,6 +15,7 @@
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
+#include "engine/ingest/ha_tracker.h"
 #include "engine/ingest/limits.h"
 #include "engine/ingest/otlp/settings.h"
 #include "engine/ingest/tenants.h"
@@ -82,6 +83,7 @@ struct Config {
   StorageConfig storage;
   QueryConfig query;
   ingest::Limits ingest;
+  ingest::HaSettings ha;
   std::vector<std::string> tenant_limits;  // as ingest::ParseTenantLimits reads them
   ingest::otlp::Settings otlp;             // its lookback is query.lookback
   AlertingConfig alerting;

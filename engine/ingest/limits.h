@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "engine/base/time.h"
 
@@ -12,6 +13,12 @@ namespace basalt::ingest {
 // Senders must sort labels by name (remote write 1.0, "Labels"). Some do not; sorting for them
 // costs a little on new series only.
 enum class UnsortedLabels : uint8_t { kReject, kSort };
+
+// Pairs of senders (ha_tracker.h): a request whose series carry both labels is one replica's.
+struct HaLabels {
+  std::string cluster = "cluster";      // empty: nobody is a pair
+  std::string replica = "__replica__";  // not stored
+};
 
 struct Limits {
   size_t max_body_bytes = 64u << 20;  // decompressed; Prometheus' own requests are below 1 MiB
@@ -22,6 +29,7 @@ struct Limits {
       128;  // OpenMetrics' bound on the label set of an exemplar, in characters there
   size_t max_metadata_text_bytes = 4096;  // of a help or unit text
   UnsortedLabels unsorted_labels = UnsortedLabels::kReject;
+  HaLabels ha;  // remote write
   // Of one tenant (tenants.h); 0: no limit.
   uint64_t max_samples_per_second = 0;
   uint64_t max_active_series = 0;

@@ -259,6 +259,7 @@ void RemoteWriteDecoder::DecodeSeries(std::string_view message, Context& context
     labels_.clear();
     pbf_reader all(message.data(), message.size());
     while (all.next(series::kLabels, kBytes)) labels_.push_back(ReadLabel(all.get_message()));
+    DropReplica(limits_.ha, labels_);
     Reason reason = Reason::kLabels;
     if (const Status status = NormalizeSeriesLabels(limits_, labels_, reason); !status.ok()) {
       return context.RejectSeries(reason, status, pbf_reader(message.data(), message.size()));
@@ -269,18 +270,29 @@ void RemoteWriteDecoder::DecodeSeries(std::string_view message, Context& context
   context.AddFields(pbf_reader(message.data(), message.size()));
 }
 
+bool RemoteWriteDecoder::FirstLabels(std::vector<LabelView>& labels) const {
+  labels.clear();
+  pbf_reader all(first_series_.data(), first_series_.size());
+  while (all.next(series::kLabels, kBytes)) labels.push_back(ReadLabel(all.get_message()));
+  return !labels.empty();
+}
+
 Status RemoteWriteDecoder::Decode(std::string_view message, Timestamp now,
                                   storage::BatchBuilder& builder, Report& report) {
   Context context{Acceptor(limits_, now, builder, report), builder, report, {}};
   uint64_t metadata_index = 0;
+  first_series_ = {};
   try {
     pbf_reader body(message.data(), message.size());
     while (body.next()) {
       switch (body.tag_and_type()) {
-        case tag_and_type(request::kTimeseries, kBytes):
-          DecodeSeries(View(body.get_view()), context);
+        case tag_and_type(request::kTimeseries, kBytes): {
+          const std::string_view one = View(body.get_view());
+          if (context.place.index == 0) first_series_ = one;
+          DecodeSeries(one, context);
           ++context.place.index;
           break;
+        }
         case tag_and_type(request::kMetadata, kBytes):
           context.AddMetadata(metadata_index++, body.get_message());
           break;

@@ -29,6 +29,9 @@ class RemoteWriteDecoder {
   explicit RemoteWriteDecoder(const Limits& limits) : limits_(limits) {}
   Status Decode(std::string_view message, Timestamp now, storage::BatchBuilder& builder,
                 Report& report);
+  // The labels of the first series of the message that was decoded last, as sent; false if it had
+  // none. Views into that message.
+  bool FirstLabels(std::vector<LabelView>& labels) const;
 
  private:
   struct Context;
@@ -36,6 +39,7 @@ class RemoteWriteDecoder {
 
   Limits limits_;
   std::vector<LabelView> labels_;
+  std::string_view first_series_;
   std::string scratch_;
 };
 

@@ -172,6 +172,7 @@ class RemoteWrite2Decoder::Series {
         }
       }
     }
+    if (index == 0) decoder_.first_refs_ = decoder_.refs_;
     if (!Select(message)) return;
     has_samples_ = false;
     if (is_plain) {
@@ -231,6 +232,7 @@ class RemoteWrite2Decoder::Series {
     labels.clear();
     Reason reason = Reason::kLabels;
     Status status = ReadLabels(refs, labels);
+    DropReplica(decoder_.limits_.ha, labels);
     if (status.ok()) status = NormalizeSeriesLabels(decoder_.limits_, labels, reason);
     if (status.ok()) {
       builder_.SelectLabels(fingerprint.hash(), labels);
@@ -385,11 +387,21 @@ class RemoteWrite2Decoder::Series {
   SentMetadata known_metadata_;  // the last that was passed on before
 };
 
+bool RemoteWrite2Decoder::FirstLabels(std::vector<LabelView>& labels) const {
+  labels.clear();
+  for (size_t i = 0; i + 1 < first_refs_.size(); i += 2) {
+    if (std::max(first_refs_[i], first_refs_[i + 1]) >= symbols_.size()) return false;
+    labels.push_back({symbols_[first_refs_[i]], symbols_[first_refs_[i + 1]]});
+  }
+  return !labels.empty();
+}
+
 Status RemoteWrite2Decoder::Decode(std::string_view message, Timestamp now,
                                    storage::BatchBuilder& builder, Report& report,
                                    TenantId tenant) {
   metadata_.BeginRequest(now);
   symbols_.clear();
+  first_refs_.clear();
   size_t index = 0;
   try {
     const pbf_reader request(message.data(), message.size());

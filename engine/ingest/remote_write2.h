@@ -30,6 +30,8 @@ class RemoteWrite2Decoder {
   explicit RemoteWrite2Decoder(const Limits& limits) : limits_(limits) {}
   Status Decode(std::string_view message, Timestamp now, storage::BatchBuilder& builder,
                 Report& report, TenantId tenant = kDefaultTenant);
+  // As RemoteWriteDecoder::FirstLabels.
+  bool FirstLabels(std::vector<LabelView>& labels) const;
 
  private:
   class Series;
@@ -39,6 +41,7 @@ class RemoteWrite2Decoder {
   std::vector<std::string_view> symbols_;
   std::vector<Hash128> hashes_;
   std::vector<uint32_t> refs_;  // of the series' labels
+  std::vector<uint32_t> first_refs_;
   std::vector<LabelView> labels_;
   MetadataFilter metadata_;
 };

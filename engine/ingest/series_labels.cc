@@ -77,6 +77,15 @@ Status NormalizeSeriesLabels(const Limits& limits, std::vector<LabelView>& label
   return CheckLimits(limits, labels);
 }
 
+void DropReplica(const HaLabels& ha, std::vector<LabelView>& labels) {
+  if (ha.cluster.empty()) return;
+  const bool has_cluster = std::any_of(labels.begin(), labels.end(), [&](const LabelView& label) {
+    return label.name == ha.cluster;
+  });
+  if (!has_cluster) return;
+  std::erase_if(labels, [&](const LabelView& label) { return label.name == ha.replica; });
+}
+
 Status NormalizeExemplarLabels(const Limits& limits, std::vector<LabelView>& labels) {
   // OpenMetrics does not order an exemplar's labels, so nobody is refused for it.
   std::stable_sort(labels.begin(), labels.end(), ByName);

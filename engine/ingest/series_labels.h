@@ -18,7 +18,11 @@ namespace basalt::ingest {
 // which kind. Names may be any UTF-8 that is not empty; a metric name must be there.
 Status NormalizeSeriesLabels(const Limits& limits, std::vector<LabelView>& labels, Reason& reason);
 
-// The same for an exemplar's labels, which may be empty and have no metric name.
+// Remote write: takes the replica's label out of labels that name a cluster too. Before
+// NormalizeSeriesLabels; they may be in any order.
+void DropReplica(const HaLabels& ha, std::vector<LabelView>& labels);
+
+// As NormalizeSeriesLabels for an exemplar's labels, which may be empty and have no metric name.
 Status NormalizeExemplarLabels(const Limits& limits, std::vector<LabelView>& labels);
 
 // The fingerprint (storage/resolver.h) of canonical label bytes, for protocols that send labels as

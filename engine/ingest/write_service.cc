@@ -1,10 +1,12 @@
 #include "engine/ingest/write_service.h"
 
+#include "engine/base/log.h"
 #include "engine/ingest/exposition.h"
 #include "engine/ingest/json_lines.h"
 #include "engine/ingest/native_format.h"
 #include "engine/ingest/remote_write.h"
 #include "engine/ingest/remote_write2.h"
+#include "engine/ingest/series_labels.h"
 
 namespace basalt::ingest {
 namespace {
@@ -51,6 +53,17 @@ int HttpStatus(StatusCode code) {
   }
 }
 
+// The election as a sample, in the record of what it lets in.
+void AddElection(const HaSender& sender, Timestamp now, storage::BatchBuilder& builder) {
+  const std::vector<LabelView> labels = {
+      {kMetricName, kElectionMetric}, {"cluster", sender.cluster}, {"replica", sender.replica}};
+  std::string canonical;
+  AppendCanonical(labels, canonical);
+  const Hash128 fingerprint = CanonicalFingerprint(canonical);
+  if (!builder.SelectKnown(fingerprint)) builder.SelectLabels(fingerprint, labels);
+  builder.AddSample(ToMs(now), 1);
+}
+
 }  // namespace
 
 WriteAnswer AnswerForError(const Status& status) {
@@ -88,13 +101,20 @@ struct WriteService::Scratch {
 };
 
 WriteService::WriteService(storage::Store& store, const Clock& clock, metrics::Registry& registry,
-                           const LimitTable& limits)
+                           const LimitTable& limits, const HaSettings& ha)
     : store_(store),
       clock_(clock),
       tenants_(CountByIndex(store, clock), clock, limits),
+      pairs_(ha, clock, FindLeaderIn(store)),
       counters_(FindAllCounters(registry)),
       malformed_(registry.AddCounter("basalt_ingest_requests_malformed_total",
-                                     "Write requests that could not be decoded.")) {
+                                     "Write requests that could not be decoded.")),
+      refused_{},
+      standby_samples_(registry.AddCounter(
+          "basalt_ingest_ha_standby_samples_total",
+          "Samples and histograms of replicas that do not lead their cluster; not stored.")),
+      elections_(registry.AddCounter("basalt_ingest_ha_elections_total",
+                                     "Times that a replica began to lead its cluster.")) {
   for (size_t i = 0; i < kRefusals; ++i) {
     refused_[i] = &registry.AddCounter(
         "basalt_ingest_requests_refused_total", "Write requests that were refused whole.",
@@ -201,7 +221,37 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
     answer.tells_written = is_two;
     return done(answer);
   }
+  const std::optional<HaSender> sender = SenderOf(protocol, request, *scratch);
+  HaTracker::Decision decision;
+  if (sender.has_value()) {
+    decision = pairs_.Decide(*sender);
+    if (decision.verdict == HaTracker::Verdict::kStandsBy) {
+      // To its sender all is well: the leader's samples stand for these.
+      WriteAnswer answer;
+      answer.tells_written = is_two;
+      answer.samples_written = scratch->report.samples;
+      answer.histograms_written = scratch->report.histograms;
+      answer.exemplars_written = scratch->report.exemplars;
+      standby_samples_.Add(scratch->report.samples + scratch->report.histograms);
+      pairs_.Hold(*sender,
+                  {.protocol = protocol, .coding = coding, .body = std::string(request.body)});
+      GiveBack(std::move(scratch));
+      return done(answer);
+    }
+    if (decision.verdict == HaTracker::Verdict::kElected) {
+      elections_.Add();
+      AddElection(*sender, clock_.Now(), scratch->builder);
+    }
+  }
   std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
+  if (sender.has_value()) {
+    if (decision.after_ms != INT64_MIN) {
+      standby_samples_.Add(LeaveOutUpTo(decision.after_ms, batches));
+    }
+    pairs_.Stored(*sender, NewestOf(batches));
+    for (const HeldRequest& missed : decision.missed)
+      WriteMissed(*sender, missed, decision.after_ms);
+  }
   const Tenants::Admission admission = Admit(request.tenant, protocol, batches, scratch->report);
   WriteAnswer answer;
   answer.tells_written = is_two;
@@ -233,6 +283,54 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
                   failed.tells_written = answer.tells_written;
                   done(failed);
                 });
+}
+
+std::optional<HaSender> WriteService::SenderOf(Protocol protocol, const WriteRequest& request,
+                                               const Scratch& scratch) const {
+  const HaLabels& ha = scratch.limits.ha;
+  std::vector<LabelView> labels;
+  if (ha.cluster.empty()) return std::nullopt;
+  if (protocol == Protocol::kRemoteWrite1
+          ? !scratch.one.FirstLabels(labels)
+          : protocol != Protocol::kRemoteWrite2 || !scratch.two.FirstLabels(labels)) {
+    return std::nullopt;
+  }
+  HaSender sender{.tenant = request.tenant, .cluster = {}, .replica = {}};
+  for (const LabelView& label : labels) {
+    if (label.name == ha.cluster) sender.cluster = label.value;
+    if (label.name == ha.replica) sender.replica = label.value;
+  }
+  if (sender.cluster.empty() || sender.replica.empty()) return std::nullopt;
+  return sender;
+}
+
+void WriteService::WriteMissed(const HaSender& sender, const HeldRequest& request,
+                               int64_t after_ms) {
+  std::unique_ptr<Scratch> scratch = Borrow(sender.tenant);
+  scratch->report.Reset();
+  scratch->builder.Reset(sender.tenant);
+  // It has been decoded before.
+  Status status =
+      Decompress(request.coding, request.body, scratch->limits.max_body_bytes, scratch->body);
+  if (status.ok()) status = Decode(request.protocol, 0, sender.tenant, *scratch);
+  std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
+  if (status.ok()) {
+    LeaveOutUpTo(after_ms, batches);
+    pairs_.Stored(sender, NewestOf(batches));
+    status = Admit(sender.tenant, request.protocol, batches, scratch->report).status;
+  }
+  GiveBack(std::move(scratch));
+  const auto failed = [cluster = sender.cluster](const Status& why) {
+    BASALT_LOG(kWarn, "what a new leader sent before its election is not all stored",
+               {"cluster", cluster}, {"error", why.ToString()});
+  };
+  if (!status.ok()) return failed(status);
+  if (batches.empty()) return;
+  store_.Append(std::move(batches), [this, tenant = sender.tenant,
+                                     failed](const Result<storage::AppendResult>& result) {
+    if (!result.ok()) return failed(result.status());
+    tenants_.Stored(tenant, *result);
+  });
 }
 
 Tenants::Admission WriteService::Admit(TenantId tenant, Protocol protocol,

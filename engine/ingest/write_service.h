@@ -5,6 +5,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "engine/base/compress.h"
 #include "engine/base/metrics.h"
 #include "engine/base/mutex.h"
+#include "engine/ingest/ha_tracker.h"
 #include "engine/ingest/limits.h"
 #include "engine/ingest/protocol.h"
 #include "engine/ingest/rejection_log.h"
@@ -53,7 +55,7 @@ using WriteDone = std::function<void(const WriteAnswer&)>;
 class WriteService {
  public:
   WriteService(storage::Store& store, const Clock& clock, metrics::Registry& registry,
-               const LimitTable& limits);
+               const LimitTable& limits, const HaSettings& ha = {});
   ~WriteService();
 
   // Decodes on this thread (an ingest executor's), appends, and answers on a thread of the store's.
@@ -72,6 +74,8 @@ class WriteService {
 
   [[nodiscard]] Tenants& tenants() { return tenants_; }
   [[nodiscard]] const Tenants& tenants() const { return tenants_; }
+
+  [[nodiscard]] const HaTracker& pairs() const { return pairs_; }
 
   // For people who look what came in and what did not.
   struct Intake {
@@ -92,6 +96,11 @@ class WriteService {
     metrics::Counter* exemplars = nullptr;
     std::array<metrics::Counter*, kReasons> rejected{};
   };
+  // Who sent the request that `scratch` has decoded, if it is one of a pair.
+  [[nodiscard]] std::optional<HaSender> SenderOf(Protocol protocol, const WriteRequest& request,
+                                                 const Scratch& scratch) const;
+  // A request that a replica sent before it was elected.
+  void WriteMissed(const HaSender& sender, const HeldRequest& request, int64_t after_ms);
   void Write(Protocol protocol, ContentCoding coding, uint64_t first_line,
              const WriteRequest& request, WriteDone done);
   // The body that was decompressed, into the builder.
@@ -107,9 +116,12 @@ class WriteService {
   const Clock& clock_;
   Tenants tenants_;
   RejectionLog rejections_;
+  HaTracker pairs_;
   std::array<ProtocolCounters, kProtocols> counters_;
   metrics::Counter& malformed_;
   std::array<metrics::Counter*, kRefusals> refused_;
+  metrics::Counter& standby_samples_;
+  metrics::Counter& elections_;
   mutable Mutex mu_;
   std::vector<std::unique_ptr<Scratch>> idle_ BASALT_GUARDED_BY(mu_);
 };

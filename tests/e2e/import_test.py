@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from harness import Basalt, ServerTest, basalt_binary, http
+from harness import Basalt, ServerTest, basalt_binary, http, wait_until
 
 NOW = int(time.time())
 
@@ -167,6 +167,63 @@ class Limits(ServerTest):
         self.assertEqual(tenants[0]["maxActiveSeries"], 3)
         self.assertEqual(tenants[0]["seriesCreated"], 3)
 
+
+class Pairs(ServerTest):
+    """Two senders of one cluster, as two Prometheus servers with external labels are."""
+
+    def setUp(self):
+        super().setUp()
+        config = os.path.join(self.directory, "pairs.yml")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write("self: {interval: 0s, slo: false}\ningest: {ha_failover: 1s}\n")
+        self.server = self.basalt("--config", config)
+        self.sent = {"a": 0, "b": 0}
+
+    def write(self, replica):
+        """One more sample of a counter: its own count, at the time of now."""
+        self.sent[replica] += 1
+        labels = {"__name__": "c", "__replica__": replica, "cluster": "eu"}
+        status, text = self.server.write([(labels, [(int(time.time() * 1000), self.sent[replica])])])
+        self.assertEqual(status, 204, text)
+
+    def leader(self):
+        return self.server.get("/api/v1/status/ingest")["pairs"][0]["leader"]
+
+    def samples(self):
+        result = self.server.query("c[1h]")["result"]
+        self.assertEqual([r["metric"] for r in result], [{"__name__": "c", "cluster": "eu"}])
+        return [int(v) for _, v in result[0]["values"]]
+
+    def test_one_leads_and_the_other_follows_without_gap_or_double(self):
+        for _ in range(5):
+            self.write("a")
+            self.write("b")
+        self.assertEqual(self.leader(), "a")
+        self.assertEqual(self.samples(), [1, 2, 3, 4, 5], "the leader's")
+        # The leader is silent; what the other sends meanwhile is there after the switch.
+        for _ in range(3):
+            self.write("b")
+
+        def switched():
+            self.write("b")
+            return self.leader() == "b"
+        wait_until(switched, "b leads", 20)
+        found = self.samples()
+        self.assertEqual(found[:5], [1, 2, 3, 4, 5])
+        # Its sample of the leader's last moment may or may not be newer than that.
+        self.assertIn(found[5], (5, 6))
+        self.assertEqual(found[5:], list(range(found[5], self.sent["b"] + 1)), "nothing is missing, nothing is there twice")
+        # The old leader is back, and is not needed.
+        self.write("a")
+        self.assertEqual(self.samples(), found)
+        self.assertEqual(self.server.scalar('count(last_over_time(basalt_ha_elected_replica{cluster="eu"}[1h]))'), 2)
+        # A restart changes nothing about who leads.
+        self.server.process.terminate()
+        self.server.start()
+        self.write("a")
+        self.assertEqual(self.leader(), "b")
+        self.write("b")
+        self.assertEqual(self.samples()[-1], self.sent["b"])
 
 if __name__ == "__main__":
     unittest.main()
