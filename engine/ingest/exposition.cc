@@ -148,15 +148,6 @@ class ExpositionDecoder::Line {
   Status Sample() {
     reason_ = Reason::kLabels;
     BASALT_TRY_ASSIGN(const std::string_view series, TakeSeries());
-    const Hash128 fingerprint = HashBytes128(series, kFingerprintSeed);
-    if (!builder_.SelectKnown(fingerprint)) {
-      BASALT_TRY(ReadLabels(series));
-      // Scrapers take labels in the order in which exporters show them.
-      std::stable_sort(d_.labels_.begin(), d_.labels_.end(),
-                       [](const LabelView& a, const LabelView& b) { return a.name < b.name; });
-      BASALT_TRY(NormalizeSeriesLabels(d_.limits_, d_.labels_, reason_));
-      builder_.SelectLabels(fingerprint, d_.labels_);
-    }
     reason_ = Reason::kSyntax;
     BASALT_TRY_ASSIGN(const double value, TakeNumber("value"));
     int64_t ms = now_ms_;
@@ -169,6 +160,17 @@ class ExpositionDecoder::Line {
     const bool has_exemplar = format_ == Exposition::kOpenMetrics && rest_.starts_with('#');
     if (!rest_.empty() && !has_exemplar) {
       return InvalidArgument("\"" + std::string(rest_.substr(0, 40)) + "\" follows the sample");
+    }
+    // Selected last, so that no series is made for a line that cannot be read.
+    reason_ = Reason::kLabels;
+    const Hash128 fingerprint = HashBytes128(series, kFingerprintSeed);
+    if (!builder_.SelectKnown(fingerprint)) {
+      BASALT_TRY(ReadLabels(series));
+      // Scrapers take labels in the order in which exporters show them.
+      std::stable_sort(d_.labels_.begin(), d_.labels_.end(),
+                       [](const LabelView& a, const LabelView& b) { return a.name < b.name; });
+      BASALT_TRY(NormalizeSeriesLabels(d_.limits_, d_.labels_, reason_));
+      builder_.SelectLabels(fingerprint, d_.labels_);
     }
     accept_.AddSample(place_, ms, value);
     reason_ = Reason::kExemplar;

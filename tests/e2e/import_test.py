@@ -178,12 +178,14 @@ class Pairs(ServerTest):
             f.write("self: {interval: 0s, slo: false}\ningest: {ha_failover: 1s}\n")
         self.server = self.basalt("--config", config)
         self.sent = {"a": 0, "b": 0}
+        self.last_ms = 0
 
     def write(self, replica):
         """One more sample of a counter: its own count, at the time of now."""
         self.sent[replica] += 1
+        self.last_ms = max(self.last_ms + 1, int(time.time() * 1000))  # no two at one time
         labels = {"__name__": "c", "__replica__": replica, "cluster": "eu"}
-        status, text = self.server.write([(labels, [(int(time.time() * 1000), self.sent[replica])])])
+        status, text = self.server.write([(labels, [(self.last_ms, self.sent[replica])])])
         self.assertEqual(status, 204, text)
 
     def leader(self):
