@@ -100,8 +100,24 @@ void Add(const QueryStats& part, QueryStats& all) {
   all.rows_summarized += part.rows_summarized;
   all.peak_samples = std::max(all.peak_samples, part.peak_samples);
   all.series_selected = std::max(all.series_selected, part.series_selected);
+  all.blocks_opened += part.blocks_opened;
   all.parse += part.parse;
   all.evaluate += part.evaluate;
+  // The same plan, over other steps.
+  if (all.operators.size() != part.operators.size()) {
+    all.operators = part.operators;
+    return;
+  }
+  for (size_t i = 0; i < part.operators.size(); ++i) {
+    const OperatorStats& from = part.operators[i];
+    OperatorStats& to = all.operators[i];
+    to.total += from.total;
+    to.own += from.own;
+    to.series = std::max(to.series, from.series);
+    to.samples_read += from.samples_read;
+    to.rows_summarized += from.rows_summarized;
+    to.blocks_opened += from.blocks_opened;
+  }
 }
 
 // One run of a query, from text to value.
@@ -113,7 +129,8 @@ class Run {
       : options_(options),
         context_(options, query_options, snapshot, tenant, held_by_all),
         snapshot_(snapshot),
-        text_(text) {}
+        text_(text),
+        traced_(query_options.trace) {}
 
   // Instant: `grid` has start == end, and `step` is zero.
   Result<QueryResult> Execute(const plan::Grid& grid, Duration step, bool range) {
@@ -133,7 +150,11 @@ class Run {
     result.stats.parse = parse.elapsed();
     const Stopwatch evaluate(*options_.clock);
     BASALT_TRY(context_.CheckRunning("query execution"));
-    BASALT_TRY_ASSIGN(result.value, Value(*plan, grid, range));
+    std::optional<exec::Trace> trace;
+    if (traced_) trace.emplace(*plan, *options_.clock, context_.counters());
+    BASALT_TRY_ASSIGN(result.value,
+                      Value(*plan, grid, range, trace.has_value() ? &*trace : nullptr));
+    if (trace.has_value()) result.stats.operators = std::move(*trace).Finish();
     result.stats.evaluate = evaluate.elapsed();
     annotations_.Render(text_, result.warnings, result.infos);
     for (std::string& warning : snapshot_.Warnings()) result.warnings.push_back(std::move(warning));
@@ -141,6 +162,7 @@ class Run {
     result.stats.samples = counters.samples.load();
     result.stats.samples_read = counters.samples_read.load();
     result.stats.rows_summarized = counters.rows_summarized.load();
+    result.stats.blocks_opened = counters.blocks_opened.load();
     result.stats.series_selected = counters.series_selected.load();
     result.stats.peak_samples = context_.peak();
     result.stats.steps = grid.size();
@@ -148,10 +170,11 @@ class Run {
   }
 
  private:
-  Result<query::Value> Value(const plan::Node& plan, const plan::Grid& grid, bool range) {
+  Result<query::Value> Value(const plan::Node& plan, const plan::Grid& grid, bool range,
+                             exec::Trace* trace) {
     if (const auto* s = plan.As<plan::StringNode>())
       return query::Value(String{grid.start_ms, s->value});
-    exec::Evaluator evaluator(context_, annotations_);
+    exec::Evaluator evaluator(context_, plan, annotations_, trace);
     if (plan.type == ValueType::kMatrix) {
       BASALT_TRY_ASSIGN(Matrix m, evaluator.EvaluateRange(plan, grid));
       SortByLabels(m);
@@ -171,6 +194,7 @@ class Run {
   exec::Annotations annotations_;
   const storage::Snapshot& snapshot_;
   std::string_view text_;
+  const bool traced_;
 };
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "engine/base/ids.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
+#include "query/operator_stats.h"
 #include "query/options.h"
 #include "query/plan/grid.h"
 #include "query/result_cache_stats.h"
@@ -31,12 +32,16 @@ struct QueryStats {
       0;  // "totalQueryableSamples" of Prometheus: a window counts all its samples at each step
   uint64_t samples_read = 0;     // read from storage
   uint64_t rows_summarized = 0;  // rows of storage answered from their summaries
+  uint64_t blocks_opened = 0;    // superblocks of storage that were looked into
   uint64_t peak_samples = 0;
   uint64_t series_selected = 0;
   uint64_t steps = 0;
   uint64_t steps_cached = 0;  // of those, taken from the result cache
   std::chrono::nanoseconds parse{0};
   std::chrono::nanoseconds evaluate{0};  // selecting and reading included
+  // With QueryOptions::trace: a line an operator, as the plan is described. Nothing if all steps
+  // came from the cache.
+  std::vector<OperatorStats> operators;
 };
 
 // Warnings say that the answer may not be what was meant, infos hint at mistakes in the query.

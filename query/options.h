@@ -72,6 +72,8 @@ struct QueryOptions {
   const CancelToken* cancel = nullptr;
   // Neither look at kept answers nor keep this one.
   bool no_cache = false;
+  // Measure what each operator takes (QueryStats::operators).
+  bool trace = false;
 };
 
 }  // namespace basalt::query

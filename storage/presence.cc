@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <utility>
+#include <vector>
 
 #include "storage/codec/row_summary.h"
 #include "storage/reader.h"
@@ -50,8 +51,8 @@ void MarkSeries(const EvaluationTimes& times, int64_t lookback_ms, const SeriesC
     const bool is_float =
         h == points || (f < floats && columns.time_ms[f] < columns.histograms[h].time_ms);
     const int64_t ms = is_float ? columns.time_ms[f] : columns.histograms[h].time_ms;
-    const bool stale =
-        is_float ? IsStale(columns.values[f]) : IsStale(columns.histograms[h].histogram.sum);
+    const bool stale = is_float ? !columns.values.empty() && IsStale(columns.values[f])
+                                : IsStale(columns.histograms[h].histogram.sum);
     ++(is_float ? f : h);
     int64_t next_ms = INT64_MAX;
     if (f < floats) next_ms = columns.time_ms[f];
@@ -74,7 +75,10 @@ Status Selection::ReadPresence(size_t begin, size_t end, const EvaluationTimes& 
       times.first_ms < INT64_MIN + lookback_ms ? INT64_MIN : times.first_ms - lookback_ms + 1;
   range.max_ms = times.first_ms + times.step_ms * (int64_t{times.count} - 1);
   Status damage;
-  const auto cursor = Read(begin, end, {.range = range});
+  const auto cursor = Read(begin, end, {.range = range, .times_only = true});
+  // The neighbours of one target have the same times, and so the same bits.
+  uint64_t marked_times = 0;
+  std::vector<uint64_t> marked;
   for (SeriesColumns columns;;) {
     const Result<bool> more = cursor->Next(columns);
     if (!more.ok()) {
@@ -83,8 +87,18 @@ Status Selection::ReadPresence(size_t begin, size_t end, const EvaluationTimes& 
       continue;
     }
     if (!*more) return damage;
-    MarkSeries(times, lookback_ms, columns,
-               present.subspan((columns.series - begin) * words, words));
+    const auto of_series = present.subspan((columns.series - begin) * words, words);
+    const bool times_tell =
+        columns.times != 0 && columns.values.empty() && columns.histograms.empty();
+    if (times_tell && columns.times == marked_times) {
+      std::copy(marked.begin(), marked.end(), of_series.begin());
+      continue;
+    }
+    MarkSeries(times, lookback_ms, columns, of_series);
+    if (times_tell) {
+      marked_times = columns.times;
+      marked.assign(of_series.begin(), of_series.end());
+    }
   }
 }
 

@@ -82,8 +82,8 @@ struct SummarizedRow {
 enum class SummaryUse : uint8_t {
   kNone,
   kEnds,      // count, first and last, min and max, of a row without NaN
-  kIncrease,  // first and last of a row without NaN and counter resets; no row of a series with
-              // start timestamps
+  kIncrease,  // first, last and the values before counter resets, of a row without NaN that has
+              // few resets; no row of a series with start timestamps
   kLatest,    // the last sample of a series in the range, which is all that is then shown of it;
               // its row need not lie inside the range
 };
@@ -106,6 +106,9 @@ struct ReadOptions {
   TimeRange range;
   // Whole rows inside `range` that nothing overlaps may come as summaries instead of samples.
   SummaryUse summaries = SummaryUse::kNone;
+  // Rows with samples both at or after one of these times and before it are not summarized either.
+  // Must live as long as the cursor.
+  std::span<const int64_t> cuts{};
   // The caller looks at times only: `values` may be left out where no float is a stale marker.
   bool times_only = false;
 };
@@ -117,6 +120,8 @@ class SampleCursor {
   // False at the end. kDataLoss names the damaged block; the cursor may go on after it (the block
   // is left out).
   virtual Result<bool> Next(SeriesColumns& columns) = 0;
+  // Superblocks looked into so far, for statistics.
+  [[nodiscard]] virtual uint64_t blocks_opened() const { return 0; }
 };
 
 // When an expression is evaluated: at first_ms, first_ms + step_ms, ...; `count` times in all.
@@ -210,7 +215,7 @@ class Selection {
   //   present[(i - begin) * PresenceWords(times.count) + s / 64];
   // `present` has exactly the words for all of it and need not be cleared. Errors: kDataLoss names
   // a damaged block; `present` is then right for everything but what that block held. What is here
-  // reads the samples; the store answers from last values and row flags where it can.
+  // reads the samples; for one time the store answers from row flags and the head's last values.
   virtual Status ReadPresence(size_t begin, size_t end, const EvaluationTimes& times,
                               int64_t lookback_ms, std::span<uint64_t> present) const;
   // Reads series [begin, end).

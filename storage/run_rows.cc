@@ -52,6 +52,7 @@ Result<RunRows::OpenBlock*> RunRows::Open(OpenRun& run, uint32_t i) {
   const bool checked = run.run->IsChecked(i);
   BASALT_TRY_ASSIGN(open.block, Superblock::Open(open.bytes.view(), checked));
   if (!checked) run.run->SetChecked(i);
+  ++blocks_opened_;
   return &run.rows.emplace(i, std::move(open)).first->second;
 }
 
@@ -117,6 +118,83 @@ void RunRows::Damaged(const RowPiece& piece, const Status& why, std::vector<Stat
   Report(*runs_[piece.run], piece.block, why, errors);
 }
 
+bool RunRows::ReadDirectory(OpenRun& run, std::vector<Status>& errors) {
+  if (run.failed) return false;
+  if (run.directory != nullptr) return true;
+  auto directory = run.run->Directory();
+  if (!directory.ok()) {
+    run.failed = true;
+    errors.push_back(directory.status());
+    return false;
+  }
+  run.directory = std::move(directory).value();
+  run.rows_end = TimesBegin(*run.directory);
+  return true;
+}
+
+void RunRows::FindNewest(const SeriesSet& series, size_t begin, size_t n,
+                         const DeleteSnapshot& deletes, std::vector<Newest>& newest,
+                         std::vector<Status>& errors) {
+  const size_t end = begin + n;
+  for (auto& opened : runs_) {
+    OpenRun& run = *opened;
+    if (!ReadDirectory(run, errors)) continue;
+    const bool spared = deletes.Spares(run.run->info());
+    size_t at = begin;  // the first series that is not before the block at hand
+    for (uint32_t b = 0; b < run.rows_end && at < end; ++b) {
+      const SuperblockRef& ref = (*run.directory)[b];
+      if (ref.max_ms < range_.min_ms || ref.min_ms > range_.max_ms || run.left_out.contains(b))
+        continue;
+      // Few steps, since the next block's series are not far.
+      size_t step = 1;
+      while (at + step < end && series.place(at + step) < ref.place) at += step, step *= 2;
+      size_t high = std::min(at + step, end);
+      while (at < high) {
+        const size_t middle = at + (high - at) / 2;
+        series.place(middle) < ref.place ? at = middle + 1 : high = middle;
+      }
+      if (at >= end || ref.last_place < series.place(at)) continue;
+      const size_t found = newest.size();
+      const Status status = NewestInBlock(run, b, spared, newest);
+      run.rows.clear();
+      run.decoding = UINT32_MAX;
+      if (status.ok()) continue;
+      newest.resize(found);
+      Report(run, b, status, errors);
+    }
+    if (run.shared.size() >= kMaxCachedColumns) run.shared.clear();
+  }
+}
+
+Status RunRows::NewestInBlock(OpenRun& run, uint32_t block_index, bool spared,
+                              std::vector<Newest>& newest) {
+  BASALT_TRY_ASSIGN(OpenBlock * open, Open(run, block_index));
+  const Superblock& block = open->block;
+  // Of each time column: the newest time in range, once somebody asked.
+  constexpr int64_t kUnasked = INT64_MAX;
+  constexpr int64_t kNone = INT64_MIN;
+  std::vector<int64_t> of_column(block.column_count(), kUnasked);
+  for (uint32_t row = 0; row < block.row_count(); ++row) {
+    BASALT_TRY_ASSIGN(const Superblock::Outline outline, block.outline(row));
+    int64_t& time_ms = of_column[outline.time_column];
+    if (time_ms == kUnasked) {
+      BASALT_TRY_ASSIGN(const TimeColumnInfo info, block.column(outline.time_column));
+      time_ms = kNone;
+      if (info.last_ms <= range_.max_ms) {
+        if (info.last_ms >= range_.min_ms) time_ms = info.last_ms;
+      } else if (info.first_ms <= range_.max_ms) {
+        uint64_t number = 0;
+        BASALT_TRY_ASSIGN(const auto column, Times(run, *open, outline.time_column, number));
+        const auto after = std::upper_bound(column.begin(), column.end(), range_.max_ms);
+        if (after != column.begin() && after[-1] >= range_.min_ms) time_ms = after[-1];
+      }
+    }
+    if (time_ms == kNone) continue;
+    newest.push_back({outline.ordinal, time_ms, outline.all_present && spared});
+  }
+  return OkStatus();
+}
+
 void RunRows::Find(const SeriesSet& series, size_t begin, size_t n, const DeleteSnapshot& deletes,
                    std::vector<RowPiece>& pieces, std::vector<Status>& errors) {
   pieces.clear();
@@ -125,17 +203,7 @@ void RunRows::Find(const SeriesSet& series, size_t begin, size_t n, const Delete
   for (size_t i = 0; i < n; ++i) places[i] = series.place(begin + i);
   for (uint32_t r = 0; r < runs_.size(); ++r) {
     OpenRun& run = *runs_[r];
-    if (run.failed) continue;
-    if (run.directory == nullptr) {
-      auto directory = run.run->Directory();
-      if (!directory.ok()) {
-        run.failed = true;
-        errors.push_back(directory.status());
-        continue;
-      }
-      run.directory = std::move(directory).value();
-      run.rows_end = TimesBegin(*run.directory);
-    }
+    if (!ReadDirectory(run, errors)) continue;
     if (run.shared.size() >= kMaxCachedColumns) run.shared.clear();
     const std::span<const SuperblockRef> directory = std::span(*run.directory).first(run.rows_end);
     // Directory and series are both in series order, so each series begins where the last one was.

@@ -55,12 +55,26 @@ class RunRows {
   RunRows& operator=(const RunRows&) = delete;
 
   [[nodiscard]] bool empty() const { return runs_.empty(); }
+  // Superblocks of rows.
+  [[nodiscard]] uint64_t blocks_opened() const { return blocks_opened_; }
 
   // The rows of series [begin, begin + n) of `series` that may have samples in range, by run, block
   // and row, which is the order in which they are best decoded. A damaged superblock is left out
   // and its kDataLoss appended to `errors`, once.
   void Find(const SeriesSet& series, size_t begin, size_t n, const DeleteSnapshot& deletes,
             std::vector<RowPiece>& pieces, std::vector<Status>& errors);
+
+  // The newest sample of a row in range.
+  struct Newest {
+    SeriesOrdinal ordinal = kUnknownOrdinal;
+    int64_t time_ms = 0;
+    // False: there may be none, or an earlier one, or it may be a stale marker.
+    bool sure = false;
+  };
+  // Appends one for each row of the superblocks that series [begin, begin + n) lie in, of other
+  // series too. Decodes no values. Damage as Find.
+  void FindNewest(const SeriesSet& series, size_t begin, size_t n, const DeleteSnapshot& deletes,
+                  std::vector<Newest>& newest, std::vector<Status>& errors);
 
   // The values (and starts) of a plain piece, decoded into the caller's columns; `starts` is empty
   // or as long as `values`, which is the piece's count.
@@ -82,6 +96,10 @@ class RunRows {
   Status FindInBlock(OpenRun& run, uint32_t run_index, uint32_t block_index,
                      std::span<const std::pair<SeriesOrdinal, uint32_t>> wanted,
                      const DeleteSnapshot& deletes, std::vector<RowPiece>& pieces);
+  // Its directory, once it was read. False: it is damaged, and told.
+  bool ReadDirectory(OpenRun& run, std::vector<Status>& errors);
+  Status NewestInBlock(OpenRun& run, uint32_t block_index, bool spared,
+                       std::vector<Newest>& newest);
   // The opened superblock `i` of a run, kept while series near it are read.
   Result<OpenBlock*> Open(OpenRun& run, uint32_t i);
   Result<std::span<const int64_t>> Times(OpenRun& run, OpenBlock& block, uint32_t column,
@@ -91,6 +109,7 @@ class RunRows {
   const TimeRange range_;
   std::vector<std::unique_ptr<OpenRun>> runs_;
   uint64_t next_times_ = 1;
+  uint64_t blocks_opened_ = 0;
   std::vector<SeriesOrdinal> ordinals_;                     // scratch
   std::vector<std::pair<SeriesOrdinal, uint32_t>> wanted_;  // scratch
   std::vector<RowMatch> matches_;                           // scratch

@@ -104,6 +104,9 @@ bool StoreCursor::CanSummarize(const RowPiece& piece, RowSummary& summary) const
       options_.times_only || !piece.whole() || !piece.info.has_summary) {
     return false;
   }
+  for (const int64_t cut : options_.cuts) {
+    if (piece.info.min_ms < cut && cut <= piece.info.max_ms) return false;
+  }
   const auto found = runs_.Summary(piece);
   if (!found.ok() || !found->has_value()) return false;
   summary = **found;
@@ -114,7 +117,7 @@ bool StoreCursor::CanSummarize(const RowPiece& piece, RowSummary& summary) const
     case SummaryUse::kEnds:
       return summary.count > 0 && !summary.has_nan;
     case SummaryUse::kIncrease:
-      return summary.count > 0 && !summary.has_resets && !summary.has_nan;
+      return summary.count > 0 && !summary.has_nan && (!summary.has_resets || summary.resets > 0);
   }
   return false;
 }

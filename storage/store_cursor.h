@@ -37,6 +37,7 @@ class StoreCursor final : public SampleCursor {
  public:
   StoreCursor(CursorSource source, size_t begin, size_t end, const ReadOptions& options);
   Result<bool> Next(SeriesColumns& columns) override;
+  [[nodiscard]] uint64_t blocks_opened() const override { return runs_.blocks_opened(); }
 
  private:
   // A part of a series' times: a row's, or the head's.

@@ -6,10 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "engine/base/label_order.h"
 #include "storage/cardinality.h"
 #include "storage/rollup_reader.h"
 #include "storage/store_cursor.h"
+#include "storage/store_presence.h"
 
 namespace basalt::storage {
 namespace {
@@ -81,6 +83,9 @@ class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this
   }
   [[nodiscard]] PartitionHead& head(PartitionId p) const { return *core_.at(p).head; }
   [[nodiscard]] const RunsSnapshot& runs() const { return *runs_; }
+  [[nodiscard]] size_t series_count(PartitionId p) const {
+    return core_.at(p).index.series_count();
+  }
 
  private:
   StoreCore& core_;
@@ -148,8 +153,33 @@ class StoreSelection final : public Selection {
   [[nodiscard]] std::vector<TimeRange> RawGone(TimeRange range) const override {
     return RawGoneIn(snapshot_->runs(), partition_, range);
   }
+  Status ReadPresence(size_t begin, size_t end, const EvaluationTimes& times, int64_t lookback_ms,
+                      std::span<uint64_t> present) const override {
+    if (times.count != 1 || lookback_ms <= 0 || !WorthScanning(begin, end) ||
+        times.first_ms < INT64_MIN + lookback_ms) {
+      return Selection::ReadPresence(begin, end, times, lookback_ms, present);
+    }
+    BASALT_CHECK(end <= size() && present.size() == end - begin,
+                 "ReadPresence: the result has not the size of what is asked");
+    const TimeRange range{times.first_ms - lookback_ms + 1, times.first_ms};
+    return ReadPresenceAt(SourceOf(snapshot_, series_, partition_, range), begin, end, range,
+                          present, [&](size_t from, size_t to, std::span<uint64_t> some) {
+                            return Selection::ReadPresence(from, to, times, lookback_ms, some);
+                          });
+  }
 
  private:
+  // Whether the series are a good part of those of the superblocks that they lie in: neighbours of
+  // one metric, or many of the partition. Finding a series by itself costs as much as looking at
+  // kRowsASeries rows.
+  [[nodiscard]] bool WorthScanning(size_t begin, size_t end) const {
+    constexpr size_t kAtLeast = 64;
+    constexpr size_t kRowsASeries = 16;
+    if (begin > end || end > size() || end - begin < kAtLeast) return false;
+    return (end - begin) * kRowsASeries >= snapshot_->series_count(partition_) ||
+           series_->place(begin).metric == series_->place(end - 1).metric;
+  }
+
   const std::shared_ptr<const StoreSnapshot> snapshot_;
   const std::shared_ptr<const SeriesSet> series_;
   const PartitionId partition_;
@@ -167,10 +197,21 @@ Result<std::shared_ptr<const Selection>> StoreSnapshot::Select(TenantId tenant,
       std::make_shared<StoreSelection>(shared_from_this(), std::move(series), partition));
 }
 
-// Sorted, unique, cut.
+// Sorted, unique, cut. Partitions have most strings in common, so these are found by hash first:
+// comparing is what takes the time.
 void Finish(std::vector<std::string>& strings, size_t limit, bool& truncated) {
-  std::sort(strings.begin(), strings.end());
-  strings.erase(std::unique(strings.begin(), strings.end()), strings.end());
+  absl::flat_hash_set<std::string_view> seen;
+  seen.reserve(strings.size());
+  std::vector<uint32_t> unique;
+  for (uint32_t i = 0; i < strings.size(); ++i) {
+    if (seen.insert(strings[i]).second) unique.push_back(i);
+  }
+  std::sort(unique.begin(), unique.end(),
+            [&strings](uint32_t a, uint32_t b) { return strings[a] < strings[b]; });
+  std::vector<std::string> sorted;
+  sorted.reserve(unique.size());
+  for (const uint32_t i : unique) sorted.push_back(std::move(strings[i]));
+  strings = std::move(sorted);
   truncated = limit != 0 && strings.size() > limit;
   if (truncated) strings.resize(limit);
 }

@@ -1,6 +1,7 @@
 #include "query/exec/aggregate.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -53,18 +54,28 @@ uint32_t Grouper::Find(const RowLabels& labels) {
     return Find(rest);
   }
   if (grouping_.labels.empty() && !labels_.empty()) return 0;
+  bool same = labels.in_selection() && !last_values_.empty();
+  values_.clear();
+  for (size_t i = 0; i < grouping_.labels.size(); ++i) {
+    const std::string_view value = values_.emplace_back(labels.Get(grouping_.labels[i]));
+    same = same && value.data() == last_values_[i].data() && value.size() == last_values_[i].size();
+  }
+  if (same) return last_group_;
   key_.clear();
-  for (const std::string& name : grouping_.labels) {
-    const std::string_view value = labels.Get(name);
+  for (const std::string_view value : values_) {
     AppendVarint(value.size(), key_);
     key_ += value;
   }
-  return FindKey([&] {
+  const uint32_t group = FindKey([&] {
     std::vector<Label> out;
-    for (const std::string& name : grouping_.labels)
-      out.push_back({name, std::string(labels.Get(name))});
+    for (size_t i = 0; i < values_.size(); ++i)
+      out.push_back({grouping_.labels[i], std::string(values_[i])});
     return Labels(std::move(out));
   });
+  last_group_ = group;
+  last_values_.clear();
+  if (labels.in_selection()) std::swap(last_values_, values_);
+  return group;
 }
 
 uint32_t Grouper::Find(const Labels& group) {
@@ -119,6 +130,16 @@ void Aggregation::AddFloats(const RowLabels& labels, bool drop_name, uint32_t fi
   if (gapless && AddToFloats(base, values)) return;
   for (size_t i = 0; i < kinds.size(); ++i) {
     if (kinds[i] == CellKind::kFloat) AddFloat(base + i, values[i]);
+  }
+}
+
+void Aggregation::AddPresent(const RowLabels& labels, std::span<const uint64_t> present) {
+  const size_t base = groups_.Find(labels) * steps_;
+  Grow();
+  for (size_t word = 0; word < present.size(); ++word) {
+    uint64_t bits = present[word];
+    for (; bits != 0; bits &= bits - 1)
+      AddFloat(base + word * 64 + static_cast<size_t>(std::countr_zero(bits)), 1.0);
   }
 }
 

@@ -36,6 +36,10 @@ class Grouper {
   std::vector<Labels> labels_;
   absl::flat_hash_map<std::string, uint32_t, StringHash, StringEq> by_key_;
   std::string key_;
+  std::vector<std::string_view> values_;
+  // The values found last, if they stay in their places: neighbours mostly have the same.
+  std::vector<std::string_view> last_values_;
+  uint32_t last_group_ = 0;
 };
 
 // The states of all groups at all steps. A partition's states travel to the merge as they are.
@@ -47,6 +51,9 @@ class Aggregation {
   // A row of floats: the same, without a matrix around it. `gapless`: all kinds are kFloat.
   void AddFloats(const RowLabels& labels, bool drop_name, uint32_t first, bool gapless,
                  std::span<const CellKind> kinds, std::span<const double> values);
+  // A row of which only matters where it has a value (count, group): step s does if bit s % 64 of
+  // present[s / 64] is set.
+  void AddPresent(const RowLabels& labels, std::span<const uint64_t> present);
   // `other` has the same plan and grid and comes after this one in partition order.
   void Merge(const Aggregation& other, Annotations& annotations);
   // A row a group that has any value.

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/base/label_order.h"
 #include "query/exec/aggregate.h"
 #include "query/exec/assemble.h"
 #include "query/exec/quantile.h"
@@ -52,7 +54,10 @@ class CandidateHeap {
   // `ascending`: the smallest value is the root (topk). NaN is before everything.
   explicit CandidateHeap(bool ascending) : ascending_(ascending) {}
 
-  void Clear() { items_.clear(); }
+  void Clear() {
+    items_.clear();
+    lost_.reset();
+  }
   [[nodiscard]] size_t size() const { return items_.size(); }
   [[nodiscard]] const std::vector<Candidate>& items() const { return items_; }
   [[nodiscard]] const Candidate& root() const { return items_.front(); }
@@ -66,7 +71,19 @@ class CandidateHeap {
       i = parent;
     }
   }
+  // A candidate that is not among the chosen, or not any more.
+  void Lose(double value) {
+    if (!lost_.has_value() || Before({0, *lost_}, {0, value})) lost_ = value;
+  }
+  // True if somebody was left out who is as good as the worst of the chosen: then the order in
+  // which they came decided.
+  [[nodiscard]] bool tied() const {
+    if (!lost_.has_value() || items_.empty()) return false;
+    const double worst = root().value;
+    return worst == *lost_ || (std::isnan(worst) && std::isnan(*lost_));
+  }
   void ReplaceRoot(Candidate c) {
+    Lose(items_[0].value);
     items_[0] = c;
     for (size_t i = 0;;) {
       size_t child = 2 * i + 1;
@@ -95,6 +112,7 @@ class CandidateHeap {
   }
   bool ascending_;
   std::vector<Candidate> items_;
+  std::optional<double> lost_;  // the best of those
 };
 
 // Where a label set falls in [0, 1) for limit_ratio: by the hash that upstream takes, over the
@@ -151,6 +169,9 @@ class Selector {
       Offer(kind, {i, value}, ratio ? std::clamp(parameter, -1.0, 1.0) : k);
     }
     const bool sorted = in_.node.op == AggregateOp::kTopk || in_.node.op == AggregateOp::kBottomk;
+    for (uint32_t group = 0; group < heaps_.size() && sorted; ++group) {
+      if (heaps_[group].tied()) ChooseByLabels(group, step, k);
+    }
     for (const CandidateHeap& heap : heaps_) {
       for (const Candidate& c : sorted ? heap.Sorted() : heap.items()) {
         chosen_[c.row].push_back(static_cast<uint32_t>(step));
@@ -177,6 +198,42 @@ class Selector {
   }
 
  private:
+  // Where equal values are too many, the rows of the group are offered in the order of their
+  // labels, so that how series lie in partitions does not show. (Upstream offers them as they were
+  // created.)
+  void ChooseByLabels(uint32_t group, size_t step, double k) {
+    const std::vector<uint32_t>& rows = ByLabels(group);
+    if (rows.empty()) return;
+    heaps_[group].Clear();
+    for (const uint32_t i : rows) {
+      const Row& row = matrix_.rows()[i];
+      if (matrix_.kind(row, step) == CellKind::kFloat)
+        Offer(CellKind::kFloat, {i, matrix_.value(row, step)}, k);
+    }
+  }
+
+  // The rows of a group in the order of their labels; none if there are too many.
+  const std::vector<uint32_t>& ByLabels(uint32_t group) {
+    // Sorting so many takes 20 ms.
+    constexpr size_t kMaxSortedRows = 16'384;
+    by_labels_.resize(heaps_.size());
+    std::vector<uint32_t>& sorted = by_labels_[group];
+    if (!sorted.empty()) return sorted;
+    std::vector<uint32_t> rows;
+    for (uint32_t i = 0; i < group_.size(); ++i) {
+      if (group_[i] == group) rows.push_back(i);
+    }
+    if (rows.size() > kMaxSortedRows) return sorted;
+    std::vector<Labels> labels;
+    labels.reserve(rows.size());
+    for (const uint32_t i : rows) labels.push_back(matrix_.rows()[i].labels.ToLabels());
+    for (const uint32_t i :
+         SortedOrder(rows.size(), [&labels](size_t i) -> const Labels& { return labels[i]; })) {
+      sorted.push_back(rows[i]);
+    }
+    return sorted;
+  }
+
   void Offer(CellKind kind, Candidate c, double k) {
     CandidateHeap& heap = heaps_[group_[c.row]];
     switch (in_.node.op) {
@@ -197,7 +254,11 @@ class Selector {
     } else {
       const double worst = heap.root().value;
       const bool better = top ? worst < c.value : worst > c.value;
-      if (better || (std::isnan(worst) && !std::isnan(c.value))) heap.ReplaceRoot(c);
+      if (better || (std::isnan(worst) && !std::isnan(c.value))) {
+        heap.ReplaceRoot(c);
+      } else {
+        heap.Lose(c.value);
+      }
     }
   }
 
@@ -206,7 +267,8 @@ class Selector {
   std::vector<uint32_t> group_;
   std::vector<double> offset_;  // limit_ratio
   std::vector<CandidateHeap> heaps_;
-  std::vector<std::vector<uint32_t>> chosen_;  // steps, by row
+  std::vector<std::vector<uint32_t>> by_labels_;  // rows, by group; filled where asked for
+  std::vector<std::vector<uint32_t>> chosen_;     // steps, by row
   std::vector<uint32_t> order_;
 };
 
@@ -239,7 +301,10 @@ Result<Matrix> SelectRows(const SelectInput& in, const Matrix& matrix, const Mat
   if (!any) return Matrix(in.grid);
   Selector selector(in, matrix);
   const auto values = parameter.values(parameter.rows().front());
-  for (size_t step = 0; step < in.grid.size(); ++step) selector.Step(step, values[step]);
+  for (size_t step = 0; step < in.grid.size(); ++step) {
+    BASALT_TRY(in.context.CheckRunning());
+    selector.Step(step, values[step]);
+  }
   return selector.Finish();
 }
 
@@ -261,6 +326,7 @@ Result<Matrix> QuantileOfGroups(const SelectInput& in, const Matrix& matrix,
   std::vector<std::vector<std::pair<size_t, double>>> results(grouper.size());
   std::vector<std::vector<double>> values(grouper.size());
   for (size_t step = 0; step < in.grid.size(); ++step) {
+    BASALT_TRY(in.context.CheckRunning());
     for (std::vector<double>& v : values) v.clear();
     for (size_t i = 0; i < matrix.size(); ++i) {
       const Row& row = matrix.rows()[i];
@@ -293,6 +359,7 @@ Result<Matrix> CountValues(const SelectInput& in, const Matrix& matrix, const st
     std::sort(grouping.labels.begin(), grouping.labels.end());
   }
   for (const Row& row : matrix.rows()) {
+    BASALT_TRY(in.context.CheckRunning());
     const Labels labels = row.labels.ToLabels();
     std::string last_text;
     std::map<uint32_t, double>* last = nullptr;

@@ -4,6 +4,7 @@
 
 #include "engine/base/status.h"
 #include "query/exec/annotations.h"
+#include "query/exec/context.h"
 #include "query/exec/matrix.h"
 #include "query/plan/plan.h"
 
@@ -14,6 +15,7 @@ struct SelectInput {
   plan::PosRange pos;  // of the whole aggregation
   plan::Grid grid;
   Annotations& annotations;
+  const QueryContext& context;  // asked now and then whether to go on
 };
 
 // `parameter`: k or the ratio, one a step. Rows keep their labels; in an instant query topk and

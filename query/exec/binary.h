@@ -6,6 +6,7 @@
 
 #include "engine/base/status.h"
 #include "query/exec/annotations.h"
+#include "query/exec/context.h"
 #include "query/exec/matrix.h"
 #include "query/plan/plan.h"
 
@@ -16,6 +17,7 @@ struct BinaryInput {
   plan::PosRange pos;
   plan::Grid grid;
   Annotations& annotations;
+  const QueryContext& context;  // asked now and then whether to go on
 };
 
 // Both sides on the same grid. Scalars are matrices of one row.

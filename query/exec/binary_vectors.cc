@@ -66,7 +66,10 @@ class Join {
   Result<Matrix> Run() {
     FindActiveSteps();
     CheckOneSide();
-    for (uint32_t i = 0; i < many_.size(); ++i) JoinRow(i);
+    for (uint32_t i = 0; i < many_.size(); ++i) {
+      BASALT_TRY(in_.context.CheckRunning());
+      JoinRow(i);
+    }
     if (matching_.fill_lhs.has_value()) FillMany();
     CheckGrouping();
     if (error_.status().has_value()) return *error_.status();

@@ -25,6 +25,7 @@ struct Counters {
   std::atomic<uint64_t> samples{0};
   std::atomic<uint64_t> samples_read{0};
   std::atomic<uint64_t> rows_summarized{0};
+  std::atomic<uint64_t> blocks_opened{0};
   std::atomic<uint64_t> series_selected{0};
 };
 

@@ -1,6 +1,7 @@
 #include "query/exec/evaluator.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "query/exec/aggregate.h"
@@ -135,10 +136,21 @@ Labels FinalLabels(const Row& row) {
 Result<Matrix> Evaluator::Evaluate(const plan::Node& node, const Grid& grid) {
   BASALT_TRY(context_.CheckRunning());
   if (grid.empty()) return Matrix(grid);
-  const uint64_t before = context_.held();
+  // A subquery may ask for any number of steps, each of which takes memory whoever has a value.
+  if (grid.size() > context_.options().max_samples) {
+    return ResourceExhausted(
+        "query processing would load too many samples into memory in query execution: a subquery "
+        "has " +
+        std::to_string(grid.size()) + " steps, more than " +
+        std::to_string(context_.options().max_samples) +
+        ", the limit query.max_samples; ask for a longer step, or raise it");
+  }
+  const uint64_t before = context_.held() - waiting_samples_;
+  Trace::Span span(trace_, node);
   BASALT_TRY_ASSIGN(Matrix out, Dispatch(node, grid));
+  span.Done(out.size());
   // The operands are gone now, the result is here.
-  BASALT_TRY(context_.SetHeld(before + out.CountSamples()));
+  BASALT_TRY(context_.SetHeld(before + waiting_samples_ + out.CountSamples()));
   return out;
 }
 
@@ -171,10 +183,27 @@ Result<Matrix> Evaluator::Fragment(const plan::FragmentNode& node, const Grid& g
                             .arguments = {},
                             .use_start_timestamps = context_.options().use_start_timestamps};
   BASALT_TRY_ASSIGN(input.arguments, Arguments(node.arguments, grid));
+  if (AlikeFragments* alike = alike_.Find(node); alike != nullptr)
+    return TakeAlike(*alike, node, input);
   BASALT_TRY_ASSIGN(Matrix out,
                     RunFragments(context_, node.fragment, node.merge, input, annotations_));
   if (!node.absent) return out;
   return TurnRound(out, LabelsForAbsent(node.fragment.selector.matchers));
+}
+
+Result<Matrix> Evaluator::TakeAlike(AlikeFragments& alike, const plan::FragmentNode& node,
+                                    const plan::FragmentInput& input) {
+  if (alike.results.empty()) {
+    std::vector<const plan::FragmentPlan*> plans;
+    for (const plan::FragmentNode* member : alike.members) plans.push_back(&member->fragment);
+    BASALT_TRY_ASSIGN(alike.results, RunFolds(context_, plans, input));
+    for (const Folded& result : alike.results) waiting_samples_ += result.rows.CountSamples();
+  }
+  const auto at = std::find(alike.members.begin(), alike.members.end(), &node);
+  Folded& result = alike.results[static_cast<size_t>(at - alike.members.begin())];
+  annotations_.Merge(result.annotations);
+  waiting_samples_ -= result.rows.CountSamples();
+  return std::move(result.rows);
 }
 
 Grid Evaluator::SubqueryGrid(const plan::SubqueryNode& node, const Grid& grid) const {
@@ -206,8 +235,10 @@ Result<Matrix> Evaluator::SubqueryCall(const plan::SubqueryCallNode& node, const
   for (const Row& row : inner.rows()) {
     BASALT_TRY(context_.CheckRunning());
     const bool drop_name = !KeepsName(node.function) || row.drop_name;
+    const size_t rows = out.size();
     BASALT_TRY(
         evaluator.Evaluate(samples.Read(inner, row), row.labels, drop_name, row.partition, out));
+    if (out.size() > rows) BASALT_TRY(context_.Hold(out.CountSamples(out.rows().back())));
   }
   return node.function == FunctionId::kAbsentOverTime ? TurnRound(out, Labels()) : std::move(out);
 }
@@ -228,7 +259,8 @@ Result<Matrix> Evaluator::Call(const plan::CallNode& node, plan::PosRange pos, c
 
 Result<Matrix> Evaluator::Aggregate(const plan::AggregateNode& node, plan::PosRange pos,
                                     const Grid& grid) {
-  const SelectInput in{.node = node, .pos = pos, .grid = grid, .annotations = annotations_};
+  const SelectInput in{
+      .node = node, .pos = pos, .grid = grid, .annotations = annotations_, .context = context_};
   if (node.op == AggregateOp::kCountValues) {
     const std::string& label = node.parameter->As<plan::StringNode>()->value;
     if (label.empty() || !IsValidUtf8(label)) {
@@ -264,7 +296,8 @@ Result<Matrix> Evaluator::Binary(const plan::BinaryNode& node, plan::PosRange po
                                  const Grid& grid) {
   BASALT_TRY_ASSIGN(Matrix lhs, Evaluate(*node.lhs, grid));
   BASALT_TRY_ASSIGN(Matrix rhs, Evaluate(*node.rhs, grid));
-  const BinaryInput in{.node = node, .pos = pos, .grid = grid, .annotations = annotations_};
+  const BinaryInput in{
+      .node = node, .pos = pos, .grid = grid, .annotations = annotations_, .context = context_};
   const bool lhs_scalar = node.lhs->type == ValueType::kScalar;
   const bool rhs_scalar = node.rhs->type == ValueType::kScalar;
   if (lhs_scalar && rhs_scalar) return ScalarScalar(in, lhs, rhs);
@@ -338,6 +371,7 @@ Result<query::Matrix> Evaluator::RawSelector(const plan::FragmentNode& node, con
 }
 
 Result<query::Matrix> Evaluator::EvaluateRange(const plan::Node& node, const Grid& grid) {
+  const Trace::Span span(trace_, node);
   if (const auto* n = node.As<plan::FragmentNode>()) return RawSelector(*n, grid);
   const auto* subquery = node.As<plan::SubqueryNode>();
   BASALT_CHECK(subquery != nullptr, "not a range");

@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "query/exec/alike.h"
 #include "query/exec/annotations.h"
 #include "query/exec/context.h"
 #include "query/exec/matrix.h"
+#include "query/exec/trace.h"
 #include "query/plan/plan.h"
 #include "query/value.h"
 
@@ -16,11 +18,14 @@ namespace basalt::query::exec {
 // One query, one thread (which may use others inside Parallel).
 class Evaluator {
  public:
-  // Both must outlive it.
-  Evaluator(QueryContext& context, Annotations& annotations)
-      : context_(context), annotations_(annotations) {}
+  // All must outlive it. `trace`: null if nobody wants to know what operators take.
+  Evaluator(QueryContext& context, const plan::Node& plan, Annotations& annotations,
+            Trace* trace = nullptr)
+      : context_(context), annotations_(annotations), trace_(trace) {
+    if (context.options().fuse) alike_ = AlikeIndex(plan);
+  }
 
-  // Scalars and vectors.
+  // Scalars and vectors. `node` is the plan's root, or below it; each node once.
   Result<Matrix> Evaluate(const plan::Node& node, const plan::Grid& grid);
   // A range selector or subquery by itself, at one instant. Times are those of the samples. Not
   // sorted; names that are to be dropped have been.
@@ -37,6 +42,9 @@ class Evaluator {
   Result<Matrix> Binary(const plan::BinaryNode& node, plan::PosRange pos, const plan::Grid& grid);
   Result<Matrix> Negate(const plan::NegateNode& node, const plan::Grid& grid);
   Result<Matrix> StepInvariant(const plan::StepInvariantNode& node, const plan::Grid& grid);
+  // What the fragment comes to, all that are read together with it being evaluated by the first.
+  Result<Matrix> TakeAlike(AlikeFragments& alike, const plan::FragmentNode& node,
+                           const plan::FragmentInput& input);
   // Scalar arguments, a value a step.
   Result<std::vector<std::vector<double>>> Arguments(const std::vector<plan::NodePtr>& nodes,
                                                      const plan::Grid& grid);
@@ -46,6 +54,9 @@ class Evaluator {
 
   QueryContext& context_;
   Annotations& annotations_;
+  Trace* const trace_;
+  AlikeIndex alike_;
+  uint64_t waiting_samples_ = 0;  // of fragments that are evaluated and were not asked for yet
 };
 
 // The labels that a row ends with.

@@ -39,12 +39,14 @@ bool IsSupported(FunctionId f) {
   }
 }
 
-// Without a branch a sample, so that it costs a fraction of decoding them.
-void FindResets(std::span<const double> values, std::vector<uint32_t>& resets) {
+// Among the values [first, last). Without a branch a sample, so that it costs a fraction of
+// decoding them.
+void FindResets(std::span<const double> values, size_t first, size_t last,
+                std::vector<uint32_t>& resets) {
   resets.clear();
   constexpr size_t kBlock = 64;
-  for (size_t begin = 1; begin < values.size(); begin += kBlock) {
-    const size_t end = std::min(begin + kBlock, values.size());
+  for (size_t begin = first + 1; begin < last; begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, last);
     int falls = 0;
     for (size_t i = begin; i < end; ++i) falls |= static_cast<int>(values[i] < values[i - 1]);
     if (falls == 0) continue;
@@ -149,8 +151,13 @@ Result<bool> FloatRowEvaluator::Evaluate(const storage::SeriesColumns& columns, 
   if (starts) return false;
   std::span<const double> values = columns.values;
   const bool latest = plan_->range_ms == 0;
-  const Windows* w = nullptr;
-  if (!latest && AnyStale(values)) {
+  const Windows* w = &finder_.Find(columns.times, columns.time_ms);
+  // What is read for other windows may lie before all of these.
+  const auto seen_stale = [&] {
+    if (values.empty()) return false;
+    return AnyStale(values.subspan(w->from.front(), w->to.back() - w->from.front()));
+  };
+  if (!latest && seen_stale()) {
     time_ms_.clear();
     values_.clear();
     for (size_t i = 0; i < values.size(); ++i) {
@@ -160,8 +167,6 @@ Result<bool> FloatRowEvaluator::Evaluate(const storage::SeriesColumns& columns, 
     }
     values = values_;
     w = &filtered_finder_.Find(0, time_ms_);
-  } else {
-    w = &finder_.Find(columns.times, columns.time_ms);
   }
   if (latest) return FillLatest(values, *w, row);
   samples_ += w->samples;
@@ -214,7 +219,7 @@ Status FloatRowEvaluator::Fill(std::span<const double> values, const Windows& w)
 void FloatRowEvaluator::FillRates(std::span<const double> values, const Windows& w) {
   const bool counter = IsCounterFunction(plan_->function);
   resets_.clear();
-  if (counter) FindResets(values, resets_);
+  if (counter) FindResets(values, w.from[w.first_step], w.to[w.end_step - 1], resets_);
   const double per = finder_.spec().per_second ? static_cast<double>(plan_->range_ms) / 1000 : 0;
   auto reset = resets_.begin();
   for (size_t i = 0; i < w.kinds.size(); ++i) {
@@ -435,11 +440,17 @@ bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, Floa
     const bool better = maximum ? v > extreme : v < extreme;
     if (count == 0 || better || std::isnan(extreme)) extreme = v;
   };
+  const int64_t end_ms =
+      (plan_->selector.at_ms.has_value() ? *plan_->selector.at_ms : input_->grid.at(0)) -
+      plan_->selector.offset_ms;
+  // What was read for a longer window is not in this one. Rows lie on one side of its beginning
+  // (storage::ReadOptions::cuts).
+  const int64_t start_ms = end_ms - plan_->range_ms;
   size_t at = 0;
   const auto samples_until = [&](size_t end) {
     for (; at < end; ++at) {
       const double v = c.values[at];
-      if (IsStale(v)) continue;
+      if (c.time_ms[at] <= start_ms || IsStale(v)) continue;
       see(v, c.time_ms[at]);
       see_extreme(v);
       ++count;
@@ -448,8 +459,10 @@ bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, Floa
   for (const storage::SummarizedRow& summarized : c.rows) {
     samples_until(summarized.before);
     const storage::RowSummary& s = summarized.summary;
+    if (s.first_ms <= start_ms) continue;
     see(s.first, s.first_ms);
     see_extreme(maximum ? s.max : s.min);
+    scratch_.insert(scratch_.end(), s.before_reset.begin(), s.before_reset.begin() + s.resets);
     last = s.last;
     last_ms = s.last_ms;
     count += s.count;
@@ -483,11 +496,7 @@ bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, Floa
       if (IsCounterFunction(f)) {
         for (const double before : scratch_) value += before;
       }
-      const int64_t end_ms =
-          (plan_->selector.at_ms.has_value() ? *plan_->selector.at_ms : input_->grid.at(0)) -
-          plan_->selector.offset_ms;
-      const Extrapolation e =
-          ExtrapolateRate(first_ms, last_ms, count, end_ms - plan_->range_ms, end_ms);
+      const Extrapolation e = ExtrapolateRate(first_ms, last_ms, count, start_ms, end_ms);
       double to_start = e.to_start;
       if (IsCounterFunction(f) && value > 0 && first >= 0) {
         const double to_zero = e.sampled * (first / value);

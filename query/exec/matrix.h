@@ -31,6 +31,8 @@ class RowLabels {
     if (selection_ != nullptr) return selection_->label(index_, name);
     return owned_ == nullptr ? std::string_view() : owned_->Get(name);
   }
+  // What Get gives stays in one place as long as the query runs.
+  [[nodiscard]] bool in_selection() const { return selection_ != nullptr; }
   [[nodiscard]] std::string_view metric_name() const { return Get(kMetricName); }
   // Appended, sorted by name; good while the row's labels are.
   void AppendViews(std::vector<LabelView>& out) const {

@@ -50,7 +50,9 @@ void WindowFinder::FindRanges(std::span<const int64_t> time_ms) {
           (spec_.at_ms.has_value() ? *spec_.at_ms : grid_.at(step)) - spec_.offset_ms;
       const int64_t start_ms = end_ms - spec_.reach_ms;
       if (step == 0) {
-        // Far from the beginning, mostly: what is read reaches no further back than the first step.
+        // Far from the beginning, mostly.
+        from = static_cast<uint32_t>(std::upper_bound(time_ms.begin(), time_ms.end(), start_ms) -
+                                     time_ms.begin());
         to = static_cast<uint32_t>(std::upper_bound(time_ms.begin(), time_ms.end(), end_ms) -
                                    time_ms.begin());
       }

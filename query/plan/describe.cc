@@ -42,12 +42,16 @@ class Describer {
   explicit Describer(const std::function<std::string(const FragmentPlan&)>& more) : more_(more) {}
 
   void Add(size_t depth, const Node& node) {
+    const size_t line = lines_.size();
     std::visit([&](const auto& op) { Line(depth, op); }, node.op);
+    lines_[line].node = &node;
   }
   std::vector<PlanLine> Finish() && { return std::move(lines_); }
 
  private:
-  void Put(size_t depth, std::string text) { lines_.push_back({depth, std::move(text)}); }
+  void Put(size_t depth, std::string text) {
+    lines_.push_back({.depth = depth, .node = nullptr, .text = std::move(text)});
+  }
   void AddAll(size_t depth, const std::vector<NodePtr>& nodes) {
     for (const NodePtr& node : nodes) Add(depth, *node);
   }

@@ -12,6 +12,7 @@ namespace basalt::query::plan {
 
 struct PlanLine {
   size_t depth = 0;
+  const Node* node = nullptr;  // null: part of the line above
   std::string text;
 };
 

@@ -65,6 +65,8 @@ DurationValue Grammar::Fold(const Duration& duration) {
   const DurationExpr& expr = *duration.expr;
   if (expr.op != DurationOp::kLiteral) return {Nanoseconds::zero(), duration.expr};
   const double ns = std::round(expr.literal_seconds * 1e9);
+  // As upstream's conversion has it, whatever the sign.
+  if (std::isnan(ns)) return {-Nanoseconds::max(), nullptr};
   // The largest literal that is let in rounds up to 2^63.
   constexpr double kFirstBeyond = 9223372036854775808.0;
   if (ns >= kFirstBeyond) return {Nanoseconds::max(), nullptr};
@@ -178,8 +180,7 @@ std::optional<Grammar::Duration> Grammar::ParseDurationLiteral() {
   const Token token = Take();
   const std::optional<double> seconds = ParseNumberToken(token);
   if (!seconds) return std::nullopt;
-  // Upstream lets nan pass and takes it for the earliest time there is; here it is out of range.
-  if (std::isnan(*seconds) || *seconds > kMaxSeconds) {
+  if (*seconds > kMaxSeconds) {
     Fail(token.range(), "duration out of range");
     return std::nullopt;
   }

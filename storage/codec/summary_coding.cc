@@ -90,6 +90,10 @@ bool ReadNumbers(VarintReader& in, uint32_t samples, Numbers& numbers) {
 
 }  // namespace
 
+bool SummaryHoldsStale(std::string_view in) {
+  return in.empty() || (static_cast<uint8_t>(in[0]) & kHasStale) != 0;
+}
+
 Status AppendSummary(const RowSummary& s, const SummarizedBounds& row, std::string& out) {
   if (s.count > row.samples) return InvalidArgument("summary.count is above the row's samples");
   if (s.count < row.samples && !s.has_stale)

@@ -22,6 +22,9 @@ struct SummarizedBounds {
 // Appends a summary. Errors: kInvalidArgument naming the field that does not fit the row.
 Status AppendSummary(const RowSummary& summary, const SummarizedBounds& row, std::string& out);
 
+// Whether some sample is a stale marker, by the first byte alone. True for what is no summary.
+bool SummaryHoldsStale(std::string_view in);
+
 // Reads it. `values` are the row's encoded values (of the row that it repeats, if it does): a row
 // of equal samples is its own summary. Safe on hostile bytes. Errors: kDataLoss.
 Result<RowSummary> ReadSummary(std::string_view in, const SummarizedBounds& row,

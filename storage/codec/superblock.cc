@@ -209,6 +209,28 @@ Result<RowParts> Superblock::Parts(uint32_t row) const {
   return body.parts;
 }
 
+Result<Superblock::Outline> Superblock::outline(uint32_t row) const {
+  BASALT_CHECK(row < row_count_, "superblock: row out of range");
+  const int64_t column = row_column_[row];
+  if (column < 0 || column >= column_count_) return RowLoss(row, "it has no time column");
+  Outline out;
+  out.ordinal = SeriesOrdinal{static_cast<uint32_t>(row_ordinal_[row])};
+  out.time_column = static_cast<uint32_t>(column);
+  constexpr int64_t kAside = kShapeHistogram | kShapePresence | kShapeStarts;
+  const int64_t shape = row_shape_[row];
+  if ((shape & kAside) != 0 || (shape & kShapeSummary) == 0) return out;
+  // The summary stands first in the body of such a row.
+  const int64_t begin = row == 0 ? 0 : row_end_[row - 1];
+  const int64_t end = row_end_[row];
+  if (begin < 0 || end < begin || static_cast<uint64_t>(end) > bodies_.size())
+    return RowLoss(row, "its end does not fit");
+  VarintReader in(bodies_.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+  std::string_view summary;
+  if (!in.ReadString(summary)) return RowLoss(row, "its summary is cut off");
+  out.all_present = !SummaryHoldsStale(summary);
+  return out;
+}
+
 void Superblock::FindRows(std::span<const SeriesOrdinal> wanted, std::vector<RowMatch>& out) const {
   Gallop gallop(wanted);
   for (uint32_t row = 0; row < row_count_; ++row) {

@@ -90,6 +90,15 @@ class Superblock {
   [[nodiscard]] SeriesOrdinal ordinal(uint32_t row) const;
   [[nodiscard]] Result<TimeColumnInfo> column(uint32_t column) const;
 
+  // What can be told of a row without a look at its values, cheaper than row().
+  struct Outline {
+    SeriesOrdinal ordinal = kUnknownOrdinal;
+    uint32_t time_column = 0;
+    // Floats at all times of the column, none of them a stale marker. False: it may be otherwise.
+    bool all_present = false;
+  };
+  [[nodiscard]] Result<Outline> outline(uint32_t row) const;
+
   // Appends the rows whose series is in `wanted` (sorted, unique), in row order. A series may have
   // several rows (spans of time; floats and histograms). About 2 ns a row of the superblock when
   // both orders agree.

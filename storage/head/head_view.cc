@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage/codec/row_summary.h"
 #include "storage/head/group.h"
 #include "storage/head/partition_head.h"
 
@@ -72,6 +73,8 @@ void Assemble(SeriesParts& series, TimeRange range, const DeleteSnapshot& masks,
 
 // Series copied under one hold of the partition's lock: about 4 us of decoding open streams.
 constexpr size_t kSeriesPerHold = 16;
+// Series of which only the newest sample is asked: about as long.
+constexpr size_t kNewestPerHold = 256;
 
 }  // namespace
 
@@ -191,6 +194,32 @@ void PartitionHead::Read(uint64_t view, std::span<const SeriesOrdinal> ordinals,
         Assemble(series, range, masks, out[i]);
       }
     }
+  }
+}
+
+void PartitionHead::FindNewest(uint64_t view, std::span<const SeriesOrdinal> ordinals,
+                               TimeRange range, std::vector<Newest>& out) const {
+  out.assign(ordinals.size(), {});
+  const auto find = [&](SeriesOrdinal ordinal) BASALT_REQUIRES(mu_) -> Newest {
+    constexpr Newest kUnknown{.known = false};
+    const auto at = static_cast<uint32_t>(ordinal);
+    if (at >= places_.size() || places_[at].group == kNoGroup) return {};
+    const Group& group = *groups_[places_[at].group];
+    if (view < group.changed) return kUnknown;
+    if (group.empty()) return {};
+    if (group.late != nullptr || !group.lates.empty()) return kUnknown;
+    // Without late ones, no sample is newer than this.
+    const uint32_t slot = places_[at].slot;
+    const int64_t newest_ms = group.open.newest_ms(slot);
+    if (newest_ms < range.min_ms) return {};
+    const std::optional<double> value = group.open.newest_value(slot);
+    if (newest_ms > range.max_ms || !value.has_value()) return kUnknown;
+    return {.time_ms = newest_ms, .stale = IsStaleMarker(*value)};
+  };
+  for (size_t begin = 0; begin < ordinals.size(); begin += kNewestPerHold) {
+    const size_t end = std::min(ordinals.size(), begin + kNewestPerHold);
+    const MutexLock lock(mu_);
+    for (size_t i = begin; i < end; ++i) out[i] = find(ordinals[i]);
   }
 }
 

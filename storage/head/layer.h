@@ -15,6 +15,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -72,6 +73,12 @@ class OpenLayer {
   [[nodiscard]] uint16_t count(uint32_t slot) const { return streams_[slot].count; }
   // Of the series' newest sample, frozen or not; INT64_MIN before the first.
   [[nodiscard]] int64_t newest_ms(uint32_t slot) const { return streams_[slot].newest_ms; }
+  // Its value, if that sample is in this layer and a float.
+  [[nodiscard]] std::optional<double> newest_value(uint32_t slot) const {
+    const Stream& stream = streams_[slot];
+    if (stream.count == 0 || stream.ends_in_histogram) return std::nullopt;
+    return stream.value;
+  }
   // Of the samples: what freezing gives back.
   [[nodiscard]] size_t sample_bytes() const;
   // Of the slots: what stays.

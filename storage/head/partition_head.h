@@ -146,6 +146,16 @@ class PartitionHead {
             const DeleteSnapshot& masks, std::vector<SampleColumns>& out) const
       BASALT_EXCLUDES(mu_);
 
+  // The newest sample in the range, where it is at hand.
+  struct Newest {
+    int64_t time_ms = INT64_MIN;  // none
+    bool stale = false;
+    bool known = true;  // false: only Read can tell
+  };
+  // Of each of `ordinals` into out[i], as of `view`. Decodes nothing.
+  void FindNewest(uint64_t view, std::span<const SeriesOrdinal> ordinals, TimeRange range,
+                  std::vector<Newest>& out) const BASALT_EXCLUDES(mu_);
+
   [[nodiscard]] LogPosition applied() const BASALT_EXCLUDES(mu_);
   [[nodiscard]] HeadStats Stats() const BASALT_EXCLUDES(mu_);
 

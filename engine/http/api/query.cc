@@ -88,6 +88,7 @@ Answer RunQuery(const Call& call, size_t limit, query::QueryOptions options, Eva
   const std::stop_callback on_stop(call.request.cancel, [&cancel] { cancel.Cancel(); });
   options.cancel = &cancel;
   const std::string_view no_cache = call.form.Get("nocache");
+  options.trace = call.form.Get("stats") == "all";
   options.no_cache = !no_cache.empty() && no_cache != "0" && no_cache != "false";
   Result<query::QueryResult> result = evaluate(**snapshot, options);
   if (!result.ok()) return FailQuery(result.status());

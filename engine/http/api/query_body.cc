@@ -187,6 +187,28 @@ void QueryBody::WriteStats() {
     json_.Uint(stats.steps_cached);
     json_.Key("rowsSummarized");
     json_.Uint(stats.rows_summarized);
+    json_.Key("blocksOpened");
+    json_.Uint(stats.blocks_opened);
+    json_.Key("operators");
+    json_.BeginArray();
+    for (const query::OperatorStats& of : stats.operators) {
+      json_.BeginObject();
+      json_.Key("depth");
+      json_.Uint(of.depth);
+      json_.Field("operator", of.text);
+      timing("totalTime", Seconds(of.total));
+      timing("ownTime", Seconds(of.own));
+      json_.Key("series");
+      json_.Uint(of.series);
+      json_.Key("samplesRead");
+      json_.Uint(of.samples_read);
+      json_.Key("rowsSummarized");
+      json_.Uint(of.rows_summarized);
+      json_.Key("blocksOpened");
+      json_.Uint(of.blocks_opened);
+      json_.EndObject();
+    }
+    json_.EndArray();
     json_.EndObject();
   }
   json_.EndObject();

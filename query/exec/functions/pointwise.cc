@@ -29,6 +29,18 @@ Matrix MapFloats(Matrix m, F&& f) {
   return m;
 }
 
+// As upstream computes them where exp(x) overflows and half of it would not.
+double HalfExp(double v) { return std::exp(v) * 0.5; }
+constexpr double kOtherTermVanishes = 21;
+double Cosh(double v) {
+  const double size = std::fabs(v);
+  return size > kOtherTermVanishes ? HalfExp(size) : std::cosh(v);
+}
+double Sinh(double v) {
+  const double size = std::fabs(v);
+  return size > kOtherTermVanishes ? std::copysign(HalfExp(size), v) : std::sinh(v);
+}
+
 // As clamp() wants them: NaN wins over numbers, and an infinity that nothing can beat wins over
 // NaN.
 double Max(double a, double b) {
@@ -97,7 +109,7 @@ double (*MathFunction(FunctionId id))(double) {
     case FunctionId::kCos:
       return [](double v) { return std::cos(v); };
     case FunctionId::kCosh:
-      return [](double v) { return std::cosh(v); };
+      return Cosh;
     case FunctionId::kDeg:
       return [](double v) { return v * 180 / std::numbers::pi; };
     case FunctionId::kExp:
@@ -117,7 +129,7 @@ double (*MathFunction(FunctionId id))(double) {
     case FunctionId::kSin:
       return [](double v) { return std::sin(v); };
     case FunctionId::kSinh:
-      return [](double v) { return std::sinh(v); };
+      return Sinh;
     case FunctionId::kSqrt:
       return [](double v) { return std::sqrt(v); };
     case FunctionId::kTan:
@@ -174,9 +186,7 @@ int DayOfYear(const Date& d) {
   return out;
 }
 
-double PartOfDate(FunctionId id, int64_t seconds) {
-  const int64_t day = FloorDiv(seconds, kSecondsPerDay);
-  const int64_t second_of_day = seconds - day * kSecondsPerDay;
+double PartOfDay(FunctionId id, int64_t day, int64_t second_of_day) {
   const Date date = DateOfDay(day);
   switch (id) {
     case FunctionId::kDaysInMonth:
@@ -201,11 +211,26 @@ double PartOfDate(FunctionId id, int64_t seconds) {
   }
 }
 
-// Toward zero. What is no time at all comes out as some day far away; upstream's is another one.
+// Upstream counts seconds in 64 bits without a sign, from here on: what lies before it comes out at
+// the other end, in the year 292277026596.
+constexpr int64_t kFirstSecond = -9'223'372'028'715'321'600;  // 1 January -292277022399
+
+double PartOfDate(FunctionId id, int64_t seconds) {
+  if (seconds >= kFirstSecond) {
+    const int64_t day = FloorDiv(seconds, kSecondsPerDay);
+    return PartOfDay(id, day, seconds - day * kSecondsPerDay);
+  }
+  const auto past = static_cast<uint64_t>(seconds) - static_cast<uint64_t>(kFirstSecond);
+  return PartOfDay(id, kFirstSecond / kSecondsPerDay + static_cast<int64_t>(past / kSecondsPerDay),
+                   static_cast<int64_t>(past % kSecondsPerDay));
+}
+
+// Toward zero, as the processors that upstream runs on convert: what does not fit, NaN included,
+// becomes the smallest number there is.
 int64_t ToSeconds(double v) {
-  constexpr double kFarthest = 1e17;
-  if (std::isnan(v)) return 0;
-  return static_cast<int64_t>(std::fmin(std::fmax(v, -kFarthest), kFarthest));
+  constexpr double kFirstBeyond = 9223372036854775808.0;
+  if (!(v >= -kFirstBeyond && v < kFirstBeyond)) return std::numeric_limits<int64_t>::min();
+  return static_cast<int64_t>(v);
 }
 
 }  // namespace

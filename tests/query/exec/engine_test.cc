@@ -2,10 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <time.h>
 
 #include <bit>
 #include <cmath>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/base/executor.h"
@@ -319,6 +322,116 @@ TEST(Stats, CountWindowsAndSamplesRead) {
   EXPECT_EQ(result->stats.samples_read, 4U);  // 10 .. 40
   EXPECT_EQ(result->stats.series_selected, 1U);
   EXPECT_EQ(result->stats.steps, 3U);
+}
+
+TEST(Stats, TellWhatEachOperatorTook) {
+  MemoryReader reader(2);
+  for (int i = 0; i < 3; ++i)
+    reader.Series({{"__name__", "x"}, {"i", std::to_string(i)}}).Every(Duration(10'000), {1, 2, 3});
+  QueryOptions options;
+  EXPECT_TRUE(RangeOver(reader, "x", 0, 20, 10, {}, options)->stats.operators.empty());
+  options.trace = true;
+  const auto result = RangeOver(reader, "max_over_time(sum(x)[20s:10s]) + 2 * sum(rate(x[20s]))", 0,
+                                20, 10, {}, options);
+  ASSERT_TRUE(result.ok()) << result.status().ToString();
+  std::vector<std::string> lines;
+  for (const OperatorStats& of : result->stats.operators) {
+    lines.push_back(std::string(2 * of.depth, ' ') + of.text + " -> " + std::to_string(of.series));
+    EXPECT_GE(of.total, of.own);
+    if (of.text.starts_with("fold")) {
+      EXPECT_EQ(of.samples_read, 9U) << of.text;
+    }
+  }
+  EXPECT_THAT(
+      lines,
+      ::testing::ElementsAre(
+          "operator + -> 1", "  max_over_time over a subquery -> 1", "    subquery [20s:10s] -> 0",
+          "      fold partitions: sum of {__name__=\"x\"} -> 1", "  operator * -> 1",
+          "    number 2 -> 1", "    fold partitions: sum of rate over {__name__=\"x\"}[20s] -> 1"));
+  EXPECT_EQ(result->stats.operators[0].samples_read, 18U);
+}
+
+TEST(Explain, SaysWhatIsPushedDownAndHowMuchItReads) {
+  MemoryReader reader(2);
+  for (int i = 0; i < 3; ++i)
+    reader.Series({{"__name__", "x"}, {"i", std::to_string(i)}}).Every(Duration(10'000), {1, 2, 3});
+  const auto snapshot = *reader.TakeSnapshot();
+  const auto lines =
+      Engine({}).Explain(*snapshot, kDefaultTenant, "topk(1, sum by (i) (rate(x[20s] offset 10s)))",
+                         FromMs(20'000), FromMs(40'000), Duration(10'000));
+  ASSERT_TRUE(lines.ok()) << lines.status().ToString();
+  EXPECT_THAT(*lines, ::testing::ElementsAre(
+                          "topk of all rows", "  number 1",
+                          "  fold partitions: sum by (i) of rate over {__name__=\"x\"}[20s] offset "
+                          "10s -- 3 series, 40s of samples"));
+  EXPECT_EQ(
+      ErrorKindOf(Engine({})
+                      .Explain(*snapshot, kDefaultTenant, "sum(", FromMs(0), FromMs(0), Duration(1))
+                      .status()),
+      ErrorKind::kBadData);
+}
+
+TEST(Limits, ASubqueryOfTooManyStepsIsRefusedBeforeItTakesMemory) {
+  MemoryReader reader;
+  reader.Series({{"__name__", "x"}}).At(0, 1);
+  EngineOptions options;
+  options.max_samples = 1000;
+  EXPECT_TRUE(InstantAt(reader, "count_over_time(vector(1)[400s:1s])", 0, options).ok());
+  const auto refused = InstantAt(reader, "count_over_time(vector(1)[100y:1ms])", 0, options);
+  EXPECT_EQ(refused.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.status().message()),
+              ::testing::HasSubstr("the limit query.max_samples"));
+}
+
+// Takes down how much of a thread's own time passes between two looks at the clock, which are
+// also looks at the cancel token.
+class GapClock final : public Clock {
+ public:
+  [[nodiscard]] Timestamp Now() const override { return FromMs(0); }
+  [[nodiscard]] std::chrono::nanoseconds Monotonic() const override {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    const auto at = std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+    longest_ = std::max(longest_, at - std::exchange(last_, at));
+    return at;
+  }
+  void Begin() const {
+    (void)Monotonic();
+    longest_ = {};
+  }
+  [[nodiscard]] std::chrono::nanoseconds longest() const {
+    (void)Monotonic();  // up to the end, too
+    return longest_;
+  }
+
+ private:
+  mutable std::chrono::nanoseconds last_{0};
+  mutable std::chrono::nanoseconds longest_{0};
+};
+
+TEST(Cancellation, IsLookedForAtLeastEvery50MsOfWork) {
+  MemoryReader reader(2);
+  FillRandom(reader, 5, /*series=*/400, /*samples=*/200);
+  GapClock clock;
+  EngineOptions options;
+  options.clock = &clock;
+  options.timeout = std::chrono::hours(1);
+  const Engine engine(options);
+  const auto snapshot = *reader.TakeSnapshot();
+  for (const char* query :
+       {"quantile_over_time(0.9, g[5m])", "sum by (code) (stddev_over_time(g[10m]))",
+        "rate(c_total[5m]) / g", "g and c_total", "topk(10, g)", "quantile by (code) (0.5, g)",
+        "count_values(\"v\", round(g, 10))", "sum_over_time(vector(time())[60d:10s])",
+        "max_over_time((g * 2)[30m:30s])", "label_replace(g, \"a\", \"$1\", \"n\", \"(.*)\")",
+        "sort(g)", "histogram_quantile(0.9, label_replace(g, \"le\", \"1\", \"\", \"\"))"}) {
+    clock.Begin();
+    const auto result = engine.Range(*snapshot, kDefaultTenant, query, FromMs(0), FromMs(3'000'000),
+                                     Duration(10'000));
+    const auto longest = clock.longest();
+    EXPECT_TRUE(result.ok()) << query << ": " << result.status().ToString();
+    EXPECT_LT(longest, std::chrono::milliseconds(50))
+        << query << ": " << longest.count() / 1'000'000 << " ms without a look";
+  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "engine/base/executor.h"
 #include "query/engine.h"
 #include "tests/query/store/query_generator.h"
+#include "tests/query/store/show_bits.h"
 #include "tests/storage/store_model.h"
 
 namespace basalt::query {
@@ -21,36 +22,6 @@ namespace {
 constexpr int64_t kBegin = 1'700'000'000'000;
 constexpr int64_t kInterval = 15'000;
 constexpr double kStale = std::bit_cast<double>(uint64_t{0x7ff0000000000002});
-
-// "NaN" for any of them: which one an operation gives is the processor's business.
-std::string Bits(double v) {
-  return std::isnan(v) ? "NaN" : std::to_string(std::bit_cast<uint64_t>(v));
-}
-std::string Point(double v, const HistogramPtr& h) {
-  return h == nullptr ? Bits(v) : ToString(*h) + Bits(h->sum) + Bits(h->count);
-}
-
-std::string Show(const Result<QueryResult>& result) {
-  if (!result.ok()) return result.status().ToString();
-  std::string out;
-  const auto line = [&out](const std::string& text) { out += text + "\n"; };
-  if (const auto* v = std::get_if<query::Vector>(&result->value)) {
-    for (const Sample& s : *v) line(s.labels.ToString() + " " + Point(s.value, s.histogram));
-  }
-  if (const auto* m = std::get_if<Matrix>(&result->value)) {
-    for (const Series& s : *m) {
-      std::string text = s.labels.ToString();
-      for (const FloatPoint& p : s.floats)
-        text += " " + Bits(p.value) + "@" + std::to_string(p.time_ms);
-      for (const HistogramPoint& p : s.histograms)
-        text += " " + Point(0, p.histogram) + "@" + std::to_string(p.time_ms);
-      line(text);
-    }
-  }
-  for (const std::string& text : result->warnings) line("warning: " + text);
-  for (const std::string& text : result->infos) line("info: " + text);
-  return out;
-}
 
 // A store with a few targets that are scraped, some of whose series misbehave.
 class World {
@@ -205,13 +176,13 @@ TEST(Plans, GiveTheBitsOfThePlainEvaluator) {
         const Window w = RandomWindow(world);
         const auto instant = engine.Instant(*snapshot, kDefaultTenant, query, FromMs(w.end_ms));
         if (instant.ok()) summarized += instant->stats.rows_summarized;
-        ASSERT_EQ(Show(plain.Instant(*snapshot, kDefaultTenant, query, FromMs(w.end_ms))),
-                  Show(instant))
+        ASSERT_EQ(ShowBits(plain.Instant(*snapshot, kDefaultTenant, query, FromMs(w.end_ms))),
+                  ShowBits(instant))
             << query << " at " << w.end_ms;
-        ASSERT_EQ(Show(plain.Range(*snapshot, kDefaultTenant, query, FromMs(w.start_ms),
-                                   FromMs(w.end_ms), Duration(w.step_ms))),
-                  Show(engine.Range(*snapshot, kDefaultTenant, query, FromMs(w.start_ms),
-                                    FromMs(w.end_ms), Duration(w.step_ms))))
+        ASSERT_EQ(ShowBits(plain.Range(*snapshot, kDefaultTenant, query, FromMs(w.start_ms),
+                                       FromMs(w.end_ms), Duration(w.step_ms))),
+                  ShowBits(engine.Range(*snapshot, kDefaultTenant, query, FromMs(w.start_ms),
+                                        FromMs(w.end_ms), Duration(w.step_ms))))
             << query << " from " << w.start_ms << " to " << w.end_ms << " step " << w.step_ms;
       }
     }
@@ -254,9 +225,9 @@ TEST(ResultCache, GivesTheBitsOfThePlainEvaluatorWhateverWasWrittenInBetween) {
         const auto cached = engine.Range(*snapshot, kDefaultTenant, query, FromMs(w.start_ms),
                                          FromMs(w.end_ms), Duration(w.step_ms));
         if (cached.ok()) reused += cached->stats.steps_cached;
-        ASSERT_EQ(Show(plain.Range(*snapshot, kDefaultTenant, query, FromMs(w.start_ms),
-                                   FromMs(w.end_ms), Duration(w.step_ms))),
-                  Show(cached))
+        ASSERT_EQ(ShowBits(plain.Range(*snapshot, kDefaultTenant, query, FromMs(w.start_ms),
+                                       FromMs(w.end_ms), Duration(w.step_ms))),
+                  ShowBits(cached))
             << query << " from " << w.start_ms << " to " << w.end_ms << " step " << w.step_ms;
       }
     }

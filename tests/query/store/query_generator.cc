@@ -43,7 +43,11 @@ std::string QueryGenerator::RangeCall() {
                                            "deriv",
                                            "absent_over_time",
                                            "quantile_over_time(1.5, ",
-                                           "mad_over_time"};
+                                           "mad_over_time",
+                                           "idelta",
+                                           "stdvar_over_time",
+                                           "ts_of_max_over_time",
+                                           "ts_of_last_over_time"};
   static constexpr const char* kRanges[] = {"20s", "45s", "2m", "5m", "20m", "1h", "3h", "1d"};
   std::string call = OneOf(kCalls);
   if (call.back() != ' ') call += '(';
@@ -69,31 +73,94 @@ std::string QueryGenerator::Aggregation(int depth) {
 }
 
 std::string QueryGenerator::Binary(int depth) {
-  static constexpr const char* kOps[] = {" + ", " - ", " * ", " / ", " > ", " >= bool ", " == "};
-  static constexpr const char* kSets[] = {" and ", " or ", " unless "};
+  static constexpr const char* kOps[] = {" + ",  " - ", " * ", " / ",     " > ",  " >= bool ",
+                                         " == ", " % ", " ^ ", " atan2 ", " != ", " < bool "};
+  static constexpr const char* kSets[] = {
+      " and ",      " or ", " unless ", " and on (instance) ", " unless ignoring (k, le) ",
+      " or on (k) "};
+  static constexpr const char* kJoins[] = {"on (instance) group_left ",
+                                           "on (instance) group_right ", "ignoring (k, le) ",
+                                           "on (instance) group_left (job) "};
+  static constexpr const char* kFolds[] = {"sum(rate(",
+                                           "sum by (instance) (increase(",
+                                           "max(max_over_time(",
+                                           "avg without (k) (delta(",
+                                           "sum(count_over_time(",
+                                           "count(resets("};
+  static constexpr const char* kWindows[] = {"[2m]", "[5m]", "[20m]", "[1h]", "[3h]"};
   const std::string lhs = Vector(depth - 1);
-  switch (Below(4)) {
+  switch (Below(7)) {
+    case 6: {
+      // Several windows of one selector, which are read together.
+      const std::string selector = Selector();
+      const std::string modifiers = Below(3) == 0 ? Modifiers() : "";
+      const auto window = [&] {
+        return std::string(OneOf(kFolds)) + selector + OneOf(kWindows) + modifiers + "))";
+      };
+      std::string out = "(" + window() + OneOf(kOps) + "on () group_left " + window() + ")";
+      return out + OneOf(kSets) + "(" + window() + ")";
+    }
     case 0:
-      return lhs + OneOf(kOps) + "2.5";
+      return "(" + lhs + ")" + OneOf(kOps) + "2.5";
     case 1:
       return "(" + lhs + ")" + OneOf(kSets) + "(" + Vector(depth - 1) + ")";
     case 2:
       return "sum by (instance) (" + lhs + ")" + OneOf(kOps) + "on (instance) max by (instance) (" +
              Vector(depth - 1) + ")";
+    case 3:
+      return "(" + lhs + ")" + OneOf(kOps) + OneOf(kJoins) + "(" + Vector(depth - 1) + ")";
+    case 4:
+      return "time()" + std::string(OneOf(kOps)) + "(" + lhs + ")";
     default:
       return "(" + lhs + ") or vector(0)";
   }
 }
 
+std::string QueryGenerator::Histogram(int depth) {
+  static constexpr const char* kFunctions[] = {
+      "histogram_quantile(0.9, ", "histogram_quantile(-1, ", "histogram_fraction(0, 2, ",
+      "histogram_count(",         "histogram_sum(",          "histogram_avg(",
+      "histogram_stddev("};
+  static constexpr const char* kOperands[] = {"sum by (le, instance) (rate(h_bucket[5m]))",
+                                              "rate(nh[5m])",
+                                              "sum(nh)",
+                                              "h_bucket",
+                                              "increase(nh[20m])",
+                                              "avg by (job) (rate(nh[5m]))"};
+  const std::string function = OneOf(kFunctions);
+  return function + (Below(3) == 0 ? Vector(depth - 1) : std::string(OneOf(kOperands))) + ")";
+}
+
+std::string QueryGenerator::Subquery(int depth) {
+  static constexpr const char* kCalls[] = {
+      "max_over_time",    "rate",    "count_over_time",         "last_over_time", "sum_over_time",
+      "absent_over_time", "changes", "quantile_over_time(0.7, "};
+  static constexpr const char* kRanges[] = {"[10m:1m]", "[5m:17s]", "[1h:5m]", "[30s:1m]"};
+  std::string call = OneOf(kCalls);
+  if (call.back() != ' ') call += '(';
+  call += "(" + Vector(depth - 1) + ")";
+  call += OneOf(kRanges);
+  return call + Modifiers() + ")";
+}
+
 std::string QueryGenerator::Function(int depth) {
-  static constexpr const char* kFunctions[] = {"abs(", "sqrt(", "timestamp(", "-(", "(", "absent("};
-  if (Below(3) == 0) return "histogram_quantile(0.9, sum by (le, instance) (rate(h_bucket[5m])))";
-  return OneOf(kFunctions) + Vector(depth - 1) + ")";
+  static constexpr const char* kFunctions[] = {
+      "abs(",  "sqrt(",      "timestamp(",     "-(",     "(",          "absent(",
+      "sort(", "sort_desc(", "vector(scalar(", "round(", "clamp_min(", "label_replace(",
+      "hour(", "sgn(",       "label_join("};
+  const std::string function = OneOf(kFunctions);
+  const std::string operand = Vector(depth - 1);
+  if (function == "vector(scalar(") return function + operand + "))";
+  if (function == "clamp_min(") return function + operand + ", 3)";
+  if (function == "label_replace(")
+    return function + operand + R"(, "k", "x$1", "instance", "([ab]).*"))";
+  if (function == "label_join(") return function + operand + R"(, "m", "-", "k", "instance"))";
+  return function + operand + ")";
 }
 
 std::string QueryGenerator::Vector(int depth) {
   if (depth <= 0) return Selector() + Modifiers();
-  switch (Below(8)) {
+  switch (Below(10)) {
     case 0:
       return Selector() + Modifiers();
     case 1:
@@ -105,6 +172,10 @@ std::string QueryGenerator::Vector(int depth) {
       return Aggregation(depth);
     case 6:
       return Binary(depth);
+    case 7:
+      return Histogram(depth);
+    case 8:
+      return Subquery(depth);
     default:
       return Function(depth);
   }
