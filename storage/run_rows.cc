@@ -22,6 +22,8 @@ struct RunRows::OpenBlock {
 };
 
 struct RunRows::OpenRun {
+  // Not defaulted: that would have the decoder's 32 KiB cleared for every run of every cursor.
+  OpenRun() {}  // NOLINT(modernize-use-equals-default)
   std::shared_ptr<const Run> run;
   std::shared_ptr<const RunDirectory> directory;  // once it was read
   size_t rows_end = 0;                            // where in it the time columns begin

@@ -136,15 +136,6 @@ Labels FinalLabels(const Row& row) {
 Result<Matrix> Evaluator::Evaluate(const plan::Node& node, const Grid& grid) {
   BASALT_TRY(context_.CheckRunning());
   if (grid.empty()) return Matrix(grid);
-  // A subquery may ask for any number of steps, each of which takes memory whoever has a value.
-  if (grid.size() > context_.options().max_samples) {
-    return ResourceExhausted(
-        "query processing would load too many samples into memory in query execution: a subquery "
-        "has " +
-        std::to_string(grid.size()) + " steps, more than " +
-        std::to_string(context_.options().max_samples) +
-        ", the limit query.max_samples; ask for a longer step, or raise it");
-  }
   const uint64_t before = context_.held() - waiting_samples_;
   Trace::Span span(trace_, node);
   BASALT_TRY_ASSIGN(Matrix out, Dispatch(node, grid));
@@ -206,7 +197,7 @@ Result<Matrix> Evaluator::TakeAlike(AlikeFragments& alike, const plan::FragmentN
   return std::move(result.rows);
 }
 
-Grid Evaluator::SubqueryGrid(const plan::SubqueryNode& node, const Grid& grid) const {
+Result<Grid> Evaluator::SubqueryGrid(const plan::SubqueryNode& node, const Grid& grid) const {
   const int64_t first = (node.at_ms.has_value() ? *node.at_ms : grid.start_ms) - node.offset_ms;
   const int64_t last = (node.at_ms.has_value() ? *node.at_ms : grid.last_ms()) - node.offset_ms;
   const int64_t step =
@@ -214,13 +205,23 @@ Grid Evaluator::SubqueryGrid(const plan::SubqueryNode& node, const Grid& grid) c
   // Steps lie on multiples of the step, whatever the query's own; windows are open on the left.
   int64_t start = step * ((first - node.range_ms) / step);
   if (start <= first - node.range_ms) start += step;
-  return {start, last, step};
+  const Grid out{start, last, step};
+  // Any number may be asked for, and each takes memory whoever has a value there.
+  const uint64_t limit = context_.options().max_samples;
+  if (out.size() > limit) {
+    return ResourceExhausted(
+        "query processing would load too many samples into memory in query execution: a subquery "
+        "has " +
+        std::to_string(out.size()) + " steps, more than " + std::to_string(limit) +
+        ", the limit query.max_samples; ask for a longer step, or raise it");
+  }
+  return out;
 }
 
 Result<Matrix> Evaluator::SubqueryCall(const plan::SubqueryCallNode& node, const Grid& grid) {
   BASALT_TRY_ASSIGN(const auto arguments, Arguments(node.arguments, grid));
-  BASALT_TRY_ASSIGN(const Matrix inner,
-                    Evaluate(*node.subquery.expr, SubqueryGrid(node.subquery, grid)));
+  BASALT_TRY_ASSIGN(const Grid inner_grid, SubqueryGrid(node.subquery, grid));
+  BASALT_TRY_ASSIGN(const Matrix inner, Evaluate(*node.subquery.expr, inner_grid));
   const RangeSpec spec{.function = node.function,
                        .mode = plan::RangeMode::kPlain,
                        .range_ms = node.subquery.range_ms,
@@ -375,7 +376,8 @@ Result<query::Matrix> Evaluator::EvaluateRange(const plan::Node& node, const Gri
   if (const auto* n = node.As<plan::FragmentNode>()) return RawSelector(*n, grid);
   const auto* subquery = node.As<plan::SubqueryNode>();
   BASALT_CHECK(subquery != nullptr, "not a range");
-  BASALT_TRY_ASSIGN(Matrix m, Evaluate(*subquery->expr, SubqueryGrid(*subquery, grid)));
+  BASALT_TRY_ASSIGN(const Grid inner, SubqueryGrid(*subquery, grid));
+  BASALT_TRY_ASSIGN(Matrix m, Evaluate(*subquery->expr, inner));
   for (Row& row : m.rows()) {
     if (row.drop_name) row.labels = RowLabels(FinalLabels(row));
   }

@@ -48,8 +48,9 @@ class Evaluator {
   // Scalar arguments, a value a step.
   Result<std::vector<std::vector<double>>> Arguments(const std::vector<plan::NodePtr>& nodes,
                                                      const plan::Grid& grid);
-  [[nodiscard]] plan::Grid SubqueryGrid(const plan::SubqueryNode& node,
-                                        const plan::Grid& grid) const;
+  // Where a subquery is evaluated. kResourceExhausted beyond query.max_samples steps.
+  [[nodiscard]] Result<plan::Grid> SubqueryGrid(const plan::SubqueryNode& node,
+                                                const plan::Grid& grid) const;
   Result<query::Matrix> RawSelector(const plan::FragmentNode& node, const plan::Grid& grid);
 
   QueryContext& context_;

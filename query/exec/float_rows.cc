@@ -446,15 +446,33 @@ bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, Floa
   // What was read for a longer window is not in this one. Rows lie on one side of its beginning
   // (storage::ReadOptions::cuts).
   const int64_t start_ms = end_ms - plan_->range_ms;
-  size_t at = 0;
+  const bool counter = IsCounterFunction(f);
+  const bool extremes = maximum || f == FunctionId::kMinOverTime;
+  size_t at = static_cast<size_t>(std::upper_bound(c.time_ms.begin(), c.time_ms.end(), start_ms) -
+                                  c.time_ms.begin());
   const auto samples_until = [&](size_t end) {
-    for (; at < end; ++at) {
-      const double v = c.values[at];
-      if (c.time_ms[at] <= start_ms || IsStale(v)) continue;
-      see(v, c.time_ms[at]);
-      see_extreme(v);
-      ++count;
+    if (at >= end) return;
+    const std::span<const double> values = c.values.subspan(at, end - at);
+    if (extremes || AnyStale(values)) {
+      for (; at < end; ++at) {
+        const double v = c.values[at];
+        if (IsStale(v)) continue;
+        see(v, c.time_ms[at]);
+        see_extreme(v);
+        ++count;
+      }
+      return;
     }
+    // Nothing but the ends and what falls in between.
+    see(values.front(), c.time_ms[at]);
+    if (counter) {
+      FindResets(values, 0, values.size(), resets_);
+      for (const uint32_t reset : resets_) scratch_.push_back(values[reset - 1]);
+    }
+    last = values.back();
+    last_ms = c.time_ms[end - 1];
+    count += values.size();
+    at = end;
   };
   for (const storage::SummarizedRow& summarized : c.rows) {
     samples_until(summarized.before);
@@ -493,12 +511,12 @@ bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, Floa
       break;
     default: {
       value = last - first;
-      if (IsCounterFunction(f)) {
+      if (counter) {
         for (const double before : scratch_) value += before;
       }
       const Extrapolation e = ExtrapolateRate(first_ms, last_ms, count, start_ms, end_ms);
       double to_start = e.to_start;
-      if (IsCounterFunction(f) && value > 0 && first >= 0) {
+      if (counter && value > 0 && first >= 0) {
         const double to_zero = e.sampled * (first / value);
         if (to_zero < to_start) to_start = to_zero;
       }

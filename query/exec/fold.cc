@@ -58,10 +58,13 @@ Status RunPartial(QueryContext& context, Plans plans, const FragmentInput& input
                   const storage::Selection& selection, size_t partition,
                   std::span<PartialFold> out) {
   std::vector<std::unique_ptr<SeriesEvaluator>> evaluators;
-  for (size_t i = 0; i < plans.size(); ++i) {
+  for (size_t i = 0; i < plans.size(); ++i)
     out[i].states.emplace(*plans[i]->aggregation, input.grid);
+  if (selection.size() == 0) return OkStatus();
+  for (size_t i = 0; i < plans.size(); ++i) {
     evaluators.push_back(
         std::make_unique<SeriesEvaluator>(context, *plans[i], input, out[i].annotations));
+    if (i > 0) evaluators[i]->ReadsAlong();
   }
   Matrix row(input.grid);
   size_t held = 0;

@@ -51,8 +51,10 @@ storage::ReadOptions SeriesEvaluator::ReadAs() const {
 
 Result<bool> SeriesEvaluator::EvaluateFloats(const storage::SeriesColumns& columns,
                                              const RowLabels& labels, FloatRow& row) {
-  samples_read_ += columns.values.size() + columns.histograms.size();
-  rows_summarized_ += columns.rows.size();
+  if (!reads_along_) {
+    samples_read_ += columns.values.size() + columns.histograms.size();
+    rows_summarized_ += columns.rows.size();
+  }
   if (!fast_.has_value()) return false;
   BASALT_TRY_ASSIGN(const bool done, fast_->Evaluate(columns, row));
   if (!done) return false;

@@ -28,6 +28,8 @@ class SeriesEvaluator {
   SeriesEvaluator(const SeriesEvaluator&) = delete;
   SeriesEvaluator& operator=(const SeriesEvaluator&) = delete;
 
+  // Another evaluator counts what is read, for both.
+  void ReadsAlong() { reads_along_ = true; }
   // What of the series is to be read.
   [[nodiscard]] storage::ReadOptions ReadAs() const;
   [[nodiscard]] bool drop_name() const {
@@ -48,6 +50,7 @@ class SeriesEvaluator {
   const plan::FragmentInput& input_;
   Annotations& annotations_;
   std::optional<FloatRowEvaluator> fast_;
+  bool reads_along_ = false;
   uint64_t samples_read_ = 0;
   uint64_t rows_summarized_ = 0;
   uint64_t largest_ = 0;

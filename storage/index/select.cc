@@ -237,6 +237,9 @@ void PartitionIndex::Impl::KeepByCarrier(const Term& term, Roaring& set) const {
 }
 
 std::vector<bool> PartitionIndex::Impl::CarriersOf(const Roaring& set) const {
+  // Each carrier has a series.
+  if (set.cardinality() == tables->series.size())
+    return std::vector<bool>(series_of_carrier.size(), true);
   std::vector<bool> found(series_of_carrier.size());
   if (set.cardinality() < found.size()) {
     for (const uint32_t ordinal : set) {

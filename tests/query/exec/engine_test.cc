@@ -409,6 +409,29 @@ class GapClock final : public Clock {
   mutable std::chrono::nanoseconds longest_{0};
 };
 
+TEST(Limits, AreToldWithin100MsOfWorkOfPassingThem) {
+  MemoryReader reader(2);
+  FillRandom(reader, 6, /*series=*/400, /*samples=*/200);
+  EngineOptions options;
+  options.max_samples = 1500;  // which is passed at once
+  const Engine engine(options);
+  const auto snapshot = *reader.TakeSnapshot();
+  for (const char* query :
+       {"g", "g * 2", "g + c_total", "sum by (n) (g)", "rate(c_total[5m])", "topk(3, g)",
+        "quantile_over_time(0.9, g[10m])", "max_over_time((g * 2)[30m:30s])",
+        "sum_over_time(vector(time())[60d:10s])", "vector(1) + time()",
+        "label_replace(g, \"a\", \"$1\", \"n\", \"(.*)\")", "g or c_total"}) {
+    GapClock clock;
+    clock.Begin();
+    const auto result = engine.Range(*snapshot, kDefaultTenant, query, FromMs(0), FromMs(3'000'000),
+                                     Duration(1'000));
+    const auto took = clock.longest();  // nobody else looks at this clock
+    ASSERT_EQ(result.status().code(), StatusCode::kResourceExhausted) << query;
+    EXPECT_THAT(std::string(result.status().message()), ::testing::HasSubstr("query.max_samples"));
+    EXPECT_LT(took, std::chrono::milliseconds(100)) << query;
+  }
+}
+
 TEST(Cancellation, IsLookedForAtLeastEvery50MsOfWork) {
   MemoryReader reader(2);
   FillRandom(reader, 5, /*series=*/400, /*samples=*/200);
