@@ -15,11 +15,12 @@ void Print(const char* name, const basalt::testing::HourReport& h) {
   const auto& s = h.stats;
   const double samples = static_cast<double>(h.samples);
   std::printf(
-      "%-8s %6.1f M samples  RSS %7.1f MiB  head %6.1f  dirs %4.1f  files %4llu  disk %8.1f MiB  "
+      "%-8s %6.1f M samples  RSS %7.1f MiB  head %6.1f  RocksDB %5.1f  dirs %4.1f  files %4llu  "
+      "disk %8.1f MiB  "
       "runs %4llu (%llu rollups)  %.3f B/sample kept  written/sample: log %.3f seal %.3f rewrite "
       "%.3f = %.3f, all files %.3f\n",
-      name, samples / 1e6, MiB(h.resident_bytes), MiB(s.head_bytes), MiB(s.run_directory_bytes),
-      static_cast<unsigned long long>(h.files), MiB(h.disk_bytes),
+      name, samples / 1e6, MiB(h.resident_bytes), MiB(s.head_bytes), MiB(s.database_bytes),
+      MiB(s.run_directory_bytes), static_cast<unsigned long long>(h.files), MiB(h.disk_bytes),
       static_cast<unsigned long long>(s.runs), static_cast<unsigned long long>(s.rollup_runs),
       s.run_samples == 0 ? 0
                          : static_cast<double>(s.run_bytes) / static_cast<double>(s.run_samples),
@@ -38,6 +39,8 @@ int main(int argc, char** argv) {
   basalt::log::Configure(basalt::log::Level::kWarn, basalt::log::Format::kLogfmt);
   basalt::testing::DayOptions options;
   options.store.sync = basalt::storage::SyncMode::kInterval;
+  // Small, so that it is full soon: what grows after that is something else.
+  options.store.block_cache_bytes = 32u << 20;
   const auto number = [](std::string_view text) { return std::strtoull(text.data(), nullptr, 10); };
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
@@ -54,6 +57,8 @@ int main(int argc, char** argv) {
       options.interval = std::chrono::seconds(number(v3));
     } else if (const auto v4 = value("--keep-days="); !v4.empty()) {
       options.store.retention_policy.keep = std::chrono::hours(24 * number(v4));
+    } else if (const auto v5 = value("--cache-mib="); !v5.empty()) {
+      options.store.block_cache_bytes = number(v5) << 20;
     } else if (arg == "--sync=always") {
       options.store.sync = basalt::storage::SyncMode::kAlways;
     } else if (arg == "--rollups") {
@@ -70,7 +75,7 @@ int main(int argc, char** argv) {
   if (options.directory.empty()) {
     std::fprintf(stderr,
                  "simulated_day DIRECTORY [--series=1000000] [--hours=24] [--interval=60] "
-                 "[--keep-days=0] [--rollups] [--sync=always]\n");
+                 "[--keep-days=0] [--rollups] [--cache-mib=32] [--sync=always]\n");
     return 64;
   }
   const auto report = basalt::testing::RunSimulatedDay(options, [](const auto& hour) {
