@@ -26,6 +26,7 @@
 #include "tools/late_bound.h"
 #include "tools/query_metrics.h"
 #include "tools/self_slo.h"
+#include "tools/slo_recorder.h"
 #include "tools/slo_views.h"
 
 namespace basalt::cli {
@@ -180,7 +181,9 @@ class ServerProcess {
   std::unique_ptr<admin::SelfScrape> self_scrape_;
   std::unique_ptr<notify::Outbox> outbox_;
   std::unique_ptr<slo::StoreSamples> slo_samples_;
+  std::unique_ptr<slo::EngineQueries> slo_queries_;
   std::unique_ptr<slo::Evaluator> slos_;
+  std::unique_ptr<SloRecorder> slo_recorder_;
 };
 
 Status ServerProcess::StartHttp() {
@@ -252,7 +255,9 @@ Status ServerProcess::StartSlos() {
   BASALT_TRY_ASSIGN(outbox_, notify::Outbox::Open(std::move(outbox), &warnings));
   for (const std::string& warning : warnings) BASALT_LOG(kWarn, "alert log", {"problem", warning});
   slo_samples_ = std::make_unique<slo::StoreSamples>(*store_);
+  slo_queries_ = std::make_unique<slo::EngineQueries>(engine_, *slo_samples_);
   slo::EvaluatorOptions options;
+  options.queries = slo_queries_.get();
   options.external_url =
       config_.alerting.external_url.empty() ? base_url() : config_.alerting.external_url;
   slos_ = std::make_unique<slo::Evaluator>(*slo_samples_, *outbox_, options);
@@ -260,6 +265,7 @@ Status ServerProcess::StartSlos() {
   BASALT_TRY(slos_->SetDefinitions(std::move(definitions)));
   slos_->Start();
   slo_views_.Bind(slos_.get());
+  slo_recorder_ = std::make_unique<SloRecorder>(*slos_, *store_, SystemClock());
   RegisterSloMetrics(registry_, *slos_, *outbox_);
   BASALT_LOG(kInfo, "SLOs are evaluated", {"count", count});
   return OkStatus();
@@ -378,6 +384,8 @@ void ServerProcess::Stop() {
   import_native_.Bind(nullptr);
   reader_.Bind(nullptr);
   store_for_http_ = nullptr;
+  slo_recorder_.reset();
+  if (slos_ != nullptr) slos_->Stop();  // its queries use the threads that end now
   executors_.ingest.Stop();
   executors_.query_requests.Stop();
   executors_.query_work.Stop();

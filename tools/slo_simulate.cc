@@ -12,6 +12,7 @@
 #include "engine/slo/message.h"
 #include "engine/slo/simulation.h"
 #include "engine/slo/slo_files.h"
+#include "query/engine.h"
 #include "query/promql/durations.h"
 #include "storage/store.h"
 
@@ -152,7 +153,10 @@ Result<Simulated> Run(const SloSimulateOptions& options) {
   store_options.block_cache_bytes = kCacheBytes;
   BASALT_TRY_ASSIGN(const auto store, storage::Store::Open(store_options));
   slo::StoreSamples samples(*store);
-  BASALT_TRY_ASSIGN(run.report, slo::Simulate(std::move(definitions), samples, run.options));
+  const query::Engine engine{query::EngineOptions{}};
+  slo::EngineQueries queries(engine, samples);
+  BASALT_TRY_ASSIGN(run.report,
+                    slo::Simulate(std::move(definitions), samples, run.options, &queries));
   BASALT_TRY(store->Close());
   if (run.report.storage_errors > 0) {
     return Unavailable("some series could not be read: " + run.report.last_storage_error);

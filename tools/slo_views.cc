@@ -16,6 +16,7 @@ http::api::RuleView ToRule(const slo::SloAlertRule& rule) {
   view.annotations = rule.annotations;
   view.state =
       rule.firing.empty() ? http::api::AlertState::kInactive : http::api::AlertState::kFiring;
+  view.keep_firing_for = rule.keep_firing_for;
   view.health = rule.healthy ? "ok" : "err";
   view.last_error = rule.last_error;
   view.last_evaluation = rule.last_evaluation;
@@ -26,6 +27,7 @@ http::api::RuleView ToRule(const slo::SloAlertRule& rule) {
     alert.annotations = instance.annotations;
     alert.state = http::api::AlertState::kFiring;
     alert.active_at = instance.active_at;
+    alert.keep_firing_since = instance.keep_firing_since;
     alert.value = instance.value;
     view.alerts.push_back(std::move(alert));
   }

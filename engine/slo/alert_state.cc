@@ -7,6 +7,7 @@ AlertChange Resolve(AlertState& state, int64_t time_ms) {
   state.firing = false;
   state.ends_ms = time_ms;
   state.undefined_since_ms = 0;
+  state.cleared_ms = 0;
   return AlertChange::kResolved;
 }
 
@@ -24,11 +25,11 @@ Truth Or(Truth a, Truth b) {
 
 AlertChange FireEarly(AlertState& state, int64_t time_ms) {
   if (state.firing) return AlertChange::kNone;
-  state = {true, time_ms, 0, 0, false};
+  state = {true, time_ms, 0, 0, false, 0};
   return AlertChange::kFired;
 }
 
-AlertChange Settle(AlertState& state, int64_t time_ms, Truth truth) {
+AlertChange Settle(AlertState& state, int64_t time_ms, Truth truth, int64_t keep_ms) {
   if (!state.firing) {
     return truth == Truth::kYes ? FireEarly(state, time_ms) : AlertChange::kNone;
   }
@@ -40,9 +41,13 @@ AlertChange Settle(AlertState& state, int64_t time_ms, Truth truth) {
   }
   switch (truth) {
     case Truth::kYes:
+      state.cleared_ms = 0;
       state.undefined_since_ms = 0;
       return AlertChange::kNone;
     case Truth::kNo:
+      state.undefined_since_ms = 0;
+      if (state.cleared_ms == 0) state.cleared_ms = time_ms;
+      if (time_ms - state.cleared_ms < keep_ms) return AlertChange::kNone;
       return Resolve(state, time_ms);
     case Truth::kUndefined:
       break;

@@ -27,12 +27,14 @@ struct AlertState {
   int64_t ends_ms = 0;             // of the last episode, once resolved
   int64_t undefined_since_ms = 0;  // while firing without a ratio; 0: there is one
   bool start_fixed = false;        // taken over from before a restart: starts_ms stays as published
+  int64_t cleared_ms = 0;  // firing on although the condition has not held since; 0: it holds
 };
 
 enum class AlertChange : uint8_t { kNone, kFired, kStartMoved, kResolved };
 
-// A settled round at `time_ms`, later than all before it.
-AlertChange Settle(AlertState& state, int64_t time_ms, Truth truth);
+// A settled round at `time_ms`, later than all before it. `keep_ms`: how long an alert fires on
+// once its condition does not hold.
+AlertChange Settle(AlertState& state, int64_t time_ms, Truth truth, int64_t keep_ms = 0);
 // A round that has not settled, but cannot turn out otherwise: fires at once. When it settles, an
 // earlier round may prove to be the start.
 AlertChange FireEarly(AlertState& state, int64_t time_ms);

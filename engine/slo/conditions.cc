@@ -1,5 +1,7 @@
 #include "engine/slo/conditions.h"
 
+#include "engine/base/status.h"
+
 namespace basalt::slo {
 namespace {
 
@@ -42,15 +44,57 @@ Truth Exceeds(const Moment& at, size_t window, const Fraction& threshold) {
   return Compare(Refine(at, window, sum).counts, threshold);
 }
 
-Truth Holds(const Moment& at, const BurnCondition& condition, bool& inconsistent) {
-  const Truth in_short = Exceeds(at, condition.short_index, condition.threshold);
+namespace {
+
+// a / b > threshold * (window / period), where b is the period's total.
+Truth CompareWithPeriod(Amount bad, Amount period_total, int64_t window_ms, int64_t period_ms,
+                        const Fraction& threshold) {
+  if (period_total <= 0) return Truth::kUndefined;
+  const Result<Fraction> share = Multiply(threshold, Fraction{window_ms, period_ms});
+  BASALT_CHECK(share.ok(), "a threshold of a period's share");  // ConditionsOf has tried it
+  return RatioExceeds(bad, period_total, *share) ? Truth::kYes : Truth::kNo;
+}
+
+}  // namespace
+
+Truth ExceedsOfPeriod(const Moment& at, size_t window, size_t period, const Fraction& threshold) {
+  const WindowSum sum = at.slots.Sum(at.group, window, at.time_ms);
+  const WindowSum of_period = at.slots.Sum(at.group, period, at.time_ms);
+  const auto& windows = at.slots.layout(at.group).windows();
+  const auto compare = [&](Amount bad, Amount total) {
+    return CompareWithPeriod(bad, total, windows[window].length_ms, windows[period].length_ms,
+                             threshold);
+  };
+  const Amount bad = sum.whole.bad + at.open.bad;
+  const Amount total = of_period.whole.total + at.open.total;
+  // As in Exceeds: both edges count for nothing or for all.
+  const Truth most = compare(bad + sum.edge.bad, total);
+  const Truth least = compare(bad, total + of_period.edge.total);
+  if (most == least && sum.edge.bad >= 0 && of_period.edge.total >= 0) return most;
+  return compare(Refine(at, window, sum).counts.bad, Refine(at, period, of_period).counts.total);
+}
+
+Truth Holds(const Moment& at, const Definition& definition, const BurnCondition& condition,
+            bool& inconsistent) {
+  const auto exceeds = [&](size_t window) {
+    return definition.against_period
+               ? ExceedsOfPeriod(at, window, definition.period_index, condition.threshold)
+               : Exceeds(at, window, condition.threshold);
+  };
+  const Truth in_short = exceeds(condition.short_index);
   if (in_short == Truth::kNo) return Truth::kNo;
-  const Truth both = And(in_short, Exceeds(at, condition.long_index, condition.threshold));
+  const Truth both = And(in_short, exceeds(condition.long_index));
   if (both != Truth::kYes) return both;
   const Counts counts = ReadWindow(at, condition.short_index).counts;
-  if (counts.bad <= counts.total) return Truth::kYes;
-  inconsistent = true;
-  return Truth::kUndefined;
+  if (counts.bad > counts.total) {
+    inconsistent = true;
+    return Truth::kUndefined;
+  }
+  if (definition.guard.empty()) return Truth::kYes;
+  const Counts in_long = ReadWindow(at, condition.long_index).counts;
+  const bool enough =
+      IsEnough(definition.guard, in_long, definition.sli.scale, condition.threshold);
+  return enough ? Truth::kYes : Truth::kNo;
 }
 
 namespace {
@@ -73,7 +117,7 @@ Truth AnyHolds(const Moment& at, const Definition& definition, Severity severity
   for (size_t i = 0; i < definition.conditions.size(); ++i) {
     const BurnCondition& condition = definition.conditions[i];
     if (condition.severity != severity) continue;
-    Truth holds = Holds(at, condition, inconsistent);
+    Truth holds = Holds(at, definition, condition, inconsistent);
     if (condition.hold_for.count() > 0) {
       holds = ForAWhile(holds, condition, at.time_ms, is_settled, held[i]);
     }

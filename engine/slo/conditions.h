@@ -40,9 +40,13 @@ WindowReading ReadWindow(const Moment& at, size_t window);
 // bad/total > threshold over the window; undefined if total is 0.
 Truth Exceeds(const Moment& at, size_t window, const Fraction& threshold);
 
+// The same against the period's traffic: bad / (total of the period * window / period) > threshold.
+Truth ExceedsOfPeriod(const Moment& at, size_t window, size_t period, const Fraction& threshold);
+
 // Both windows of the condition. Yes is never said of a short window with more errors than events:
 // then the two queries do not fit together, and `inconsistent` is set.
-Truth Holds(const Moment& at, const BurnCondition& condition, bool& inconsistent);
+Truth Holds(const Moment& at, const Definition& definition, const BurnCondition& condition,
+            bool& inconsistent);
 
 // Since when each condition of a definition has held without a break, in settled rounds; 0: it does
 // not. Empty if no condition has to hold for a while.

@@ -66,6 +66,12 @@ std::vector<Tier> WorkbookTiers(Duration period) {
   return tiers;
 }
 
+Duration TierPeriod(const Definition& definition) {
+  if (definition.calendar == nullptr) return definition.period;
+  if (definition.period == hours(31 * 24 + 1)) return kDefaultPeriod;
+  return definition.period > hours(1) ? definition.period - hours(1) : definition.period;
+}
+
 Result<std::vector<BurnCondition>> ConditionsOf(const std::vector<Tier>& tiers,
                                                 const Fraction& objective) {
   std::vector<BurnCondition> conditions;
@@ -83,7 +89,18 @@ void LayOut(Definition& definition) {
     lengths.push_back(condition.short_window.count());
     lengths.push_back(condition.long_window.count());
   }
-  definition.layout = std::make_shared<const Layout>(std::move(lengths));
+  if (definition.polled.has_value() && !definition.polled->by_windows()) {
+    // Slices end on multiples of their length, so they lie in slots of any length that divides it.
+    const int64_t slice_ms = definition.polled->slice.count();
+    int64_t finest_ms = 1000;
+    for (const int64_t slot_ms : {int64_t{10'000}, int64_t{60'000}}) {
+      if (slice_ms % slot_ms == 0) finest_ms = slot_ms;
+    }
+    definition.layout =
+        std::make_shared<const Layout>(std::move(lengths), kMaxPolledSlotsPerWindow, finest_ms);
+  } else {
+    definition.layout = std::make_shared<const Layout>(std::move(lengths));
+  }
   definition.period_index = definition.layout->Find(definition.period.count());
   for (BurnCondition& condition : definition.conditions) {
     condition.short_index = definition.layout->Find(condition.short_window.count());

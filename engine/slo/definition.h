@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,10 @@
 #include "engine/base/ids.h"
 #include "engine/base/labels.h"
 #include "engine/base/time.h"
+#include "engine/slo/calendar.h"
 #include "engine/slo/fraction.h"
+#include "engine/slo/low_traffic.h"
+#include "engine/slo/polled_sli.h"
 #include "engine/slo/slots.h"
 #include "storage/reader.h"
 
@@ -76,9 +80,22 @@ struct Definition {
   std::string description;
   std::string owner;   // exactly one team; empty only if the file names none (a warning)
   Fraction objective;  // share of good events, in (0, 1]
-  Duration period{0};  // of the budget
+  Duration period{0};  // of the budget; of a calendar's, the longest
+  // The budget begins anew when it says so. Null: it rolls.
+  std::shared_ptr<const Calendar> calendar;
   Labels labels;       // the user's, of the service and of the SLO
-  LinearSli sli;
+  Labels info_labels;  // on sloth_slo_info only
+  LinearSli sli;       // without terms if `polled`; scale and group_by hold for both
+  std::optional<PolledSli> polled;
+  // Burn is measured against what the period's traffic brings within a window on average, not
+  // against the window's own: quiet hours page less, busy ones more.
+  bool against_period = false;
+  // An alert goes on for this long after its condition has stopped to hold, as in Prometheus.
+  Duration keep_firing_for{0};
+  TrafficGuard guard;
+  // How pyrra names what it records: its metric, and labels of the rule and of the selector.
+  std::string record_metric;
+  Labels record_matchers;
   std::string error_query;  // as written
   std::string total_query;
 
@@ -107,6 +124,8 @@ inline constexpr Duration kMaxPeriod = std::chrono::hours(24 * 400);
 // those (as in sloth), over any other period they scale with it and the factors stay 14.4, 6, 3
 // and 1: windows of an hour would cover more than the budget of a day, and little of a year's.
 std::vector<Tier> WorkbookTiers(Duration period);
+// The period that tiers are scaled to: a calendar's without its longest month and hour.
+Duration TierPeriod(const Definition& definition);
 // kOutOfRange if a threshold does not fit.
 Result<std::vector<BurnCondition>> ConditionsOf(const std::vector<Tier>& tiers,
                                                 const Fraction& objective);

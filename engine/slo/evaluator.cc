@@ -14,11 +14,18 @@ using std::chrono::nanoseconds;
 
 // After a failed load: often enough to page soon, seldom enough not to read history all the time.
 constexpr nanoseconds kRetryLoad = std::chrono::seconds(2);
+// Between looks at what is due of polled SLIs, whose times are half a minute apart.
+constexpr nanoseconds kPollEvery = std::chrono::seconds(1);
 
 }  // namespace
 
 Evaluator::Evaluator(SampleStore& store, notify::AlertSink& sink, EvaluatorOptions options)
-    : store_(store), sink_(sink), options_(std::move(options)) {}
+    : store_(store),
+      sink_(sink),
+      options_(std::move(options)),
+      poller_(options_.queries == nullptr
+                  ? nullptr
+                  : std::make_unique<Poller>(*options_.queries, *options_.clock)) {}
 
 Evaluator::~Evaluator() {
   Stop();
@@ -58,6 +65,7 @@ Status Evaluator::Load() {
   set_ = std::move(next);
   BASALT_TRY(status);
   needs_load_ = false;
+  if (poller_ != nullptr) poller_->Reset(definitions_);
   ++stats_.loads;
   stats_.load_ns = static_cast<uint64_t>((options_.clock->Monotonic() - begin).count());
   Publish(transitions);
@@ -101,6 +109,7 @@ Status Evaluator::Sweep() {
     needs_load_ = true;
     return status;
   }
+  if (poller_ != nullptr) set_->Feed(poller_->Take(), transitions);
   Publish(transitions);
   last_sweep_ = options_.clock->Now();
   const auto took = static_cast<uint64_t>((options_.clock->Monotonic() - begin).count());
@@ -117,9 +126,13 @@ AlertNumbers Evaluator::NumbersOf(GroupIndex g, Severity severity) {
   AlertNumbers numbers;
   numbers.condition = definition.conditions[group.held_condition[static_cast<size_t>(severity)]];
   numbers.scale = definition.sli.scale;
-  numbers.in_short = set_->Read(g, numbers.condition.short_index).counts;
-  numbers.in_long = set_->Read(g, numbers.condition.long_index).counts;
-  numbers.in_period = set_->Read(g, definition.period_index).counts;
+  const auto read = [&](size_t window) BASALT_REQUIRES(mu_) {
+    return AgainstPeriod(g, window, set_->Read(g, window).counts);
+  };
+  numbers.in_short = read(numbers.condition.short_index);
+  numbers.in_long = read(numbers.condition.long_index);
+  PeriodBounds bounds;
+  numbers.in_period = set_->ReadPeriod(g, bounds).counts;
   return numbers;
 }
 
@@ -149,17 +162,35 @@ void Evaluator::Start() {
   if (thread_.joinable()) return;
   stopping_ = false;
   thread_ = std::thread([this] { Run(); });
+  if (poller_ != nullptr) polls_ = std::thread([this] { RunPolls(); });
 }
 
 void Evaluator::Stop() {
   std::thread thread;
+  std::thread polls;
   {
     const MutexLock lock(thread_mu_);
     stopping_ = true;
     wake_.NotifyAll();
     thread = std::move(thread_);
+    polls = std::move(polls_);
   }
   if (thread.joinable()) thread.join();
+  if (polls.joinable()) polls.join();
+}
+
+void Evaluator::Poll() {
+  if (poller_ != nullptr) poller_->PollOnce();
+}
+
+void Evaluator::RunPolls() {
+  MutexLock lock(thread_mu_);
+  while (!stopping_) {
+    lock.Unlock();
+    Poll();
+    lock.Lock();
+    if (!stopping_) wake_.WaitFor(lock, kPollEvery);
+  }
 }
 
 void Evaluator::Run() {

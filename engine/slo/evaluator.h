@@ -25,7 +25,9 @@
 #include "engine/notify/alert.h"
 #include "engine/slo/definition.h"
 #include "engine/slo/message.h"
+#include "engine/slo/poller.h"
 #include "engine/slo/sample_store.h"
+#include "engine/slo/sli_queries.h"
 #include "engine/slo/slo_set.h"
 #include "engine/slo/view.h"
 
@@ -38,6 +40,8 @@ struct EvaluatorOptions {
   // Basalt's own address, for links in alerts; may be empty.
   std::string external_url;
   size_t max_queued = kMaxQueued;  // taps.h
+  // Answers the queries of polled SLIs; borrowed. Null: they have no data, and say so.
+  SliQueries* queries = nullptr;
 };
 
 // Since construction, and gauges of now; for /metrics.
@@ -78,11 +82,14 @@ class Evaluator {
   // sweeps try again.
   Status SetDefinitions(std::vector<Definition> definitions) BASALT_EXCLUDES(mu_);
 
-  // Sweeps in a thread of its own until Stop() or destruction. Idempotent.
+  // Sweeps in a thread of its own until Stop() or destruction, and asks the queries of polled SLIs
+  // in another. Idempotent.
   void Start() BASALT_EXCLUDES(thread_mu_);
   void Stop() BASALT_EXCLUDES(thread_mu_);
   // One sweep on the calling thread: what the thread does, for tests and simulations.
   Status Sweep() BASALT_EXCLUDES(mu_);
+  // Asks what is due of polled SLIs, on the calling thread; the next sweep decides.
+  void Poll() BASALT_EXCLUDES(mu_);
 
   // Copies. `max_groups` bounds the groups of each SLO that are shown, firing ones first. Windows
   // are exact as long as reading their edges back takes no longer than kViewBudget in all; the rest
@@ -107,11 +114,15 @@ class Evaluator {
       BASALT_REQUIRES(mu_);
   GroupView ViewOfGroup(GroupIndex g, std::chrono::nanoseconds until) BASALT_REQUIRES(mu_);
   SeverityView ViewOfSeverity(GroupIndex g, Severity severity) BASALT_REQUIRES(mu_);
+  BudgetView BudgetOf(GroupIndex g, bool exactly) BASALT_REQUIRES(mu_);
+  Counts AgainstPeriod(GroupIndex g, size_t window, const Counts& counts) BASALT_REQUIRES(mu_);
   void Run();
+  void RunPolls();
 
   SampleStore& store_;
   notify::AlertSink& sink_;
   const EvaluatorOptions options_;
+  const std::unique_ptr<Poller> poller_;  // null without queries
 
   mutable Mutex mu_;  // held during a sweep; the write path never takes it
   std::vector<Definition> definitions_ BASALT_GUARDED_BY(mu_);
@@ -124,6 +135,7 @@ class Evaluator {
   CondVar wake_;
   bool stopping_ BASALT_GUARDED_BY(thread_mu_) = false;
   std::thread thread_ BASALT_GUARDED_BY(thread_mu_);
+  std::thread polls_ BASALT_GUARDED_BY(thread_mu_);
 };
 
 }  // namespace basalt::slo

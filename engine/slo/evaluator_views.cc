@@ -85,8 +85,22 @@ SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups, std::chrono::nanoseco
   view.objective = definition.objective.ToDouble();
   view.objective_text = ObjectivePercent(definition);
   view.period = definition.period;
+  if (definition.calendar != nullptr) view.calendar = definition.calendar->text();
+  if (definition.polled.has_value()) {
+    view.polled = true;
+    view.polled_why = definition.polled->why;
+    view.poll_interval = Duration(RoundIntervalMs(*definition.polled));
+    view.poll_problem = poller_ == nullptr ? "nobody answers queries" : poller_->ProblemOf(slo);
+  }
   view.labels = definition.labels;
   view.group_by = definition.sli.group_by;
+  view.origin = definition.origin;
+  view.budget_share = static_cast<double>(definition.objective.den - definition.objective.num) /
+                      static_cast<double>(definition.objective.den);
+  view.info_labels = definition.info_labels;
+  view.record_metric = definition.record_metric;
+  view.record_labels = definition.labels;
+  view.record_matchers = definition.record_matchers;
   view.error_query = definition.error_query;
   view.total_query = definition.total_query;
   view.file = definition.file;
@@ -122,20 +136,11 @@ GroupView Evaluator::ViewOfGroup(GroupIndex g, std::chrono::nanoseconds until) {
     window.exact = reading.exact;
     if (reading.counts.total > 0) {
       window.ratio = RatioOf(reading.counts);
-      window.burn_rate = BurnRate(definition, reading.counts);
-    }
-    if (w == definition.period_index) {
-      const Fraction& objective = definition.objective;
-      view.budget.total = window.total * static_cast<double>(objective.den - objective.num) /
-                          static_cast<double>(objective.den);
-      view.budget.consumed = window.bad;
-      view.budget.remaining = view.budget.total - view.budget.consumed;
-      if (view.budget.total > 0) {
-        view.budget.remaining_ratio = view.budget.remaining / view.budget.total;
-      }
+      window.burn_rate = BurnRate(definition, AgainstPeriod(g, w, reading.counts));
     }
     view.windows.push_back(window);
   }
+  view.budget = BudgetOf(g, options_.clock->Monotonic() < until);
   for (size_t s = 0; s < kSeverityCount; ++s) {
     view.severities.push_back(ViewOfSeverity(g, static_cast<Severity>(s)));
   }
@@ -146,6 +151,34 @@ GroupView Evaluator::ViewOfGroup(GroupIndex g, std::chrono::nanoseconds until) {
         "total";
   }
   return view;
+}
+
+BudgetView Evaluator::BudgetOf(GroupIndex g, bool exactly) {
+  const Definition& definition = set_->definitions()[set_->group(g).slo];
+  BudgetView budget;
+  PeriodBounds bounds;
+  const WindowReading reading = set_->ReadPeriod(g, bounds, exactly);
+  budget.begins_at = FromMs(bounds.begin_ms);
+  budget.ends_at = FromMs(bounds.end_ms);
+  budget.exact = reading.exact;
+  const Fraction& objective = definition.objective;
+  budget.total = Events(reading.counts.total, definition.sli.scale) *
+                 static_cast<double>(objective.den - objective.num) /
+                 static_cast<double>(objective.den);
+  budget.consumed = Events(reading.counts.bad, definition.sli.scale);
+  budget.remaining = budget.total - budget.consumed;
+  if (budget.total > 0) budget.remaining_ratio = budget.remaining / budget.total;
+  return budget;
+}
+
+// For SLIs judged by the period's traffic: what it brings within the window on average.
+Counts Evaluator::AgainstPeriod(GroupIndex g, size_t window, const Counts& counts) {
+  const Definition& definition = set_->definitions()[set_->group(g).slo];
+  if (!definition.against_period) return counts;
+  const Counts of_period = set_->Read(g, definition.period_index, false).counts;
+  const double share = static_cast<double>(definition.layout->windows()[window].length_ms) /
+                       static_cast<double>(definition.period.count());
+  return {counts.bad, static_cast<Amount>(static_cast<double>(of_period.total) * share)};
 }
 
 SeverityView Evaluator::ViewOfSeverity(GroupIndex g, Severity severity) {
@@ -168,6 +201,7 @@ SeverityView Evaluator::ViewOfSeverity(GroupIndex g, Severity severity) {
   }
   view.state = state.undefined_since_ms != 0 ? SeverityState::kFrozen : SeverityState::kFiring;
   view.starts_at = FromMs(state.starts_ms);
+  if (state.cleared_ms != 0) view.cleared_at = FromMs(state.cleared_ms);
   const AlertNumbers numbers = NumbersOf(g, severity);
   view.reason = WhyItFired(definition, numbers);
   view.value = BurnRate(definition, numbers.in_long);
@@ -196,6 +230,7 @@ std::vector<SloAlertRule> Evaluator::AlertRules(TenantId tenant) {
       rule.labels = definition.alert(severity).labels;
       rule.labels.Set("sloth_severity", SeverityName(severity));
       rule.annotations = definition.alert(severity).annotations;
+      rule.keep_firing_for = definition.keep_firing_for;
       rule.last_evaluation = last_sweep_;
       rule.evaluation_time = std::chrono::nanoseconds(stats_.last_sweep_ns);
       for (const auto& [values, g] : set_->groups_of(slo)) {
@@ -206,7 +241,8 @@ std::vector<SloAlertRule> Evaluator::AlertRules(TenantId tenant) {
         }
         if (!group.alerts[s].firing) continue;
         const SeverityView view = ViewOfSeverity(g, severity);
-        rule.firing.push_back({view.labels, view.annotations, *view.starts_at, view.value});
+        rule.firing.push_back(
+            {view.labels, view.annotations, *view.starts_at, view.cleared_at, view.value});
       }
       rules.push_back(std::move(rule));
     }

@@ -291,33 +291,30 @@ Result<LinearSli> CompileEventsSli(std::string_view error_query, std::string_vie
   return sli;
 }
 
-Result<LinearSli> CompileRatioSli(std::string_view query) {
-  const auto refuse = [] {
-    return InvalidArgument(
-        "is not `errors / total` or `1 - good / total` of sums of counters: it would have to be "
-        "polled by query, which is not supported; give error_query and total_query under `events`");
-  };
-  BASALT_TRY_ASSIGN(const std::string text, WithStandIn(query));
-  BASALT_TRY_ASSIGN(const promql::ExprPtr root, Parse(text));
-  const Expr* e = &promql::Unwrap(*root);
+std::optional<RatioParts> SplitRatio(std::string_view query) {
+  const Result<std::string> text = WithStandIn(query);
+  if (!text.ok()) return std::nullopt;
+  const Result<promql::ExprPtr> root = Parse(*text);
+  if (!root.ok()) return std::nullopt;
+  const Expr* e = &promql::Unwrap(**root);
   bool of_good = false;
   if (const auto* minus = e->As<Binary>(); minus != nullptr && minus->op == BinaryOp::kSub) {
     const auto* one = promql::Unwrap(*minus->lhs).As<NumberLiteral>();
-    if (one == nullptr || one->value != 1) return refuse();
+    if (one == nullptr || one->value != 1) return std::nullopt;
     of_good = true;
     e = &promql::Unwrap(*minus->rhs);
   }
   const auto* ratio = e->As<Binary>();
-  if (ratio == nullptr || ratio->op != BinaryOp::kDiv) return refuse();
+  if (ratio == nullptr || ratio->op != BinaryOp::kDiv) return std::nullopt;
   // Both sides go through the ordinary way as texts, with the template back in its place.
   const auto text_of = [&](const Expr& side) {
     const auto start = static_cast<size_t>(side.pos().start);
     const auto end = static_cast<size_t>(side.pos().end);
-    return ReplaceAll(text.substr(start, end - start), kWindowStandIn, kWindowTemplate);
+    return ReplaceAll(text->substr(start, end - start), kWindowStandIn, kWindowTemplate);
   };
   const std::string part = text_of(*ratio->lhs);
   const std::string total = text_of(*ratio->rhs);
-  return CompileEventsSli(of_good ? "(" + total + ") - (" + part + ")" : part, total);
+  return RatioParts{of_good ? "(" + total + ") - (" + part + ")" : part, total};
 }
 
 }  // namespace basalt::slo

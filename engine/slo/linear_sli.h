@@ -5,6 +5,8 @@
 // is refused, naming the sub-expression: it cannot be kept as two integers a group.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "engine/base/status.h"
@@ -15,8 +17,12 @@ namespace basalt::slo {
 // kInvalidArgument: "error_query: `histogram_quantile(...)` is not ...: do this instead".
 Result<LinearSli> CompileEventsSli(std::string_view error_query, std::string_view total_query);
 
-// A ratio of two such queries: `errors / total`, or `1 - good / total`. Anything else would have to
-// be polled, and is refused by naming it.
-Result<LinearSli> CompileRatioSli(std::string_view error_ratio_query);
+// A ratio's two queries: of `errors / total`, or of `1 - good / total`, where the errors are
+// `(total) - (good)`. None: it is no such quotient, or no PromQL.
+struct RatioParts {
+  std::string errors;
+  std::string total;
+};
+std::optional<RatioParts> SplitRatio(std::string_view error_ratio_query);
 
 }  // namespace basalt::slo

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/slo/linear_sli.h"
+#include "engine/slo/openslo_sli.h"
 #include "engine/slo/slo_builder.h"
 
 namespace basalt::slo {
@@ -11,15 +11,9 @@ namespace {
 
 const std::initializer_list<const char*> kEnvelope = {"apiVersion", "kind", "metadata", "spec"};
 
-// A node of another document or of this one, with the path that led there.
-YAML::Node Find(const OpenSloObjects& objects, const std::string& kind, const std::string& name) {
-  const auto it = objects.find({kind, name});
-  return it == objects.end() ? YAML::Node(YAML::NodeType::Undefined) : it->second;
-}
-
 class Checker {
  public:
-  Checker(const OpenSloObjects& objects, YamlChecker& yaml) : objects_(objects), yaml_(yaml) {}
+  Checker(const LoadContext& context, YamlChecker& yaml) : objects_(context.objects), yaml_(yaml) {}
   void Slo(const Place& root);
 
  private:
@@ -28,8 +22,8 @@ class Checker {
                               const char* ref_key, const char* kind);
   std::optional<Place> Referred(const Place& at, const std::string& name, const char* kind);
   void Period(const Place& at, const Fields& spec, Definition& slo);
-  void Indicator(const Place& indicator, Definition& slo);
-  std::string Query(const Place& parent, const Fields& fields, const char* key);
+  Labels LabelMap(const Fields& metadata);
+  void Objective(const Place& at, const Place& indicator, OpenSloMethod method, Definition& slo);
   void Policies(const Fields& spec, Definition& slo, std::vector<Tier>& tiers);
   void Policy(const Place& at, Definition& slo, std::vector<Tier>& tiers);
   void Condition(const Place& at, std::vector<Tier>& tiers);
@@ -39,10 +33,13 @@ class Checker {
 };
 
 std::optional<Place> Checker::Referred(const Place& at, const std::string& name, const char* kind) {
-  const YAML::Node found = Find(objects_, kind, name);
-  if (found.IsDefined() && found.IsMap()) {
-    const YAML::Node spec = found["spec"];
-    if (spec.IsDefined()) return Place{spec, std::string(kind) + " " + name + ": spec"};
+  if (const auto it = objects_.find({kind, name}); it != objects_.end()) {
+    const auto& [document, file] = it->second;
+    const YAML::Node spec = document["spec"];
+    if (spec.IsDefined()) {
+      return Place{spec, std::string(kind) + " " + name + ": spec",
+                   file == yaml_.file() ? "" : file};
+    }
   }
   yaml_.Error(at,
               "refers to the " + std::string(kind) + " \"" + name + "\", which no file defines");
@@ -67,14 +64,28 @@ std::optional<Place> Checker::SpecOf(const Place& at, const Fields& fields, cons
 
 void Checker::Period(const Place& at, const Fields& spec, Definition& slo) {
   const std::vector<Place> windows = yaml_.ListOf(spec, "timeWindow");
+  if (windows.empty() && !spec.contains("timeWindow")) {
+    return yaml_.Warn(at, "has no `timeWindow`: its budget is that of the last 30d");
+  }
   if (windows.size() != 1) return yaml_.Error(at, "needs exactly one `timeWindow`");
   const Fields window = yaml_.FieldsOf(windows[0], {"duration", "isRolling", "calendar"});
-  if (window.contains("calendar") || !yaml_.Flag(window, "isRolling", false)) {
-    return yaml_.Error(windows[0],
-                       "calendar windows are not supported yet: give `isRolling: true`");
-  }
   const std::string text = yaml_.RequiredText(windows[0], window, "duration");
   if (text.empty()) return;
+  if (text.ends_with('m')) {
+    yaml_.Warn(window.at("duration"), "is in minutes: a month is written 1M");
+  }
+  if (const auto calendar = window.find("calendar"); calendar != window.end()) {
+    if (yaml_.Flag(window, "isRolling", false)) {
+      yaml_.Error(windows[0], "has both `isRolling: true` and `calendar`: keep one of them");
+    }
+    const Fields own = yaml_.FieldsOf(calendar->second, {"startTime", "timeZone"});
+    return SetCalendar(yaml_, calendar->second, text,
+                       yaml_.RequiredText(calendar->second, own, "startTime"),
+                       yaml_.RequiredText(calendar->second, own, "timeZone"), slo);
+  }
+  if (!yaml_.Flag(window, "isRolling", false)) {
+    return yaml_.Error(windows[0], "needs `isRolling: true` or a `calendar`");
+  }
   // OpenSLO's M, Q and Y have no length in days unless a calendar gives one.
   if (text.find_first_of("MQY") != std::string::npos) {
     return yaml_.Error(window.at("duration"),
@@ -85,56 +96,37 @@ void Checker::Period(const Place& at, const Fields& spec, Definition& slo) {
   }
 }
 
-std::string Checker::Query(const Place& parent, const Fields& fields, const char* key) {
-  const auto it = fields.find(key);
-  if (it == fields.end()) {
-    yaml_.Error(parent, std::string("lacks `") + key + "`, which is required");
-    return "";
+// Values may be strings or lists of strings.
+Labels Checker::LabelMap(const Fields& metadata) {
+  Labels labels;
+  const auto it = metadata.find("labels");
+  if (it == metadata.end() || it->second.node.IsNull()) return labels;
+  if (!it->second.node.IsMap()) {
+    yaml_.Error(it->second, "has to be a map of strings");
+    return labels;
   }
-  const Fields metric = yaml_.FieldsOf(it->second, {"metricSource"});
-  const auto source = metric.find("metricSource");
-  if (source == metric.end()) {
-    yaml_.Error(it->second, "lacks `metricSource`, which is required");
-    return "";
+  for (const auto& entry : it->second.node) {
+    if (!entry.first.IsScalar()) continue;
+    const std::string name = entry.first.Scalar();
+    const Place at = it->second.Child(name, entry.second);
+    if (!IsLegacyLabelName(name) || name == kMetricName) {
+      yaml_.Warn(at, "is left out: it is no label name (letters, digits and _)");
+      continue;
+    }
+    std::string value;
+    if (entry.second.IsScalar()) value = entry.second.Scalar();
+    if (entry.second.IsSequence()) {
+      for (const auto& one : entry.second) {
+        if (one.IsScalar()) value += (value.empty() ? "" : ",") + one.Scalar();
+      }
+      if (entry.second.size() > 1 && (name == "team" || name == "owner")) {
+        yaml_.Warn(at, "names several teams: alerts go to all of them, and nobody owns the SLO");
+      }
+    }
+    if (!IsValidUtf8(value)) yaml_.Error(at, "is not valid UTF-8");
+    labels.Set(name, value);
   }
-  const Fields own = yaml_.FieldsOf(source->second, {"metricSourceRef", "type", "spec"});
-  const auto spec = own.find("spec");
-  if (spec == own.end()) {
-    yaml_.Error(source->second, "lacks `spec` with the query");
-    return "";
-  }
-  const Fields query = yaml_.FieldsOf(spec->second, {"query", "promql"});
-  return yaml_.RequiredText(spec->second, query, query.contains("promql") ? "promql" : "query");
-}
-
-void Checker::Indicator(const Place& at, Definition& slo) {
-  const Fields kinds = yaml_.FieldsOf(at, {"description", "thresholdMetric", "ratioMetric"});
-  if (kinds.contains("thresholdMetric")) {
-    return yaml_.Error(kinds.at("thresholdMetric"),
-                       "thresholds are not supported yet: count slices as a ratio");
-  }
-  const auto it = kinds.find("ratioMetric");
-  if (it == kinds.end()) return yaml_.Error(at, "lacks `ratioMetric`, which is required");
-  const Fields ratio =
-      yaml_.FieldsOf(it->second, {"counter", "good", "bad", "total", "raw", "rawType"});
-  if (ratio.contains("raw")) {
-    const std::string type = yaml_.Text(ratio, "rawType");
-    const std::string query = Query(it->second, ratio, "raw");
-    if (query.empty()) return;
-    return SetRatio(yaml_, ratio.at("raw"), type == "success" ? "1 - (" + query + ")" : query, slo);
-  }
-  const bool has_good = ratio.contains("good");
-  if (has_good == ratio.contains("bad")) {
-    return yaml_.Error(it->second, "needs either `good` or `bad`, and `total`");
-  }
-  const std::string part = Query(it->second, ratio, has_good ? "good" : "bad");
-  const std::string total = Query(it->second, ratio, "total");
-  if (part.empty() || total.empty()) return;
-  slo.total_query = total;
-  slo.error_query = has_good ? "(" + total + ") - (" + part + ")" : part;
-  Result<LinearSli> sli = CompileEventsSli(slo.error_query, slo.total_query);
-  if (!sli.ok()) return yaml_.Error(it->second, std::string(sli.status().message()));
-  slo.sli = std::move(sli).value();
+  return labels;
 }
 
 void Checker::Condition(const Place& at, std::vector<Tier>& tiers) {
@@ -150,7 +142,7 @@ void Checker::Condition(const Place& at, std::vector<Tier>& tiers) {
   }
   const std::string op = yaml_.Text(own, "op");
   if (op == "lt" || op == "lte") {
-    yaml_.Warn(own.at("op"), "alerts while the budget burns slowly, taken literally; read as gt");
+    yaml_.Warn(own.at("op"), "is read as gt: taken at its word it alerts while little burns");
   }
   const auto threshold = yaml_.Number(own, "threshold");
   const auto lookback = yaml_.Length(own, "lookbackWindow");
@@ -239,20 +231,14 @@ void Checker::Slo(const Place& root) {
   if (!base.name.empty()) yaml_.Name(metadata.at("name"), base.name);
   base.service = yaml_.RequiredText(at, spec, "service");
   base.description = yaml_.Text(spec, "description");
-  base.labels = yaml_.StringMap(metadata, "labels", true);
+  base.labels = LabelMap(metadata);
   base.period = kDefaultPeriod;
   base.file = yaml_.file();
   base.line = root.node.Mark().line + 1;
   base.alert_name = base.name;
-  const std::string method = yaml_.RequiredText(at, spec, "budgetingMethod");
-  if (!method.empty() && method != "Occurrences") {
-    yaml_.Error(spec.at("budgetingMethod"),
-                "\"" + method + "\" is not supported yet: only Occurrences is");
-  }
+  const OpenSloMethod method = MethodOf(yaml_, at, spec);
   Period(at, spec, base);
-  if (const auto indicator = SpecOf(at, spec, "indicator", "indicatorRef", "SLI")) {
-    Indicator(*indicator, base);
-  }
+  const auto indicator = SpecOf(at, spec, "indicator", "indicatorRef", "SLI");
   std::vector<Tier> tiers;
   Policies(spec, base, tiers);
   for (size_t s = 0; s < kSeverityCount; ++s) {
@@ -265,37 +251,117 @@ void Checker::Slo(const Place& root) {
   const std::vector<Place> objectives = yaml_.ListOf(spec, "objectives");
   if (objectives.empty()) return yaml_.Error(at, "needs at least one objective");
   for (size_t i = 0; i < objectives.size(); ++i) {
-    const Fields own = yaml_.FieldsOf(
-        objectives[i], {"displayName", "op", "value", "target", "targetPercent", "timeSliceTarget",
-                        "timeSliceWindow", "indicator", "indicatorRef", "compositeWeight"});
     Definition slo = base;
     // Each objective is an SLO of its own here; the first keeps the name.
     if (i > 0) slo.name += "-" + std::to_string(i + 1);
     slo.id = slo.service + "-" + slo.name;
-    for (const char* key : {"indicator", "indicatorRef", "compositeWeight"}) {
-      if (own.contains(key)) yaml_.Error(own.at(key), "composite SLOs are not supported yet");
-    }
-    const bool percent = own.contains("targetPercent");
-    const char* key = percent ? "targetPercent" : "target";
-    const std::string target = yaml_.RequiredText(objectives[i], own, key);
-    if (!target.empty()) SetObjective(yaml_, own.at(key), target, !percent, slo);
+    if (indicator.has_value()) Objective(objectives[i], *indicator, method, slo);
     Finish(yaml_, objectives[i], tiers, errors_before, std::move(slo));
   }
 }
 
+void Checker::Objective(const Place& at, const Place& indicator, OpenSloMethod method,
+                        Definition& slo) {
+  const Fields own = yaml_.FieldsOf(
+      at, {"displayName", "op", "value", "target", "targetPercent", "timeSliceTarget",
+           "timeSliceWindow", "indicator", "indicatorRef", "compositeWeight"});
+  for (const char* key : {"indicator", "indicatorRef", "compositeWeight"}) {
+    if (own.contains(key)) {
+      yaml_.Error(own.at(key), "is of a composite SLO: write an SLO for each of its parts");
+    }
+  }
+  const bool percent = own.contains("targetPercent");
+  const char* key = percent ? "targetPercent" : "target";
+  const std::string target = yaml_.RequiredText(at, own, key);
+  if (!target.empty()) SetObjective(yaml_, own.at(key), target, !percent, slo);
+  SetOpenSloSli(yaml_, indicator, at, own, method, slo);
+}
+
 }  // namespace
 
-void RememberOpenSlo(const YAML::Node& document, OpenSloObjects& objects) {
+void RememberOpenSlo(const YAML::Node& document, const std::string& file, OpenSloObjects& objects) {
   if (!document.IsMap()) return;
   const YAML::Node kind = document["kind"];
   const YAML::Node metadata = document["metadata"];
   if (!kind.IsDefined() || !kind.IsScalar() || !metadata.IsDefined() || !metadata.IsMap()) return;
   const YAML::Node name = metadata["name"];
-  if (name.IsDefined() && name.IsScalar()) objects[{kind.Scalar(), name.Scalar()}] = document;
+  if (name.IsDefined() && name.IsScalar())
+    objects[{kind.Scalar(), name.Scalar()}] = {document, file};
 }
 
-void CheckOpenSlo(const YAML::Node& document, const OpenSloObjects& objects, YamlChecker& yaml) {
-  Checker(objects, yaml).Slo({document, ""});
+void CheckOpenSlo(const YAML::Node& document, const LoadContext& context, YamlChecker& yaml) {
+  Checker(context, yaml).Slo({document, ""});
+}
+
+void CheckOpenSloAlpha(const YAML::Node& document, YamlChecker& yaml) {
+  const int errors_before = yaml.errors();
+  const Place root{document, ""};
+  const Fields fields = yaml.FieldsOf(root, kEnvelope);
+  if (!fields.contains("metadata") || !fields.contains("spec")) {
+    return yaml.Error(root, "needs `metadata` and `spec`");
+  }
+  const Fields metadata =
+      yaml.FieldsOf(fields.at("metadata"), {"name", "displayName", "labels", "annotations"});
+  const Place& at = fields.at("spec");
+  const Fields spec = yaml.FieldsOf(
+      at, {"description", "service", "budgetingMethod", "objectives", "timeWindows", "indicator"});
+  Definition base;
+  base.origin = Origin::kOpenSlo;
+  const std::string name = yaml.RequiredText(fields.at("metadata"), metadata, "name");
+  base.service = yaml.RequiredText(at, spec, "service");
+  base.description = yaml.Text(spec, "description");
+  base.period = kDefaultPeriod;
+  base.file = yaml.file();
+  base.line = document.Mark().line + 1;
+  base.alert_name = name;
+  for (AlertSpec& alert : base.alerts) alert.enabled = false;  // v1alpha has none, as in sloth
+  if (const std::string method = yaml.Text(spec, "budgetingMethod");
+      !method.empty() && method != "Occurrences") {
+    yaml.Error(spec.at("budgetingMethod"), "\"" + method + "\" needs openslo/v1");
+  }
+  for (const Place& window : yaml.ListOf(spec, "timeWindows")) {
+    const Fields own = yaml.FieldsOf(window, {"count", "unit", "isRolling"});
+    const auto count = yaml.Number(own, "count");
+    const std::string unit = yaml.Text(own, "unit");
+    if (!count || count->den != 1 || (unit != "Day" && unit != "day")) {
+      yaml.Error(window, "needs a whole `count` and `unit: Day`, the only one there is");
+      continue;
+    }
+    SetPeriod(yaml, window, std::chrono::hours(24 * std::min<int64_t>(count->num, 1000)), base);
+  }
+  SetOwner(yaml, at, base);
+  const std::vector<Place> objectives = yaml.ListOf(spec, "objectives");
+  if (objectives.empty()) return yaml.Error(at, "needs at least one objective");
+  for (size_t i = 0; i < objectives.size(); ++i) {
+    const Place& objective = objectives[i];
+    const Fields own =
+        yaml.FieldsOf(objective, {"displayName", "ratioMetrics", "target", "value", "op"});
+    Definition slo = base;
+    slo.name = name + "-" + std::to_string(i);  // sloth's names
+    slo.id = slo.service + "-" + slo.name;
+    const std::string target = yaml.RequiredText(objective, own, "target");
+    if (!target.empty()) SetObjective(yaml, own.at("target"), target, true, slo);
+    if (!own.contains("ratioMetrics")) {
+      yaml.Error(objective, "lacks `ratioMetrics`, which is required");
+    } else {
+      const Place& ratio = own.at("ratioMetrics");
+      const Fields parts = yaml.FieldsOf(ratio, {"good", "total", "counter", "incremental"});
+      const auto query = [&](const char* part) -> std::string {
+        if (!parts.contains(part)) return "";
+        const Fields source = yaml.FieldsOf(parts.at(part), {"source", "queryType", "query"});
+        return yaml.RequiredText(parts.at(part), source, "query");
+      };
+      const std::string good = query("good");
+      const std::string total = query("total");
+      if (good.empty() || total.empty()) {
+        yaml.Error(ratio, "needs `good` and `total`, each with a `query`");
+      } else {
+        SetEvents(yaml, {parts.at("good"), "(" + total + ") - (" + good + ")"},
+                  {parts.at("total"), total}, slo);
+      }
+    }
+    Finish(yaml, objective, WorkbookTiers(slo.period), errors_before, std::move(slo));
+  }
 }
 
 }  // namespace basalt::slo

@@ -1,22 +1,15 @@
-// engine/slo/openslo_loader.h -- OpenSLO's `apiVersion: openslo/v1`: SLO with ratio metrics, SLI,
-// AlertPolicy, AlertCondition, AlertNotificationTarget, Service and DataSource.
-//
-// Kinds refer to each other by name, so all documents of a load are remembered first (Remember) and
-// SLOs are read afterwards.
+// engine/slo/openslo_loader.h -- OpenSLO's `apiVersion: openslo/v1`: SLO, SLI, AlertPolicy,
+// AlertCondition, AlertNotificationTarget, Service and DataSource; and SLO of `openslo/v1alpha`, as
+// sloth reads it.
 #pragma once
 
-#include <map>
-#include <string>
-#include <utility>
-
+#include "engine/slo/load_context.h"
 #include "engine/slo/yaml_checker.h"
 
 namespace basalt::slo {
 
-// By kind and name.
-using OpenSloObjects = std::map<std::pair<std::string, std::string>, YAML::Node>;
-
-void RememberOpenSlo(const YAML::Node& document, OpenSloObjects& objects);
-void CheckOpenSlo(const YAML::Node& document, const OpenSloObjects& objects, YamlChecker& checker);
+void RememberOpenSlo(const YAML::Node& document, const std::string& file, OpenSloObjects& objects);
+void CheckOpenSlo(const YAML::Node& document, const LoadContext& context, YamlChecker& checker);
+void CheckOpenSloAlpha(const YAML::Node& document, YamlChecker& checker);
 
 }  // namespace basalt::slo

@@ -4,7 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "engine/slo/linear_sli.h"
 #include "engine/slo/slo_builder.h"
 
 namespace basalt::slo {
@@ -41,38 +40,71 @@ std::string Sum(const std::string& by, const std::string& selector) {
   return "sum " + by + "(rate(" + selector + "[{{.window}}]))";
 }
 
-void SetQueries(YamlChecker& yaml, const Place& at, std::string error, std::string total,
-                Definition& slo) {
-  Result<LinearSli> sli = CompileEventsSli(error, total);
-  if (!sli.ok()) return yaml.Error(at, std::string(sli.status().message()));
-  slo.sli = std::move(sli).value();
-  slo.error_query = std::move(error);
-  slo.total_query = std::move(total);
+// "200ms" in seconds, as PromQL writes numbers.
+std::string Seconds(Duration length) {
+  const std::string ms = std::to_string(length.count() % 1000);
+  return std::to_string(length.count() / 1000) + "." + std::string(3 - ms.size(), '0') + ms;
+}
+
+void Ratio(YamlChecker& yaml, const Place& at, Definition& slo) {
+  const Fields parts = yaml.FieldsOf(at, {"errors", "total", "grouping"});
+  const std::string errors = Metric(yaml, at, parts, "errors");
+  const std::string total = Metric(yaml, at, parts, "total");
+  const std::string by = By(yaml, parts);
+  if (errors.empty() || total.empty()) return;
+  SetEvents(yaml, {parts.at("errors"), Sum(by, errors)}, {parts.at("total"), Sum(by, total)}, slo);
+}
+
+void Latency(YamlChecker& yaml, const Place& at, Definition& slo) {
+  const Fields parts = yaml.FieldsOf(at, {"success", "total", "grouping"});
+  const std::string success = Metric(yaml, at, parts, "success");
+  const std::string total = Metric(yaml, at, parts, "total");
+  const std::string by = By(yaml, parts);
+  if (success.empty() || total.empty()) return;
+  SetEvents(yaml, {parts.at("success"), Sum(by, total) + " - " + Sum(by, success)},
+            {parts.at("total"), Sum(by, total)}, slo);
+}
+
+void LatencyNative(YamlChecker& yaml, const Place& at, Definition& slo) {
+  const Fields parts = yaml.FieldsOf(at, {"latency", "total", "grouping"});
+  const std::string total = Metric(yaml, at, parts, "total");
+  const std::string by = By(yaml, parts);
+  const auto latency = yaml.Length(parts, "latency");
+  if (!latency.has_value() && !parts.contains("latency")) {
+    yaml.Error(at, "lacks `latency`, which is required");
+  }
+  if (total.empty() || !latency.has_value()) return;
+  const std::string sum = Sum(by, total);
+  const std::string count = "histogram_count(" + sum + ")";
+  const std::string slow =
+      count + " * (1 - histogram_fraction(0, " + Seconds(*latency) + ", " + sum + "))";
+  SetEvents(yaml, {at, slow}, {parts.at("total"), count}, slo);
+}
+
+// Each sample is an event, good if it is 1.
+void BoolGauge(YamlChecker& yaml, const Place& at, Definition& slo) {
+  const Fields parts = yaml.FieldsOf(at, {"metric", "grouping"});
+  const std::string metric = yaml.RequiredText(at, parts, "metric");
+  const std::string by = By(yaml, parts);
+  if (metric.empty()) return;
+  const auto over = [&](const char* function) {
+    return "sum " + by + "(" + function + "(" + metric + "[{{.window}}]))";
+  };
+  const std::string count = over("count_over_time");
+  SetEvents(yaml, {parts.at("metric"), count + " - " + over("sum_over_time")},
+            {parts.at("metric"), count}, slo);
 }
 
 void Indicator(YamlChecker& yaml, const Place& at, Definition& slo) {
   const Fields kinds = yaml.FieldsOf(at, {"ratio", "latency", "latencyNative", "bool_gauge"});
-  for (const char* kind : {"latencyNative", "bool_gauge"}) {
-    if (!kinds.contains(kind)) continue;
-    yaml.Error(kinds.at(kind), std::string(kind) + " is not supported yet: use ratio or latency");
+  if (kinds.size() != 1) {
+    return yaml.Error(at, "needs one of `ratio`, `latency`, `latencyNative` and `bool_gauge`");
   }
-  if (const auto it = kinds.find("ratio"); it != kinds.end()) {
-    const Fields parts = yaml.FieldsOf(it->second, {"errors", "total", "grouping"});
-    const std::string errors = Metric(yaml, it->second, parts, "errors");
-    const std::string total = Metric(yaml, it->second, parts, "total");
-    const std::string by = By(yaml, parts);
-    if (errors.empty() || total.empty()) return;
-    SetQueries(yaml, it->second, Sum(by, errors), Sum(by, total), slo);
-  }
-  if (const auto it = kinds.find("latency"); it != kinds.end()) {
-    const Fields parts = yaml.FieldsOf(it->second, {"success", "total", "grouping"});
-    const std::string success = Metric(yaml, it->second, parts, "success");
-    const std::string total = Metric(yaml, it->second, parts, "total");
-    const std::string by = By(yaml, parts);
-    if (success.empty() || total.empty()) return;
-    SetQueries(yaml, it->second, Sum(by, total) + " - " + Sum(by, success), Sum(by, total), slo);
-  }
-  if (kinds.empty()) yaml.Error(at, "needs `ratio` or `latency`");
+  const auto& [kind, place] = *kinds.begin();
+  if (kind == "ratio") Ratio(yaml, place, slo);
+  if (kind == "latency") Latency(yaml, place, slo);
+  if (kind == "latencyNative") LatencyNative(yaml, place, slo);
+  if (kind == "bool_gauge") BoolGauge(yaml, place, slo);
 }
 
 void Alerting(YamlChecker& yaml, const Fields& spec, Definition& slo) {
@@ -101,6 +133,33 @@ void Alerting(YamlChecker& yaml, const Fields& spec, Definition& slo) {
       if (!each.contains(one) || yaml.Text(each, one) == yaml.Text(each, other)) continue;
       yaml.Warn(each.at(one),
                 std::string("is one alert with ") + other + " here, and has its severity");
+    }
+  }
+}
+
+// pyrra records <metric>:burnrate<window>, the metric without its suffix, with the labels that its
+// total's selector fixes.
+void RecordNames(Definition& slo) {
+  if (slo.polled.has_value()) {
+    // "sum (rate(name{" and the like: the name stands before the first brace or bracket.
+    const size_t end = slo.total_query.find_first_of("{[");
+    const size_t begin = end == std::string::npos ? end : slo.total_query.rfind('(', end);
+    if (begin != std::string::npos) {
+      slo.record_metric = slo.total_query.substr(begin + 1, end - begin - 1);
+    }
+  } else if (!slo.sli.total.empty()) {
+    for (const storage::Matcher& matcher : slo.sli.total[0].matchers) {
+      if (matcher.type != storage::MatchType::kEqual) continue;
+      if (matcher.name == kMetricName) {
+        slo.record_metric = matcher.value;
+      } else {
+        slo.record_matchers.Set(matcher.name, matcher.value);
+      }
+    }
+  }
+  for (const std::string_view suffix : {"_total", "_count"}) {
+    if (slo.record_metric.ends_with(suffix)) {
+      slo.record_metric.resize(slo.record_metric.size() - suffix.size());
     }
   }
 }
@@ -182,6 +241,7 @@ void CheckPyrraResource(const YAML::Node& document, YamlChecker& yaml) {
   } else {
     yaml.Error(at, "lacks `indicator`, which is required");
   }
+  RecordNames(slo);
   Alerting(yaml, spec, slo);
   SetOwner(yaml, at, slo);
   Finish(yaml, at, PyrraTiers(slo.period), errors_before, std::move(slo));

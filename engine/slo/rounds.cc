@@ -207,7 +207,7 @@ bool Rounds::PopAny(SettledRound& out) {
   if (!open_.empty() && open_.begin()->first == point.time_ms) {
     Pop(out);
   } else {
-    out = {point.time_ms, {}, {}};
+    out = {point.time_ms, {}, {}, {}};
     settled_ms_ = point.time_ms;
   }
   out.counts += point.counts;

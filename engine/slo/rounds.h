@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -30,6 +31,8 @@ struct SettledRound {
   int64_t time_ms = 0;
   Counts counts;                      // at time_ms
   std::vector<GroupBooking> spreads;  // ending at time_ms
+  // Of SLIs that are polled by windows: each window's counts, where asked; else empty.
+  std::vector<std::optional<Counts>> windows;
 };
 
 class Rounds {

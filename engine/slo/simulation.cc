@@ -65,10 +65,31 @@ std::vector<SimulatedAlert> AlertsOf(const SloSet& set, const std::vector<Transi
   return alerts;
 }
 
+// What polled SLIs would have been told: as the poller asks, at simulated times.
+Status FeedPolled(SloSet& set, const SimulationOptions& options, SliQueries& queries,
+                  std::vector<Transition>& transitions) {
+  for (SloIndex slo = 0; slo < set.definitions().size(); ++slo) {
+    const Definition& definition = set.definitions()[slo];
+    if (!definition.polled.has_value()) continue;
+    const PolledSli& sli = *definition.polled;
+    const int64_t piece_ms = kPolledSteps * RoundIntervalMs(sli);
+    int64_t at = options.from_ms - (sli.by_windows() ? 0 : definition.period.count());
+    while (at < options.to_ms) {
+      const int64_t until = std::min(at + piece_ms, options.to_ms);
+      Result<std::vector<PolledRound>> rounds =
+          AskRounds(queries, definition, slo, at, until, until == options.to_ms);
+      if (!rounds.ok()) return rounds.status().WithContext("slo " + definition.id);
+      set.Feed(std::move(rounds).value(), transitions);
+      at = until;
+    }
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleStore& store,
-                                  const SimulationOptions& options) {
+                                  const SimulationOptions& options, SliQueries* queries) {
   if (options.from_ms >= options.to_ms) {
     return InvalidArgument("simulate: `from` has to be before `to`");
   }
@@ -88,6 +109,7 @@ Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleSto
              [](const auto&, const auto&, Severity) { return std::optional<int64_t>(); });
   std::vector<Transition> transitions;
   BASALT_TRY(set.Load(transitions));
+  if (queries != nullptr) BASALT_TRY(FeedPolled(set, options, *queries, transitions));
 
   SimulationReport report;
   report.alerts = AlertsOf(set, transitions);
@@ -96,7 +118,8 @@ Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleSto
     SimulatedSlo one;
     one.id = definition.id;
     for (const auto& [values, g] : set.groups_of(slo)) {
-      const Counts counts = set.Read(g, definition.period_index).counts;
+      PeriodBounds bounds;
+      const Counts counts = set.ReadPeriod(g, bounds).counts;
       one.bad += Events(counts.bad, definition.sli.scale);
       one.total += Events(counts.total, definition.sli.scale);
       ++one.groups;

@@ -10,6 +10,7 @@
 #include "engine/base/status.h"
 #include "engine/slo/definition.h"
 #include "engine/slo/sample_store.h"
+#include "engine/slo/sli_queries.h"
 
 namespace basalt::slo {
 
@@ -54,9 +55,9 @@ struct SimulationReport {
   std::string last_storage_error;
 };
 
-// Reads `store` and publishes nothing. kInvalidArgument if from_ms is not before to_ms;
-// kUnavailable if nothing can be read.
+// Reads `store` and publishes nothing. `queries` answers polled SLIs; null: they have no data.
+// kInvalidArgument if from_ms is not before to_ms; kUnavailable if nothing can be read.
 Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleStore& store,
-                                  const SimulationOptions& options);
+                                  const SimulationOptions& options, SliQueries* queries = nullptr);
 
 }  // namespace basalt::slo

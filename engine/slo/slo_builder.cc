@@ -1,9 +1,11 @@
 #include "engine/slo/slo_builder.h"
 
+#include <optional>
 #include <utility>
 
 #include "engine/slo/linear_sli.h"
 #include "engine/slo/message.h"
+#include "engine/slo/poller.h"
 
 namespace basalt::slo {
 namespace {
@@ -55,32 +57,96 @@ void SetPeriod(YamlChecker& checker, const Place& at, Duration period, Definitio
   slo.period = period;
 }
 
+void SetCalendar(YamlChecker& checker, const Place& at, const std::string& length,
+                 const std::string& start, const std::string& zone, Definition& slo) {
+  if (length.empty() || start.empty() || zone.empty()) return;  // said already
+  Result<std::shared_ptr<const Calendar>> calendar = Calendar::Make(length, start, zone);
+  if (!calendar.ok()) return checker.Error(at, std::string(calendar.status().message()));
+  SetPeriod(checker, at, (*calendar)->longest(), slo);
+  slo.calendar = std::move(calendar).value();
+}
+
 void SetEvents(YamlChecker& checker, const Place& parent, const Fields& fields,
                const char* error_key, const char* total_key, Definition& slo) {
-  slo.error_query = checker.RequiredText(parent, fields, error_key);
-  slo.total_query = checker.RequiredText(parent, fields, total_key);
-  if (slo.error_query.empty() || slo.total_query.empty()) return;
-  Result<LinearSli> sli = CompileEventsSli(slo.error_query, slo.total_query);
-  if (sli.ok()) {
-    slo.sli = std::move(sli).value();
+  const std::string error = checker.RequiredText(parent, fields, error_key);
+  const std::string total = checker.RequiredText(parent, fields, total_key);
+  if (error.empty() || total.empty()) return;
+  SetEvents(checker, {fields.at(error_key), error}, {fields.at(total_key), total}, slo);
+}
+
+void SetEvents(YamlChecker& checker, const PlacedQuery& error, const PlacedQuery& total,
+               Definition& slo) {
+  slo.error_query = error.text;
+  slo.total_query = total.text;
+  Result<LinearSli> linear = CompileEventsSli(error.text, total.text);
+  if (linear.ok()) {
+    slo.sli = std::move(linear).value();
     return;
   }
-  // The message begins with the query it is about, unless it is about both.
-  const std::string message(sli.status().message());
-  for (const auto& [prefix, key] :
-       {std::pair("total_query: ", total_key), std::pair("error_query: ", error_key)}) {
-    if (!message.starts_with(prefix)) continue;
-    return checker.Error(fields.at(key), message.substr(std::string_view(prefix).size()));
-  }
-  checker.Error(parent, message);
+  PolledSli sli;
+  sli.kind = PolledSli::Kind::kEvents;
+  sli.why = std::string(linear.status().message());
+  SetPolled(checker, error, total, std::move(sli), slo);
 }
 
 void SetRatio(YamlChecker& checker, const Place& at, const std::string& query, Definition& slo) {
   if (query.empty()) return;
+  if (const std::optional<RatioParts> parts = SplitRatio(query)) {
+    const Result<PolledQuery> errors = ReadPolledQuery(parts->errors);
+    const Result<PolledQuery> total = ReadPolledQuery(parts->total);
+    if (errors.ok() && total.ok() && errors->has_window && total->has_window &&
+        errors->group_by == total->group_by && errors->is_rate == total->is_rate) {
+      return SetEvents(checker, {at, parts->errors}, {at, parts->total}, slo);
+    }
+  }
   slo.error_query = query;
-  Result<LinearSli> sli = CompileRatioSli(query);
-  if (!sli.ok()) return checker.Error(at, std::string(sli.status().message()));
-  slo.sli = std::move(sli).value();
+  PolledSli sli;
+  sli.kind = PolledSli::Kind::kRatio;
+  sli.why = "it is not `errors / total` or `1 - good / total`";
+  SetPolled(checker, {at, query}, {at, ""}, std::move(sli), slo);
+}
+
+void SetPolled(YamlChecker& checker, const PlacedQuery& bad, const PlacedQuery& total,
+               PolledSli sli, Definition& slo) {
+  const bool is_events = sli.kind == PolledSli::Kind::kEvents;
+  const auto read = [&](const PlacedQuery& query) -> std::optional<PolledQuery> {
+    Result<PolledQuery> about = ReadPolledQuery(query.text);
+    if (!about.ok()) {
+      checker.Error(query.at, std::string(about.status().message()));
+      return std::nullopt;
+    }
+    if (!about->has_window && sli.by_windows()) {
+      checker.Error(query.at, "has no {{.window}}: write sum(rate(counter[{{.window}}]))");
+      return std::nullopt;
+    }
+    return std::move(about).value();
+  };
+  const std::optional<PolledQuery> about_bad = read(bad);
+  const std::optional<PolledQuery> about_total = is_events ? read(total) : about_bad;
+  if (!about_bad.has_value() || !about_total.has_value()) return;
+  if (about_bad->group_by != about_total->group_by) {
+    return checker.Error(total.at,
+                         "groups by other labels than the errors: a group's errors and its total "
+                         "have to come from the same `by`");
+  }
+  if (about_bad->is_rate != about_total->is_rate) {
+    return checker.Error(total.at,
+                         "one query gives events a second (rate) and the other one events: use "
+                         "rate() or increase() in both");
+  }
+  sli.bad = bad.text;
+  sli.total = total.text;
+  sli.is_rate = is_events && about_bad->is_rate;
+  slo.sli = LinearSli{};
+  slo.sli.group_by = about_bad->group_by;
+  if (sli.by_windows() && !is_events) slo.sli.scale = kRatioScale;
+  if (slo.error_query.empty()) slo.error_query = bad.text;
+  if (slo.total_query.empty()) slo.total_query = total.text;
+  checker.Warn(bad.at,
+               "is polled every " +
+                   FormatDuration(sli.by_windows() ? Duration(kPollIntervalMs) : sli.slice) +
+                   " by query and not streamed: " + sli.why);
+  slo.polled = std::move(sli);
 }
 
 void SetOwner(YamlChecker& checker, const Place& at, Definition& slo) {
@@ -108,6 +174,13 @@ void Finish(YamlChecker& checker, const Place& at, const std::vector<Tier>& tier
   Result<std::vector<BurnCondition>> conditions = ConditionsOf(tiers, slo.objective);
   if (!conditions.ok()) return checker.Error(at, "has an objective or factor of too many digits");
   slo.conditions = std::move(conditions).value();
+  for (const BurnCondition& condition : slo.conditions) {
+    if (!slo.against_period) break;
+    for (const Duration window : {condition.short_window, condition.long_window}) {
+      if (Multiply(condition.threshold, {window.count(), slo.period.count()}).ok()) continue;
+      return checker.Error(at, "has an objective, factor or window of too many digits");
+    }
+  }
   WarnOfUnreachable(checker, at, slo);
   LayOut(slo);
   checker.out().definitions.push_back(std::move(slo));

@@ -6,9 +6,11 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <utility>
 
+#include "engine/slo/load_context.h"
 #include "engine/slo/openslo_loader.h"
 #include "engine/slo/pyrra_loader.h"
 #include "engine/slo/sloth_loader.h"
@@ -22,58 +24,95 @@ std::string ScalarOf(const YAML::Node& document, const char* key) {
   return node.IsDefined() && node.IsScalar() ? node.Scalar() : "";
 }
 
-void CheckResource(const YAML::Node& document, const OpenSloObjects& objects, YamlChecker& yaml) {
+// Documents that others refer to, or that change what others say.
+void Remember(const YAML::Node& document, YamlChecker& yaml, LoadContext& context) {
+  if (!document.IsMap()) return;
   const std::string version = ScalarOf(document, "apiVersion");
   const std::string kind = ScalarOf(document, "kind");
-  if (version == "sloth.slok.dev/v1" && kind == "PrometheusServiceLevel") {
-    CheckSlothResource(document, yaml);
-  } else if (version == "pyrra.dev/v1alpha1" && kind == "ServiceLevelObjective") {
+  if (version == "openslo/v1") RememberOpenSlo(document, yaml.file(), context.objects);
+  if (version == "sloth.slok.dev/v1" && kind == "AlertWindows") {
+    RememberAlertWindows(document, yaml, context);
+  }
+  if (version == "basalt/v1" && kind == "SliPlugin") RememberSliPlugin(document, yaml, context);
+}
+
+void CheckResource(const YAML::Node& document, const LoadContext& context, YamlChecker& yaml) {
+  const std::string version = ScalarOf(document, "apiVersion");
+  const std::string kind = ScalarOf(document, "kind");
+  const auto is = [&](std::string_view v, std::string_view k) { return version == v && kind == k; };
+  if (is("sloth.slok.dev/v1", "PrometheusServiceLevel")) {
+    CheckSlothResource(document, context, yaml);
+  } else if (is("pyrra.dev/v1alpha1", "ServiceLevelObjective")) {
     CheckPyrraResource(document, yaml);
-  } else if (version == "openslo/v1" && kind == "SLO") {
-    CheckOpenSlo(document, objects, yaml);
-  } else if (version != "openslo/v1" || kind.empty()) {
+  } else if (is("openslo/v1", "SLO")) {
+    CheckOpenSlo(document, context, yaml);
+  } else if (is("openslo/v1alpha", "SLO")) {
+    CheckOpenSloAlpha(document, yaml);
+  } else if (is("sloth.slok.dev/v1", "AlertWindows") || is("basalt/v1", "SliPlugin") ||
+             (version == "openslo/v1" && !kind.empty())) {
+    return;  // remembered; read where they are referred to
+  } else {
     yaml.Report(true, document.Mark(), "apiVersion",
                 "\"" + version + "\" kind \"" + kind +
-                    "\" is not known: sloth.slok.dev/v1 PrometheusServiceLevel, "
-                    "pyrra.dev/v1alpha1 ServiceLevelObjective and openslo/v1 are");
-  }  // other kinds of OpenSLO are read where they are referred to
+                    "\" is not known: sloth.slok.dev/v1 PrometheusServiceLevel and AlertWindows, "
+                    "pyrra.dev/v1alpha1 ServiceLevelObjective, openslo/v1, openslo/v1alpha SLO and "
+                    "basalt/v1 SliPlugin are");
+  }
+}
+
+// One file's text on its way through a load.
+struct Reading {
+  explicit Reading(const std::string& name) : yaml(name, out) {}
+  CheckedSlos out;
+  YamlChecker yaml;
+  std::vector<YAML::Node> documents;
+};
+
+void Parse(std::string_view text, Reading& reading, LoadContext& context) {
+  ForEachDocument(text, reading.yaml, [&](const YAML::Node& document) {
+    reading.documents.push_back(document);
+    Remember(document, reading.yaml, context);
+  });
+}
+
+void Check(Reading& reading, const LoadContext& context) {
+  for (const YAML::Node& document : reading.documents) {
+    if (IsSlothDocument(document)) {
+      CheckSlothDocument(document, context, reading.yaml);
+    } else {
+      CheckResource(document, context, reading.yaml);
+    }
+  }
+  if (reading.out.problems.empty() && reading.documents.empty()) {
+    reading.yaml.Report(true, YAML::Mark::null_mark(), "", "holds no SLO");
+  }
+}
+
+void ReadFile(const std::string& path, Reading& reading, LoadContext& context) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  if (in) text << in.rdbuf();
+  if (in) return Parse(text.str(), reading, context);
+  reading.out.problems.push_back(
+      {true, path, 0, 0, "", "cannot be read: " + std::string(std::strerror(errno))});
 }
 
 }  // namespace
 
 CheckedSlos CheckSloText(std::string_view text, const std::string& file_name) {
-  CheckedSlos out;
-  YamlChecker yaml(file_name, out);
-  std::vector<YAML::Node> documents;
-  OpenSloObjects objects;
-  ForEachDocument(text, yaml, [&](const YAML::Node& document) {
-    documents.push_back(document);
-    RememberOpenSlo(document, objects);
-  });
-  for (const YAML::Node& document : documents) {
-    if (IsSlothDocument(document)) {
-      CheckSlothDocument(document, yaml);
-    } else {
-      CheckResource(document, objects, yaml);
-    }
-  }
-  if (out.problems.empty() && out.definitions.empty() && objects.empty()) {
-    yaml.Report(true, YAML::Mark::null_mark(), "", "holds no SLO");
-  }
-  return out;
+  LoadContext context;
+  Reading reading(file_name);
+  Parse(text, reading, context);
+  Check(reading, context);
+  return std::move(reading.out);
 }
 
 CheckedSlos CheckSloFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  if (!in) {
-    CheckedSlos out;
-    out.problems.push_back(
-        {true, path, 0, 0, "", "cannot be read: " + std::string(std::strerror(errno))});
-    return out;
-  }
-  return CheckSloText(text.str(), path);
+  LoadContext context;
+  Reading reading(path);
+  ReadFile(path, reading, context);
+  Check(reading, context);
+  return std::move(reading.out);
 }
 
 namespace {
@@ -112,8 +151,16 @@ Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& pat
   std::vector<Definition> definitions;
   std::vector<Problem> problems;
   std::map<std::string, std::string> places;
+  // All of them before any is checked: OpenSLO's objects refer to each other across files.
+  LoadContext context;
+  std::vector<std::unique_ptr<Reading>> readings;
   for (const std::string& file : files) {
-    CheckedSlos checked = CheckSloFile(file);
+    readings.push_back(std::make_unique<Reading>(file));
+    ReadFile(file, *readings.back(), context);
+  }
+  for (const auto& reading : readings) {
+    Check(*reading, context);
+    CheckedSlos& checked = reading->out;
     problems.insert(problems.end(), checked.problems.begin(), checked.problems.end());
     for (Definition& slo : checked.definitions) {
       const std::string place = slo.file + ":" + std::to_string(slo.line);

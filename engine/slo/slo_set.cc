@@ -28,7 +28,7 @@ SloSet::SloSet(std::vector<Definition> definitions, SampleStore& store,
       index_(definitions_),
       taps_(index_, store.reader().partition_count(), options.max_queued),
       edge_reader_([this](GroupIndex g, size_t window, const WindowSum& sum, int64_t from_ms) {
-        return ReadEdge(g, window, sum, from_ms);
+        return ReadEdge(g, slots_.layout(g).windows()[window].level, sum, from_ms);
       }),
       groups_by_slo_(definitions_.size()),
       entry_of_leaf_(store.reader().partition_count()) {}
@@ -69,7 +69,7 @@ std::optional<GroupIndex> SloSet::GroupFor(SloIndex slo, std::vector<std::string
     const auto severity = static_cast<Severity>(s);
     if (!definition.alert(severity).enabled) continue;
     if (const auto starts_ms = restored_(definition, values, severity)) {
-      group->alerts[s] = {true, *starts_ms, 0, 0, true};
+      group->alerts[s] = {true, *starts_ms, 0, 0, true, 0};
     }
   }
   groups_.push_back(std::move(group));
@@ -228,6 +228,9 @@ void SloSet::SettleRound(GroupIndex g, SettledRound& round, std::vector<Transiti
   slots_.Advance(g, round.time_ms);
   if (round.counts != Counts{}) slots_.Add(g, {round.time_ms, round.time_ms, round.counts});
   for (const GroupBooking& spread : round.spreads) slots_.Add(g, spread);
+  for (size_t w = 0; w < round.windows.size(); ++w) {
+    if (round.windows[w].has_value()) slots_.SetSum(g, w, *round.windows[w]);
+  }
 
   const Definition& definition = definitions_[group.slo];
   const Moment moment{slots_, g, round.time_ms, {}, edge_reader_};
@@ -238,7 +241,8 @@ void SloSet::SettleRound(GroupIndex g, SettledRound& round, std::vector<Transiti
     size_t which = group.held_condition[s];
     const Truth truth =
         AnyHolds(moment, definition, severity, true, group.held, which, group.inconsistent);
-    const AlertChange change = Settle(group.alerts[s], round.time_ms, truth);
+    const AlertChange change =
+        Settle(group.alerts[s], round.time_ms, truth, definition.keep_firing_for.count());
     if (change == AlertChange::kFired || change == AlertChange::kStartMoved) {
       group.held_condition[s] = which;
     }
@@ -279,6 +283,27 @@ WindowReading SloSet::Read(GroupIndex g, size_t window, bool exactly) {
     return std::optional<Counts>();
   };
   return ReadWindow({slots_, g, slots_.head_ms(g), {}, exactly ? edge_reader_ : kUnread}, window);
+}
+
+WindowReading SloSet::ReadPeriod(GroupIndex g, PeriodBounds& bounds, bool exactly) {
+  const Definition& definition = definitions_[groups_[g]->slo];
+  const int64_t head_ms = slots_.head_ms(g);
+  bounds = {head_ms - definition.period.count(), head_ms};
+  const bool by_windows = definition.polled.has_value() && definition.polled->by_windows();
+  if (definition.calendar == nullptr || by_windows) {
+    return Read(g, definition.period_index, exactly);
+  }
+  bounds = definition.calendar->PeriodAt(head_ms);
+  size_t level = 0;
+  const WindowSum sum = slots_.SumSince(g, bounds.begin_ms, level);
+  if (sum.exact()) return {sum.whole, true};
+  if (exactly) {
+    if (const auto inside = ReadEdge(g, level, sum, bounds.begin_ms)) {
+      return {sum.whole + *inside, true};
+    }
+  }
+  const GroupBooking even{sum.edge_begin_ms, sum.edge_end_ms, sum.edge};
+  return {sum.whole + (sum.edge - BookedUpTo(even, bounds.begin_ms)), false};
 }
 
 }  // namespace basalt::slo

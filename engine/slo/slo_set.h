@@ -25,6 +25,7 @@
 #include "engine/slo/conditions.h"
 #include "engine/slo/definition.h"
 #include "engine/slo/history.h"
+#include "engine/slo/poller.h"
 #include "engine/slo/rounds.h"
 #include "engine/slo/sample_store.h"
 #include "engine/slo/slots.h"
@@ -114,6 +115,10 @@ class SloSet {
   // and left out; an error means that there is no snapshot at all.
   Status Load(std::vector<Transition>& transitions);
 
+  // Rounds of polled SLIs: each group's in order, history (see PolledRound) before the rest. To be
+  // called after Load.
+  void Feed(std::vector<PolledRound> rounds, std::vector<Transition>& transitions);
+
   // kResourceExhausted: more samples or corrections wait than fit; make a new set and load it.
   Status Sweep(std::vector<Transition>& transitions);
 
@@ -130,6 +135,9 @@ class SloSet {
   // A window of the group as of its last settled round. The edge is read back where needed, or,
   // unless `exactly`, counted in proportion. Call DropSnapshot after a run of reads.
   WindowReading Read(GroupIndex g, size_t window, bool exactly = true);
+  // The budget's period: the calendar's that holds the last settled round (`bounds`), or the one
+  // that ends there.
+  WindowReading ReadPeriod(GroupIndex g, PeriodBounds& bounds, bool exactly = true);
   void DropSnapshot() { history_.reset(); }
 
  private:
@@ -183,12 +191,13 @@ class SloSet {
   void PrimeWaiting(std::chrono::nanoseconds until);
   void Apply(PartitionId partition, const LeafEvents& events);
   void SettleGroups(std::vector<Transition>& transitions);
+  // After history has been replayed: appends what differs from what was published before.
+  void CompareWithPublished(GroupIndex g, std::vector<Transition>& transitions);
   void SettleRound(GroupIndex g, SettledRound& round, std::vector<Transition>* transitions);
   void FireEarly(GroupIndex g, std::vector<Transition>& transitions);
 
   // slo_set_history.cc: what needs stored samples of a whole group.
-  std::optional<Counts> ReadEdge(GroupIndex g, size_t window, const WindowSum& sum,
-                                 int64_t from_ms);
+  std::optional<Counts> ReadEdge(GroupIndex g, size_t level, const WindowSum& sum, int64_t from_ms);
   Result<std::vector<GroupBooking>> GroupBookings(GroupIndex g, int64_t begin_ms, int64_t end_ms,
                                                   int64_t cut_ms);
   void AddDirty(const Dirty& dirty);

@@ -67,9 +67,10 @@ Result<std::vector<GroupBooking>> SloSet::GroupBookings(GroupIndex g, int64_t be
   return bookings;
 }
 
-std::optional<Counts> SloSet::ReadEdge(GroupIndex g, size_t window, const WindowSum& sum,
+std::optional<Counts> SloSet::ReadEdge(GroupIndex g, size_t level, const WindowSum& sum,
                                        int64_t from_ms) {
-  const size_t level = slots_.layout(g).windows()[window].level;
+  // Slices come from queries, which a sweep does not ask: the caller estimates.
+  if (definitions_[groups_[g]->slo].polled.has_value()) return std::nullopt;
   const EdgeKey key{g, level, sum.edge_begin_ms};
   auto it = edges_.find(key);
   if (it == edges_.end()) {

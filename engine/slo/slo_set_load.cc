@@ -1,5 +1,6 @@
 // How SloSet begins: the history of all SLOs when it is loaded, and of single leaves later.
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include "engine/slo/slo_set.h"
@@ -71,27 +72,11 @@ Status SloSet::Load(std::vector<Transition>& transitions) {
   waiting_.clear();
   history_.reset();
 
-  const auto before = [&](const SloGroup& group, size_t s) {
-    const auto severity = static_cast<Severity>(s);
-    const Definition& definition = definitions_[group.slo];
-    return definition.alert(severity).enabled ? restored_(definition, group.values, severity)
-                                              : std::nullopt;
-  };
   for (GroupIndex g = 0; g < groups_.size(); ++g) {
     SettledRound round;
     std::vector<Transition>* const all = options_.replay_from_ms ? &transitions : nullptr;
     while (groups_[g]->rounds.PopAny(round)) SettleRound(g, round, all);
-    if (all != nullptr) continue;
-    for (size_t s = 0; s < kSeverityCount; ++s) {
-      AlertState& state = groups_[g]->alerts[s];
-      const std::optional<int64_t> starts_ms = before(*groups_[g], s);
-      if (state.firing == starts_ms.has_value()) {
-        // What was published stays, although late samples may tell another start by now.
-        if (state.firing) state.starts_ms = *starts_ms;
-        continue;
-      }
-      transitions.push_back({g, static_cast<Severity>(s), state});
-    }
+    if (all == nullptr) CompareWithPublished(g, transitions);
   }
   touched_.clear();
   for (const auto& group : groups_) group->touched = false;
@@ -103,6 +88,42 @@ Status SloSet::Load(std::vector<Transition>& transitions) {
   }
   history_.reset();
   return OkStatus();
+}
+
+void SloSet::CompareWithPublished(GroupIndex g, std::vector<Transition>& transitions) {
+  SloGroup& group = *groups_[g];
+  const Definition& definition = definitions_[group.slo];
+  for (size_t s = 0; s < kSeverityCount; ++s) {
+    const auto severity = static_cast<Severity>(s);
+    AlertState& state = group.alerts[s];
+    std::optional<int64_t> starts_ms;
+    if (definition.alert(severity).enabled) {
+      starts_ms = restored_(definition, group.values, severity);
+    }
+    if (state.firing == starts_ms.has_value()) {
+      // What was published stays, although late samples may tell another start by now.
+      if (state.firing) state.starts_ms = *starts_ms;
+      continue;
+    }
+    transitions.push_back({g, severity, state});
+  }
+}
+
+void SloSet::Feed(std::vector<PolledRound> rounds, std::vector<Transition>& transitions) {
+  std::unordered_set<GroupIndex> replayed;
+  for (PolledRound& polled : rounds) {
+    const auto g = GroupFor(polled.slo, std::move(polled.values));
+    if (!g.has_value()) continue;
+    SettledRound& round = polled.round;
+    if (round.time_ms <= slots_.head_ms(*g)) {
+      if (round.counts != Counts{}) AddLate(*g, {round.time_ms, round.time_ms, round.counts});
+      continue;
+    }
+    const bool tells = !polled.is_history || options_.replay_from_ms.has_value();
+    if (!tells) replayed.insert(*g);
+    SettleRound(*g, round, tells ? &transitions : nullptr);
+  }
+  for (const GroupIndex g : replayed) CompareWithPublished(g, transitions);
 }
 
 void SloSet::LoadSlo(SloIndex slo, History& history, const LiveLeaves& live,

@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "engine/slo/message.h"
 #include "engine/slo/slo_builder.h"
+#include "engine/slo/sloth_plugins.h"
 
 namespace basalt::slo {
 namespace {
@@ -15,40 +17,40 @@ struct Dialect {
   const char* error_ratio_query;
   const char* page_alert;
   const char* ticket_alert;
+  const char* slo_plugins;
 };
-constexpr Dialect kSloth = {Origin::kSloth,      "error_query", "total_query",
-                            "error_ratio_query", "page_alert",  "ticket_alert"};
-constexpr Dialect kBasalt = {Origin::kBasalt,     "error_query", "total_query",
-                             "error_ratio_query", "page_alert",  "ticket_alert"};
-constexpr Dialect kResource = {Origin::kSloth,    "errorQuery", "totalQuery",
-                               "errorRatioQuery", "pageAlert",  "ticketAlert"};
+constexpr Dialect kSloth = {Origin::kSloth, "error_query",  "total_query", "error_ratio_query",
+                            "page_alert",   "ticket_alert", "slo_plugins"};
+constexpr Dialect kBasalt = {Origin::kBasalt, "error_query",  "total_query", "error_ratio_query",
+                             "page_alert",    "ticket_alert", "slo_plugins"};
+constexpr Dialect kResource = {Origin::kSloth, "errorQuery",  "totalQuery", "errorRatioQuery",
+                               "pageAlert",    "ticketAlert", "sloPlugins"};
 
 class Checker {
  public:
-  Checker(const Dialect& dialect, YamlChecker& yaml) : dialect_(dialect), yaml_(yaml) {}
+  Checker(const Dialect& dialect, const LoadContext& context, YamlChecker& yaml)
+      : dialect_(dialect), context_(context), yaml_(yaml) {}
 
   // `at` holds service, labels and slos.
   void Service(const Place& at, const Fields& fields);
 
  private:
-  void Slo(const Place& at, const std::string& service, const Labels& service_labels);
+  void Slo(const Place& at, const Fields& of_service, const std::string& service,
+           const Labels& service_labels);
+  void Period(const Fields& fields, Definition& slo);
+  TrafficGuard Guard(const Fields& fields);
+  void Plugin(const Place& at, Definition& slo);
   void Sli(const Place& parent, const Fields& fields, Definition& slo);
   std::vector<Tier> Tiers(const Fields& fields, const Definition& slo);
   void OneTier(const Place& at, const Definition& slo, std::vector<Tier>& tiers);
   void Alerting(const Place& parent, const Fields& fields, Definition& slo);
   AlertSpec Alert(const Fields& fields, const char* key, const Labels& common_labels,
                   const Labels& common_annotations);
-  void Plugins(const Fields& fields, const char* key);
 
   const Dialect& dialect_;
+  const LoadContext& context_;
   YamlChecker& yaml_;
 };
-
-void Checker::Plugins(const Fields& fields, const char* key) {
-  const auto it = fields.find(key);
-  if (it == fields.end() || it->second.node.IsNull()) return;
-  yaml_.Error(it->second, "sloth plugins are Go code and cannot run here: remove them");
-}
 
 void Checker::Service(const Place& at, const Fields& fields) {
   const std::string service = yaml_.RequiredText(at, fields, "service");
@@ -57,23 +59,57 @@ void Checker::Service(const Place& at, const Fields& fields) {
   if (const std::string owner = yaml_.Text(fields, "owner"); !owner.empty()) {
     labels.Set("owner", owner);
   }
-  Plugins(fields, "slo_plugins");
-  Plugins(fields, "sloPlugins");
   const auto slos = fields.find("slos");
   if (slos == fields.end() || !slos->second.node.IsSequence() || slos->second.node.size() == 0) {
     yaml_.Error(slos == fields.end() ? at : slos->second, "`slos` has to list at least one SLO");
     return;
   }
-  for (const Place& slo : yaml_.ListOf(fields, "slos")) Slo(slo, service, labels);
+  for (const Place& slo : yaml_.ListOf(fields, "slos")) Slo(slo, fields, service, labels);
 }
 
-void Checker::Slo(const Place& at, const std::string& service, const Labels& service_labels) {
+// How long the budget lasts: a length, or a calendar's unit with its zone.
+void Checker::Period(const Fields& fields, Definition& slo) {
+  const auto it = fields.find("calendar");
+  if (it == fields.end()) {
+    if (const auto period = yaml_.Length(fields, "period")) {
+      SetPeriod(yaml_, fields.at("period"), *period, slo);
+    }
+    return;
+  }
+  const Fields own = yaml_.FieldsOf(it->second, {"start", "zone"});
+  SetCalendar(yaml_, it->second, yaml_.RequiredText(it->second, fields, "period"),
+              yaml_.RequiredText(it->second, own, "start"),
+              yaml_.RequiredText(it->second, own, "zone"), slo);
+}
+
+TrafficGuard Checker::Guard(const Fields& fields) {
+  TrafficGuard guard;
+  for (const auto& [key, to] :
+       {std::pair("min_bad", &guard.min_bad), std::pair("min_total", &guard.min_total)}) {
+    const auto number = yaml_.Number(fields, key);
+    if (!number.has_value()) continue;
+    if (number->den != 1) yaml_.Error(fields.at(key), "has to be a whole number of events");
+    *to = number->num;
+  }
+  if (const auto confidence = yaml_.Number(fields, "confidence")) {
+    guard.confidence = confidence->ToDouble();
+    if (guard.confidence >= 1) {
+      yaml_.Error(fields.at("confidence"), "has to be below 1, such as 0.95");
+    }
+  }
+  return guard;
+}
+
+void Checker::Slo(const Place& at, const Fields& of_service, const std::string& service,
+                  const Labels& service_labels) {
   const int errors_before = yaml_.errors();
   const bool native = dialect_.origin == Origin::kBasalt;
-  const Fields fields = native ? yaml_.FieldsOf(at, {"name", "description", "objective", "labels",
-                                                     "period", "tiers", "sli", "alerting"})
-                               : yaml_.FieldsOf(at, {"name", "description", "objective", "labels",
-                                                     "plugins", "sli", "alerting"});
+  const Fields fields =
+      native ? yaml_.FieldsOf(at, {"name", "description", "objective", "labels", "period",
+                                   "calendar", "tiers", "against_period", "min_bad", "min_total",
+                                   "confidence", "keep_firing_for", "sli", "alerting"})
+             : yaml_.FieldsOf(at, {"name", "description", "objective", "labels", "plugins", "sli",
+                                   "alerting"});
   if (!at.node.IsMap()) return;
   Definition slo;
   slo.origin = dialect_.origin;
@@ -86,14 +122,16 @@ void Checker::Slo(const Place& at, const std::string& service, const Labels& ser
   slo.period = kDefaultPeriod;
   slo.file = yaml_.file();
   slo.line = at.node.Mark().line + 1;
-  Plugins(fields, "plugins");
-  if (const auto period = yaml_.Length(fields, "period")) {
-    SetPeriod(yaml_, fields.at("period"), *period, slo);
-  }
+  Period(fields, slo);
+  slo.against_period = yaml_.Flag(fields, "against_period", false);
+  slo.keep_firing_for = yaml_.Length(fields, "keep_firing_for").value_or(Duration(0));
+  slo.guard = Guard(fields);
   const std::string objective = yaml_.RequiredText(at, fields, "objective");
   if (!objective.empty()) SetObjective(yaml_, fields.at("objective"), objective, false, slo);
   Sli(at, fields, slo);
   Alerting(at, fields, slo);
+  ApplySloPlugins(yaml_, of_service, dialect_.slo_plugins, slo);
+  ApplySloPlugins(yaml_, fields, "plugins", slo);
   SetOwner(yaml_, at, slo);
   Finish(yaml_, at, Tiers(fields, slo), errors_before, std::move(slo));
 }
@@ -102,11 +140,7 @@ void Checker::Sli(const Place& parent, const Fields& fields, Definition& slo) {
   const auto it = fields.find("sli");
   if (it == fields.end()) return yaml_.Error(parent, "lacks `sli`, which is required");
   const Fields kinds = yaml_.FieldsOf(it->second, {"events", "raw", "plugin"});
-  if (kinds.contains("plugin")) {
-    yaml_.Error(kinds.at("plugin"),
-                "SLI plugins are Go code and cannot run here: write what the plugin generates "
-                "under `events`");
-  }
+  if (kinds.contains("plugin")) Plugin(kinds.at("plugin"), slo);
   if (kinds.contains("raw")) {
     const Place& raw = kinds.at("raw");
     const Fields own = yaml_.FieldsOf(raw, {dialect_.error_ratio_query});
@@ -125,8 +159,26 @@ void Checker::Sli(const Place& parent, const Fields& fields, Definition& slo) {
   }
 }
 
+// sloth's SLI plugins: an id, and options that fill in the plugin's template.
+void Checker::Plugin(const Place& at, Definition& slo) {
+  const Fields own = yaml_.FieldsOf(at, {"id", "options"});
+  const std::string id = yaml_.RequiredText(at, own, "id");
+  if (id.empty()) return;
+  const auto plugin = context_.plugins.find(id);
+  if (plugin == context_.plugins.end()) {
+    return yaml_.Error(own.at("id"),
+                       "\"" + id +
+                           "\" is Go code that cannot run here: give its query as a document of "
+                           "kind SliPlugin (see the format), or under `events`");
+  }
+  const Labels options = yaml_.StringMap(own, "options", false);
+  const Result<std::string> query = ExpandSliPlugin(plugin->second, options, slo.labels);
+  if (!query.ok()) return yaml_.Error(at, std::string(query.status().message()));
+  SetRatio(yaml_, at, *query, slo);
+}
+
 std::vector<Tier> Checker::Tiers(const Fields& fields, const Definition& slo) {
-  if (!fields.contains("tiers")) return WorkbookTiers(slo.period);
+  if (!fields.contains("tiers")) return TiersFor(context_, TierPeriod(slo));
   std::vector<Tier> tiers;
   for (const Place& at : yaml_.ListOf(fields, "tiers")) OneTier(at, slo, tiers);
   return tiers;
@@ -186,8 +238,18 @@ void Checker::Alerting(const Place& parent, const Fields& fields, Definition& sl
                                            "true` under ") +
                                    dialect_.page_alert + " and " + dialect_.ticket_alert);
   }
-  const Fields own = yaml_.FieldsOf(
-      it->second, {"name", "labels", "annotations", dialect_.page_alert, dialect_.ticket_alert});
+  const bool is_resource = dialect_.page_alert == kResource.page_alert;
+  const Fields own =
+      is_resource ? yaml_.FieldsOf(it->second, {"name", "labels", "annotations", "pageAlert",
+                                                "ticketAlert", "page_alert", "ticket_alert"})
+                  : yaml_.FieldsOf(it->second,
+                                   {"name", "labels", "annotations", "page_alert", "ticket_alert"});
+  for (const auto& [key, known] :
+       {std::pair("page_alert", "pageAlert"), std::pair("ticket_alert", "ticketAlert")}) {
+    if (!is_resource || !own.contains(key)) continue;
+    yaml_.Warn(own.at(key),
+               std::string("is left out, as Kubernetes leaves it out: write ") + known);
+  }
   slo.alert_name = yaml_.Text(own, "name");
   const Labels labels = yaml_.StringMap(own, "labels", true);
   const Labels annotations = yaml_.StringMap(own, "annotations", false);
@@ -202,10 +264,10 @@ void Checker::Alerting(const Place& parent, const Fields& fields, Definition& sl
 }  // namespace
 
 bool IsSlothDocument(const YAML::Node& document) {
-  return !document.IsMap() || !document["apiVersion"];
+  return !document.IsMap() || !document["apiVersion"].IsDefined();
 }
 
-void CheckSlothDocument(const YAML::Node& document, YamlChecker& yaml) {
+void CheckSlothDocument(const YAML::Node& document, const LoadContext& context, YamlChecker& yaml) {
   const Place root{document, ""};
   const Fields fields =
       yaml.FieldsOf(root, {"version", "service", "owner", "labels", "slo_plugins", "slos"});
@@ -221,16 +283,87 @@ void CheckSlothDocument(const YAML::Node& document, YamlChecker& yaml) {
   if (!native && fields.contains("owner")) {
     yaml.Error(fields.at("owner"), "is a key of basalt/v1: in sloth's format the owner is a label");
   }
-  Checker(native ? kBasalt : kSloth, yaml).Service(root, fields);
+  Checker(native ? kBasalt : kSloth, context, yaml).Service(root, fields);
 }
 
-void CheckSlothResource(const YAML::Node& document, YamlChecker& yaml) {
+void CheckSlothResource(const YAML::Node& document, const LoadContext& context, YamlChecker& yaml) {
   const Place root{document, ""};
   const Fields fields = yaml.FieldsOf(root, {"apiVersion", "kind", "metadata", "spec", "status"});
   const auto spec = fields.find("spec");
   if (spec == fields.end()) return yaml.Error(root, "lacks `spec`, which is required");
   const Fields own = yaml.FieldsOf(spec->second, {"service", "labels", "sloPlugins", "slos"});
-  if (spec->second.node.IsMap()) Checker(kResource, yaml).Service(spec->second, own);
+  if (spec->second.node.IsMap()) Checker(kResource, context, yaml).Service(spec->second, own);
+}
+
+void RememberAlertWindows(const YAML::Node& document, YamlChecker& yaml, LoadContext& context) {
+  const Place root{document, ""};
+  const Fields fields = yaml.FieldsOf(root, {"apiVersion", "kind", "metadata", "spec"});
+  const auto it = fields.find("spec");
+  if (it == fields.end()) return yaml.Error(root, "lacks `spec`, which is required");
+  const Fields spec = yaml.FieldsOf(it->second, {"sloPeriod", "page", "ticket"});
+  const auto period = yaml.Length(spec, "sloPeriod");
+  if (!period.has_value()) {
+    if (!spec.contains("sloPeriod")) yaml.Error(it->second, "lacks `sloPeriod`");
+    return;
+  }
+  std::vector<Tier> tiers;
+  for (const auto& [severity, name] :
+       {std::pair(Severity::kPage, "page"), std::pair(Severity::kTicket, "ticket")}) {
+    const auto alert = spec.find(name);
+    if (alert == spec.end()) {
+      yaml.Error(it->second, std::string("lacks `") + name + "`, which is required");
+      continue;
+    }
+    const Fields speeds = yaml.FieldsOf(alert->second, {"quick", "slow"});
+    for (const char* speed : {"quick", "slow"}) {
+      if (!speeds.contains(speed)) {
+        yaml.Error(alert->second, std::string("lacks `") + speed + "`, which is required");
+        continue;
+      }
+      const Place& at = speeds.at(speed);
+      const Fields own = yaml.FieldsOf(at, {"errorBudgetPercent", "shortWindow", "longWindow"});
+      const auto percent = yaml.Number(own, "errorBudgetPercent");
+      const auto short_window = yaml.Length(own, "shortWindow");
+      const auto long_window = yaml.Length(own, "longWindow");
+      if (!percent || !short_window || !long_window) {
+        yaml.Error(at, "needs errorBudgetPercent, shortWindow and longWindow");
+        continue;
+      }
+      const Result<Fraction> factor = FactorOf(*percent, *period, *long_window);
+      if (!factor.ok()) yaml.Error(at, "has a percentage of too many digits");
+      if (factor.ok()) {
+        tiers.push_back({severity, *short_window, *long_window, *factor, Duration(0)});
+      }
+    }
+  }
+  if (!context.windows.emplace(*period, std::move(tiers)).second) {
+    yaml.Error(spec.at("sloPeriod"),
+               "stands twice: another document has the windows of this period already");
+  }
+}
+
+void RememberSliPlugin(const YAML::Node& document, YamlChecker& yaml, LoadContext& context) {
+  const Place root{document, ""};
+  const Fields fields = yaml.FieldsOf(root, {"apiVersion", "kind", "metadata", "spec"});
+  const auto it = fields.find("spec");
+  if (it == fields.end()) return yaml.Error(root, "lacks `spec`, which is required");
+  const Fields spec =
+      yaml.FieldsOf(it->second, {"id", "required_options", "required_labels", "error_ratio_query"});
+  SliPlugin plugin;
+  const std::string id = yaml.RequiredText(it->second, spec, "id");
+  plugin.error_ratio_query = yaml.RequiredText(it->second, spec, "error_ratio_query");
+  for (const Place& at : yaml.ListOf(spec, "required_options")) {
+    plugin.required_options.push_back(at.node.IsScalar() ? at.node.Scalar() : "");
+  }
+  for (const Place& at : yaml.ListOf(spec, "required_labels")) {
+    plugin.required_labels.push_back(at.node.IsScalar() ? at.node.Scalar() : "");
+  }
+  if (!id.empty()) context.plugins[id] = std::move(plugin);
+}
+
+std::vector<Tier> TiersFor(const LoadContext& context, Duration period) {
+  const auto it = context.windows.find(period);
+  return it == context.windows.end() ? WorkbookTiers(period) : it->second;
 }
 
 }  // namespace basalt::slo

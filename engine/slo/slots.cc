@@ -21,9 +21,9 @@ uint32_t RingOf(int64_t slot, int64_t slots) {
   return static_cast<uint32_t>(((slot % slots) + slots) % slots);
 }
 
-int64_t SlotLengthFor(int64_t length_ms) {
+int64_t SlotLengthFor(int64_t length_ms, int64_t max_slots, int64_t finest_ms) {
   for (const int64_t slot_ms : kSlotLengths) {
-    if (length_ms <= slot_ms * kMaxSlotsPerWindow) return slot_ms;
+    if (slot_ms >= finest_ms && length_ms <= slot_ms * max_slots) return slot_ms;
   }
   return kSlotLengths.back();
 }
@@ -42,12 +42,12 @@ Counts BookedUpTo(const GroupBooking& booking, int64_t time_ms) {
           BookedUpTo(Booking{booking.from_ms, booking.to_ms, booking.counts.total}, time_ms)};
 }
 
-Layout::Layout(std::vector<int64_t> lengths_ms) {
+Layout::Layout(std::vector<int64_t> lengths_ms, int64_t max_slots, int64_t finest_ms) {
   std::sort(lengths_ms.begin(), lengths_ms.end());
   lengths_ms.erase(std::unique(lengths_ms.begin(), lengths_ms.end()), lengths_ms.end());
   for (const int64_t length_ms : lengths_ms) {
     BASALT_CHECK(length_ms > 0, "a window without length");
-    const int64_t slot_ms = SlotLengthFor(length_ms);
+    const int64_t slot_ms = SlotLengthFor(length_ms, max_slots, finest_ms);
     if (levels_.empty() || levels_.back().slot_ms != slot_ms) levels_.push_back({slot_ms, 0});
     // The window, the slot that it cuts and the slot of the head have to fit in the ring.
     Level& level = levels_.back();
@@ -235,6 +235,25 @@ WindowSum SlotTable::Sum(GroupIndex g, size_t w, int64_t time_ms) const {
   out.edge_end_ms = out.edge_begin_ms + level.slot_ms;
   const bool cut = from_ms != out.edge_end_ms;
   if (cut && edge <= newest) out.edge = Load(At(group, window.level, ring));
+  return out;
+}
+
+WindowSum SlotTable::SumSince(GroupIndex g, int64_t from_ms, size_t& level) const {
+  const std::vector<Level>& levels = groups_[g].layout->levels();
+  level = 0;
+  while (level + 1 < levels.size() && FirstSlot(g, level) * levels[level].slot_ms > from_ms) {
+    ++level;
+  }
+  const int64_t slot_ms = levels[level].slot_ms;
+  const int64_t newest = levels_[groups_[g].levels_at + level].newest;
+  WindowSum out;
+  int64_t edge = SlotOf(from_ms, slot_ms);
+  const bool cut = from_ms != (edge + 1) * slot_ms;
+  out.edge_begin_ms = edge * slot_ms;
+  out.edge_end_ms = out.edge_begin_ms + slot_ms;
+  if (cut) out.edge = Slot(g, level, edge);
+  edge = std::max(edge, FirstSlot(g, level) - 1);
+  for (int64_t k = edge + 1; k <= newest; ++k) out.whole += Slot(g, level, k);
   return out;
 }
 

@@ -64,13 +64,18 @@ struct Window {
 // A window has at most this many slots: more would be finer than the reading back of one edge is
 // worth, fewer would read more samples for it.
 inline constexpr int64_t kMaxSlotsPerWindow = 150;
+// Of windows whose edges cannot be read back, because their bookings came from queries: each
+// minute of a week.
+inline constexpr int64_t kMaxPolledSlotsPerWindow = 10'080;
 
 // The windows of an SLO, by rising length, over the levels that they need, by rising slot length.
 // Immutable.
 class Layout {
  public:
-  // Lengths above 0, in any order; repeated ones count once.
-  explicit Layout(std::vector<int64_t> lengths_ms);
+  // Lengths above 0, in any order; repeated ones count once. No slots are shorter than
+  // `finest_ms`.
+  explicit Layout(std::vector<int64_t> lengths_ms, int64_t max_slots = kMaxSlotsPerWindow,
+                  int64_t finest_ms = 1);
 
   [[nodiscard]] const std::vector<Window>& windows() const { return windows_; }
   [[nodiscard]] const std::vector<Level>& levels() const { return levels_; }
@@ -116,6 +121,12 @@ class SlotTable {
   // Books at or before the head (to_ms <= head_ms). What is older than a level keeps, it drops.
   void Add(GroupIndex g, const GroupBooking& booking);
 
+  // Replaces a window's sum: for groups whose windows are asked for one by one and whose slots stay
+  // empty.
+  void SetSum(GroupIndex g, size_t window, const Counts& sum) {
+    windows_[groups_[g].windows_at + window].sum = sum;
+  }
+
   // Until when bookings may be added up before Add, given that they are at or after `time_ms`: the
   // end of the slot that holds it at the finest level that keeps it. For history, of which most is
   // kept in coarse slots only.
@@ -123,6 +134,10 @@ class SlotTable {
 
   // The window ending at `time_ms` >= head_ms, counting what is booked.
   [[nodiscard]] WindowSum Sum(GroupIndex g, size_t window, int64_t time_ms) const;
+
+  // What is booked in (from_ms, head_ms], from the finest level that reaches back that far; the
+  // edge is that level's slot. For periods of changing length, so it adds up slot by slot.
+  [[nodiscard]] WindowSum SumSince(GroupIndex g, int64_t from_ms, size_t& level) const;
 
   // The first slot that level still keeps.
   [[nodiscard]] int64_t FirstSlot(GroupIndex g, size_t level) const;

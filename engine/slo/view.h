@@ -30,6 +30,7 @@ struct SeverityView {
   Severity severity = Severity::kPage;
   SeverityState state = SeverityState::kInactive;  // frozen: firing, and no traffic to judge by
   std::optional<Timestamp> starts_at;              // while firing
+  std::optional<Timestamp> cleared_at;             // firing on by keep_firing_for since then
   std::optional<Timestamp> ended_at;               // of the last episode, since start-up
   std::optional<Timestamp> delivered_at;           // a receiver has accepted it
   Labels labels;                                   // of the alert; empty if disabled
@@ -40,7 +41,11 @@ struct SeverityView {
 
 // The budget over the period that ends at as_of: what the objective allows of the events that were.
 struct BudgetView {
-  double total = 0;  // allowed bad events
+  // The period is (begins_at, ends_at]: a calendar's, or the length that ends at as_of.
+  Timestamp begins_at{};
+  Timestamp ends_at{};
+  bool exact = true;  // false: the slot that its beginning cuts is estimated
+  double total = 0;   // allowed bad events
   double consumed = 0;
   double remaining = 0;                   // negative when overspent
   std::optional<double> remaining_ratio;  // of total; none without events
@@ -66,10 +71,23 @@ struct SloView {
   double objective = 0;        // share, such as 0.999
   std::string objective_text;  // the exact percentage, "99.9"
   Duration period{0};
+  std::string calendar;  // "1M from 2026-01-01 00:00:00 Europe/Berlin"; empty: the period rolls
+  // Streamed SLIs are decided with each sample; polled ones by query, because `polled_why`.
+  bool polled = false;
+  std::string polled_why;
+  Duration poll_interval{0};
+  std::string poll_problem;  // the last query failed; empty: it did not
   Labels labels;
   std::vector<std::string> group_by;
   std::string error_query;
   std::string total_query;
+  // For what is recorded (recorded_series.h).
+  Origin origin = Origin::kBasalt;
+  double budget_share = 0;  // 1 - objective
+  Labels info_labels;
+  std::string record_metric;
+  Labels record_labels;
+  Labels record_matchers;
   std::string file;
   int line = 0;
   std::vector<GroupView> groups;
@@ -81,6 +99,7 @@ struct SloAlertInstance {
   Labels labels;
   Labels annotations;
   Timestamp active_at{};
+  std::optional<Timestamp> keep_firing_since;
   double value = 0;
 };
 struct SloAlertRule {
@@ -91,6 +110,7 @@ struct SloAlertRule {
   std::string query;  // the condition, readable; it is not run
   Labels labels;
   Labels annotations;
+  Duration keep_firing_for{0};
   std::vector<SloAlertInstance> firing;
   bool healthy = true;
   std::string last_error;

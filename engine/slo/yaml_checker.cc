@@ -58,10 +58,10 @@ Labels Merge(const Labels& base, const Labels& over) {
 }
 
 void YamlChecker::Report(bool is_error, const YAML::Mark& mark, const std::string& field,
-                         const std::string& message) {
+                         const std::string& message, const std::string& file) {
   const bool known = !mark.is_null();
-  out_.problems.push_back(
-      {is_error, file_, known ? mark.line + 1 : 0, known ? mark.column + 1 : 0, field, message});
+  out_.problems.push_back({is_error, file.empty() ? file_ : file, known ? mark.line + 1 : 0,
+                           known ? mark.column + 1 : 0, field, message});
   if (is_error) ++errors_;
 }
 
@@ -77,15 +77,16 @@ Fields YamlChecker::FieldsOf(const Place& at, std::span<const char* const> allow
       continue;
     }
     const std::string key = entry.first.Scalar();
-    const Place place{entry.second, at.path.empty() ? key : at.path + "." + key};
+    const Place place = at.Child(key, entry.second);
     const bool known =
         std::any_of(allowed.begin(), allowed.end(), [&](const char* name) { return key == name; });
     if (!known) {
       std::string names;
       for (const char* name : allowed) names += (names.empty() ? "" : ", ") + std::string(name);
-      Report(true, entry.first.Mark(), place.path, "is not a known key; known here: " + names);
+      Report(true, entry.first.Mark(), place.path, "is not a known key; known here: " + names,
+             at.file);
     } else if (!fields.emplace(key, place).second) {
-      Report(true, entry.first.Mark(), place.path, "stands twice; keep one of them");
+      Report(true, entry.first.Mark(), place.path, "stands twice; keep one of them", at.file);
     }
   }
   return fields;
@@ -160,7 +161,8 @@ std::vector<Place> YamlChecker::ListOf(const Fields& fields, const char* key) {
     return places;
   }
   for (const auto& node : it->second.node) {
-    places.push_back({node, it->second.path + "[" + std::to_string(places.size()) + "]"});
+    places.push_back(
+        {node, it->second.path + "[" + std::to_string(places.size()) + "]", it->second.file});
   }
   return places;
 }
@@ -207,7 +209,13 @@ void ForEachDocument(std::string_view text, YamlChecker& checker,
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
     for (const YAML::Node& document : documents) {
-      if (!document.IsNull()) use(document);
+      if (document.IsSequence()) {  // a list of documents, as OpenSLO's own files are
+        for (const auto& element : document) {
+          if (!element.IsNull()) use(element);
+        }
+      } else if (!document.IsNull()) {
+        use(document);
+      }
     }
   } catch (const YAML::Exception& e) {
     checker.Report(true, e.mark, "", "is not YAML: " + e.msg);

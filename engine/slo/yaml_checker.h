@@ -23,8 +23,9 @@ namespace basalt::slo {
 struct Place {
   YAML::Node node;
   std::string path;
+  std::string file = {};  // if it is another one's than the checker's
   [[nodiscard]] Place Child(const std::string& key, const YAML::Node& child) const {
-    return {child, path.empty() ? key : path + "." + key};
+    return {child, path.empty() ? key : path + "." + key, file};
   }
 };
 using Fields = std::map<std::string, Place>;
@@ -33,13 +34,14 @@ class YamlChecker {
  public:
   YamlChecker(std::string file, CheckedSlos& out) : file_(std::move(file)), out_(out) {}
 
+  // `file`: empty for the checker's own.
   void Report(bool is_error, const YAML::Mark& mark, const std::string& field,
-              const std::string& message);
+              const std::string& message, const std::string& file = "");
   void Error(const Place& at, const std::string& message) {
-    Report(true, at.node.Mark(), at.path, message);
+    Report(true, at.node.Mark(), at.path, message, at.file);
   }
   void Warn(const Place& at, const std::string& message) {
-    Report(false, at.node.Mark(), at.path, message);
+    Report(false, at.node.Mark(), at.path, message, at.file);
   }
   [[nodiscard]] int errors() const { return errors_; }
   [[nodiscard]] const std::string& file() const { return file_; }
@@ -73,8 +75,9 @@ class YamlChecker {
 // `over` wins.
 Labels Merge(const Labels& base, const Labels& over);
 
-// Calls `use` with each document of the text that is not empty. Safe on hostile text: size and
-// nesting are bounded before yaml-cpp sees it, and what it throws becomes a problem.
+// Calls `use` with each document of the text that is not empty, and with each element of one that
+// is a list. Safe on hostile text: size and nesting are bounded before yaml-cpp sees it, and what
+// it throws becomes a problem.
 void ForEachDocument(std::string_view text, YamlChecker& checker,
                      const std::function<void(const YAML::Node&)>& use);
 

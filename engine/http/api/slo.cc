@@ -76,6 +76,11 @@ void WriteGroup(const slo::GroupView& group, JsonWriter& json) {
   json.EndArray();
   json.Key("budget");
   json.BeginObject();
+  json.Key("beginsAt");
+  json.Time(group.budget.begins_at);
+  json.Key("endsAt");
+  json.Time(group.budget.ends_at);
+  json.Field("exact", group.budget.exact);
   WriteNumber("total", group.budget.total, json);
   WriteNumber("consumed", group.budget.consumed, json);
   WriteNumber("remaining", group.budget.remaining, json);
@@ -98,6 +103,13 @@ void WriteSlo(const slo::SloView& view, JsonWriter& json) {
   WriteNumber("objective", view.objective, json);
   json.Field("objectivePercent", view.objective_text);
   json.Field("period", promql::FormatDuration(view.period));
+  if (!view.calendar.empty()) json.Field("calendar", view.calendar);
+  json.Field("evaluated", view.polled ? "polled" : "streamed");
+  if (view.polled) {
+    json.Field("polledBecause", view.polled_why);
+    json.Field("polledEvery", promql::FormatDuration(view.poll_interval));
+    json.Field("pollProblem", view.poll_problem);
+  }
   json.Key("labels");
   json.LabelSet(view.labels);
   json.Field("errorQuery", view.error_query);

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "engine/slo/pyrra_loader.h"
 #include "engine/slo/slo_files.h"
@@ -177,10 +178,134 @@ TEST(PyrraResource, ScalesItsWindowsToMinutes) {
   EXPECT_EQ(quarter[3].long_window, minutes(18'514));
 }
 
-TEST(PyrraResource, WhatIsNotSupportedIsNamed) {
+std::string PyrraWith(const std::string& indicator) {
   std::string text = kPyrra;
-  text.replace(text.find("    latency:"), 12, "    bool_gauge:");
-  EXPECT_THAT(FirstError(text), HasSubstr("indicator.bool_gauge: bool_gauge is not supported"));
+  return text.substr(0, text.find("    latency:")) + indicator;
+}
+
+TEST(PyrraResource, BoolGaugesAndNativeHistogramsArePolledAndSaySo) {
+  const auto gauge =
+      MustRead(PyrraWith("    bool_gauge: {metric: probe_success, grouping: [target]}\n"));
+  ASSERT_EQ(gauge.size(), 1U);
+  ASSERT_TRUE(gauge[0].polled.has_value());
+  EXPECT_TRUE(gauge[0].polled->by_windows());
+  EXPECT_EQ(gauge[0].polled->bad,
+            "sum by (target) (count_over_time(probe_success[{{.window}}])) - "
+            "sum by (target) (sum_over_time(probe_success[{{.window}}]))");
+  EXPECT_EQ(gauge[0].sli.group_by, std::vector<std::string>{"target"});
+  EXPECT_FALSE(gauge[0].polled->is_rate);
+
+  const auto native = MustRead(PyrraWith(
+      "    latencyNative: {latency: 250ms, total: {metric: 'rpc_seconds{job=\"api\"}'}}\n"));
+  ASSERT_EQ(native.size(), 1U);
+  EXPECT_THAT(native[0].polled->bad, HasSubstr("histogram_fraction(0, 0.250, sum (rate(rpc_sec"));
+  EXPECT_TRUE(native[0].polled->is_rate);
+}
+
+TEST(PyrraResource, WhatIsWrongIsNamed) {
+  EXPECT_THAT(FirstError(PyrraWith("    bool_gauge: {grouping: [target]}\n")),
+              HasSubstr("indicator.bool_gauge: lacks `metric`"));
+  EXPECT_THAT(FirstError(PyrraWith("    latencyNative: {total: {metric: x}}\n")),
+              HasSubstr("latencyNative: lacks `latency`"));
+  EXPECT_THAT(FirstError(PyrraWith("    {}\n")), HasSubstr("needs one of `ratio`"));
+}
+
+// --- sloth ------------------------------------------------------------------
+
+std::string Sloth(const std::string& sli, const std::string& service = "") {
+  return "version: prometheus/v1\nservice: shop\nlabels: {owner: checkout, tier: \"2\"}\n" +
+         service + "slos:\n  - name: requests\n    objective: 99\n    sli:\n" + sli +
+         "    alerting: {name: ShopErrors}\n";
+}
+constexpr char kEvents[] =
+    "      events: {error_query: 'sum(rate(e[{{.window}}]))', "
+    "total_query: 'sum(rate(t[{{.window}}]))'}\n";
+
+TEST(SlothFormat, WhatIsNoSumOfCountersIsPolledByWindows) {
+  const auto slos = MustRead(
+      Sloth("      events:\n"
+            "        error_query: sum_over_time((count(g < 0.5))[{{.window}}:]) OR on() vector(0)\n"
+            "        total_query: sum_over_time((count(g))[{{.window}}:])\n"));
+  ASSERT_EQ(slos.size(), 1U);
+  ASSERT_TRUE(slos[0].polled.has_value());
+  EXPECT_EQ(slos[0].polled->kind, PolledSli::Kind::kEvents);
+  EXPECT_THAT(slos[0].polled->why, HasSubstr("is not a linear combination"));
+
+  const auto gauge = MustRead(
+      Sloth("      raw:\n        error_ratio_query: 1 - (sum(sum_over_time(g[{{.window}}])) / "
+            "sum(count_over_time(g[{{.window}}])))\n"));
+  EXPECT_EQ(gauge.at(0).polled->kind, PolledSli::Kind::kEvents);  // a quotient has events
+  const auto share =
+      MustRead(Sloth("      raw: {error_ratio_query: 'max(1 - avg_over_time(g[{{.window}}]))'}\n"));
+  EXPECT_EQ(share.at(0).polled->kind, PolledSli::Kind::kRatio);
+  EXPECT_EQ(share.at(0).sli.scale, kRatioScale);
+}
+
+TEST(SlothFormat, KnownPluginsAreAppliedAndOthersNamed) {
+  const auto chain = [](const std::string& plugins) {
+    return Sloth(kEvents, "slo_plugins:\n  chain: [" + plugins + "]\n");
+  };
+  EXPECT_FALSE(MustRead(chain("{id: sloth.dev/core/debug/v1, priority: -5, config: {msg: x}}"))
+                   .at(0)
+                   .against_period);
+  EXPECT_TRUE(MustRead(chain("{id: sloth.dev/contrib/denominator_corrected_rules/v1}"))
+                  .at(0)
+                  .against_period);
+  EXPECT_EQ(MustRead(chain("{id: sloth.dev/contrib/info_labels/v1, config: {labels: {a-b: c}}}"))
+                .at(0)
+                .info_labels.Get("a-b"),
+            "c");
+  EXPECT_THAT(FirstError(chain("{id: acme/extra/v1}")),
+              HasSubstr("slo_plugins.chain[0].id: \"acme/extra/v1\" is Go code"));
+}
+
+TEST(SlothFormat, SliPluginsAreTemplates) {
+  const std::string use =
+      Sloth("      plugin: {id: acme, options: {job: api, filter: '{a=\"b\"}'}}\n");
+  EXPECT_THAT(FirstError(use), HasSubstr("give its query as a document of kind SliPlugin"));
+  const std::string plugin =
+      "---\napiVersion: basalt/v1\nkind: SliPlugin\nspec:\n  id: acme\n"
+      "  required_options: [job]\n  error_ratio_query: sum(rate(e{ {{.filter}}job=\"{{.job}}\"}"
+      "[{{.window}}])) / sum(rate(t{job=\"{{.job}}\"}[{{ .window }}]))\n";
+  const auto slos = MustRead(use + plugin);
+  EXPECT_EQ(slos.at(0).error_query, "sum(rate(e{ a=\"b\",job=\"api\"}[{{.window}}]))");
+  EXPECT_FALSE(slos.at(0).polled.has_value());
+  EXPECT_THAT(FirstError(Sloth("      plugin: {id: acme}\n") + plugin),
+              HasSubstr("sli.plugin: lacks the option `job`"));
+  EXPECT_THAT(FirstError(Sloth("      plugin: {id: acme, options: {job: a, jbo: b}}\n") + plugin),
+              HasSubstr("has the option `jbo`"));
+  EXPECT_EQ(
+      MustRead(Sloth("      plugin: {id: getting_started_availability, options: {job: api}}\n"))
+          .at(0)
+          .sli.bad.size(),
+      1U);
+}
+
+TEST(SlothFormat, AlertWindowsReplaceThoseOfTheirPeriod) {
+  const std::string windows =
+      "---\napiVersion: sloth.slok.dev/v1\nkind: AlertWindows\nspec:\n  sloPeriod: 30d\n"
+      "  page:\n"
+      "    quick: {errorBudgetPercent: 1, shortWindow: 2m, longWindow: 30m}\n"
+      "    slow: {errorBudgetPercent: 2, shortWindow: 15m, longWindow: 3h}\n"
+      "  ticket:\n"
+      "    quick: {errorBudgetPercent: 5, shortWindow: 1h, longWindow: 12h}\n"
+      "    slow: {errorBudgetPercent: 5, shortWindow: 3h, longWindow: 36h}\n";
+  const auto slos = MustRead(Sloth(kEvents) + windows);
+  ASSERT_EQ(slos.at(0).conditions.size(), 4U);
+  EXPECT_EQ(slos[0].conditions[0].factor, (Fraction{72, 5}));  // 1 % of 30 d in 30 min
+  EXPECT_EQ(slos[0].conditions[3].long_window, hours(36));
+  EXPECT_THAT(FirstError(Sloth(kEvents) + windows + windows),
+              HasSubstr("spec.sloPeriod: stands twice"));
+}
+
+TEST(SlothFormat, KeysOfTheOtherDialectInAResourceAreLeftOutWithAWarning) {
+  const std::string text =
+      "apiVersion: sloth.slok.dev/v1\nkind: PrometheusServiceLevel\nspec:\n  service: shop\n"
+      "  slos:\n    - name: a\n      objective: 99\n      sli: {events: {errorQuery: "
+      "'sum(rate(e[{{.window}}]))', totalQuery: 'sum(rate(t[{{.window}}]))'}}\n"
+      "      alerting: {name: A, page_alert: {labels: {severity: x}}}\n";
+  EXPECT_EQ(MustRead(text).at(0).alert(Severity::kPage).labels.Get("severity"), "");
+  EXPECT_THAT(ToString(CheckSloText(text, "x").problems.at(0)), HasSubstr("write pageAlert"));
 }
 
 constexpr char kOpenSlo[] = R"(apiVersion: openslo/v1
@@ -234,14 +359,140 @@ TEST(OpenSlo, ReadsReferencesAndMakesAnSloOfEachObjective) {
   EXPECT_EQ(slos[0].alert(Severity::kPage).labels.Get("notification_target"), "on-call");
 }
 
+std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
 TEST(OpenSlo, WhatIsMissingOrNotSupportedIsNamed) {
-  std::string text = kOpenSlo;
-  text.replace(text.find("indicatorRef: web"), 17, "indicatorRef: wep");
-  EXPECT_THAT(FirstError(text), HasSubstr("refers to the SLI \"wep\", which no file defines"));
-  text = kOpenSlo;
-  text.replace(text.find("Occurrences"), 11, "Timeslices");
-  EXPECT_THAT(FirstError(text), HasSubstr("spec.budgetingMethod: \"Timeslices\" is not supported"));
+  EXPECT_THAT(FirstError(Replaced(kOpenSlo, "indicatorRef: web", "indicatorRef: wep")),
+              HasSubstr("refers to the SLI \"wep\", which no file defines"));
+  EXPECT_THAT(FirstError(Replaced(kOpenSlo, "Occurrences", "Sometimes")),
+              HasSubstr("spec.budgetingMethod: \"Sometimes\" is not Occurrences"));
+  EXPECT_THAT(FirstError(Replaced(kOpenSlo, "Occurrences", "Timeslices")),
+              HasSubstr("spec.objectives[0]: lacks `timeSliceTarget`"));
+  EXPECT_THAT(FirstError(Replaced(kOpenSlo, "isRolling: true",
+                                  "calendar: {startTime: 2026-01-01, timeZone: Mars/Olympus}")),
+              HasSubstr("\"Mars/Olympus\" is not an IANA time zone"));
+  EXPECT_THAT(
+      FirstError(Replaced(kOpenSlo, "{target: 0.99}", "{target: 0.99, compositeWeight: 2}")),
+      HasSubstr("objectives[0].compositeWeight: is of a composite SLO"));
+  EXPECT_THAT(
+      FirstError(Replaced(Replaced(kOpenSlo, "type: Prometheus", "type: Datadog"),
+                          "'sum(rate(good_total[{{.window}}]))'", "'sum:hits{*}.as_count()'")),
+      HasSubstr("is a query of \"Datadog\": only PromQL can be asked here"));
   EXPECT_THAT(FirstError("apiVersion: v1\nkind: Pod\n"), HasSubstr("is not known"));
+}
+
+constexpr char kSlices[] = R"(- apiVersion: openslo/v1
+  kind: SLO
+  metadata: {name: main-page, labels: {env: [prod, dev], team: web}}
+  spec:
+    service: web
+    indicator:
+      metadata: {name: ratio}
+      spec:
+        ratioMetric:
+          counter: true
+          good: {metricSource: {type: Prometheus, spec: {query: 'sum by (region) (ok_total{a="b"})'}}}
+          total: {metricSource: {type: Prometheus, spec: {query: sum by (region) (all_total)}}}
+    timeWindow:
+      - duration: 1M
+        isRolling: false
+        calendar: {startTime: 2022-01-31 12:00:00, timeZone: America/New_York}
+    budgetingMethod: Timeslices
+    objectives:
+      - {op: gt, target: 0.995, timeSliceTarget: 0.95, timeSliceWindow: 5}
+    alertPolicies:
+)";
+
+TEST(OpenSlo, TimeslicesOverACalendarsMonth) {
+  const auto slos = MustRead(kSlices);
+  ASSERT_EQ(slos.size(), 1U);
+  const Definition& slo = slos[0];
+  EXPECT_EQ(slo.labels.Get("env"), "prod,dev");
+  EXPECT_EQ(slo.owner, "web");
+  ASSERT_NE(slo.calendar, nullptr);
+  EXPECT_EQ(slo.calendar->text(), "1M from 2022-01-31 12:00:00 America/New_York");
+  EXPECT_EQ(slo.period, hours(31 * 24 + 1));
+  ASSERT_TRUE(slo.polled.has_value());
+  EXPECT_EQ(slo.polled->slice, minutes(5));  // a bare number is in minutes
+  EXPECT_EQ(slo.polled->slice_budget, PolledSli::SliceBudget::kTarget);
+  EXPECT_EQ(slo.polled->slice_target, (Fraction{19, 20}));
+  EXPECT_EQ(slo.polled->total, "sum by (region) (increase(all_total[{{.window}}] anchored))");
+  EXPECT_EQ(slo.sli.group_by, std::vector<std::string>{"region"});
+}
+
+TEST(OpenSlo, RatioTimeslicesThresholdsAndGauges) {
+  std::string text = Replaced(kSlices, "Timeslices", "RatioTimeslices");
+  text = Replaced(text, "timeSliceTarget: 0.95, ", "");
+  EXPECT_EQ(MustRead(text).at(0).polled->slice_budget, PolledSli::SliceBudget::kMean);
+
+  text = Replaced(kSlices, "counter: true", "counter: false");
+  text = Replaced(text, "Timeslices", "Occurrences");
+  const auto gauges = MustRead(text);
+  EXPECT_TRUE(gauges.at(0).polled->by_windows());
+  EXPECT_EQ(gauges[0].polled->total, "sum by (region) (sum_over_time(all_total[{{.window}}]))");
+  const auto counters = MustRead(Replaced(kSlices, "Timeslices", "Occurrences"));
+  EXPECT_FALSE(counters.at(0).polled.has_value());  // counters stream
+  EXPECT_EQ(counters[0].sli.bad.size(), 2U);
+
+  const std::string threshold = R"(apiVersion: openslo/v1
+kind: SLO
+metadata: {name: lag}
+spec:
+  service: web
+  indicator:
+    metadata: {name: lag}
+    spec: {thresholdMetric: {metricSource: {spec: {query: max(lag_seconds)}}}}
+  timeWindow: [{duration: 2w, isRolling: true}]
+  budgetingMethod: Occurrences
+  objectives: [{op: lt, value: 2.5, target: 0.99}]
+)";
+  const auto lag = MustRead(threshold);
+  EXPECT_EQ(lag.at(0).polled->kind, PolledSli::Kind::kThreshold);
+  EXPECT_EQ(lag[0].polled->op, Comparison::kLess);
+  EXPECT_EQ(lag[0].polled->bound, 2.5);
+  EXPECT_THAT(FirstError(Replaced(threshold, "op: lt", "op: below")),
+              HasSubstr("\"below\" is not lt"));
+}
+
+TEST(OpenSlo, AlphaIsReadAsSlothReadsIt) {
+  const auto slos = MustRead(R"(apiVersion: openslo/v1alpha
+kind: SLO
+metadata: {name: api, displayName: API}
+spec:
+  service: web
+  budgetingMethod: Occurrences
+  objectives:
+    - ratioMetrics:
+        good: {source: prometheus, queryType: promql, query: 'sum(rate(g[{{.window}}]))'}
+        total: {source: prometheus, queryType: promql, query: 'sum(rate(t[{{.window}}]))'}
+      target: 0.999
+  timeWindows: [{count: 30, unit: Day}]
+)");
+  EXPECT_EQ(slos.at(0).id, "web-api-0");
+  EXPECT_FALSE(slos[0].polled.has_value());
+  EXPECT_FALSE(slos[0].alert(Severity::kPage).enabled);
+}
+
+TEST(OpenSlo, ObjectsOfOtherFilesAreFoundAndTheirMistakesNamedThere) {
+  const auto dir = std::filesystem::path(::testing::TempDir()) / "openslo_across_files";
+  std::filesystem::create_directories(dir);
+  const std::string text = kOpenSlo;
+  const size_t at = text.rfind("---\n");
+  std::ofstream(dir / "a-slo.yml") << text.substr(at + 4);
+  std::ofstream(dir / "b-objects.yml") << text.substr(0, at);
+  const auto both = LoadSloFiles({dir});
+  ASSERT_TRUE(both.ok()) << both.status().ToString();
+  EXPECT_EQ(both->size(), 2U);
+  std::ofstream(dir / "b-objects.yml")
+      << Replaced(text.substr(0, at), "sum(rate(all_total[{{.window}}]))", "sum(rate(");
+  const auto wrong = LoadSloFiles({dir});
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_THAT(std::string(wrong.status().message()), HasSubstr("b-objects.yml:7:"));
+  std::filesystem::remove_all(dir);
 }
 
 // The formats' own published examples, if they lie in BASALT_SLO_EXAMPLES: prints what is refused.

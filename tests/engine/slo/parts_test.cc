@@ -397,5 +397,63 @@ TEST(AlertStateTest, UndefinedPartsLeaveOpenWhatTheyCouldDecide) {
   EXPECT_EQ(Or(Truth::kUndefined, Truth::kNo), Truth::kUndefined);
 }
 
+TEST(AlertStateTest, FiresOnForAsLongAsItIsToldOnceTheConditionIsOver) {
+  AlertState state;
+  Settle(state, 1'000, Truth::kYes, 60'000);
+  EXPECT_EQ(Settle(state, 2'000, Truth::kNo, 60'000), AlertChange::kNone);
+  EXPECT_EQ(state.cleared_ms, 2'000);
+  EXPECT_EQ(Settle(state, 61'999, Truth::kNo, 60'000), AlertChange::kNone);
+  EXPECT_EQ(Settle(state, 62'000, Truth::kNo, 60'000), AlertChange::kResolved);
+  EXPECT_EQ(state.ends_ms, 62'000);
+
+  state = {};
+  Settle(state, 1'000, Truth::kYes, 60'000);
+  Settle(state, 2'000, Truth::kNo, 60'000);
+  EXPECT_EQ(Settle(state, 30'000, Truth::kYes, 60'000), AlertChange::kNone);  // the same episode
+  EXPECT_EQ(state.starts_ms, 1'000);
+  EXPECT_EQ(Settle(state, 80'000, Truth::kNo, 60'000), AlertChange::kNone);  // counted anew
+  EXPECT_EQ(Settle(state, 140'000, Truth::kNo, 60'000), AlertChange::kResolved);
+}
+
+// P(X >= k) by adding up, which is exact enough for small n.
+double TailBySum(int k, int n, double p) {
+  double sum = 0;
+  for (int i = k; i <= n; ++i) {
+    sum += std::exp(std::lgamma(n + 1.0) - std::lgamma(i + 1.0) - std::lgamma(n - i + 1.0) +
+                    i * std::log(p) + (n - i) * std::log1p(-p));
+  }
+  return sum;
+}
+
+TEST(LowTrafficTest, TheBinomialTailIsThatOfASum) {
+  for (const int n : {1, 5, 40, 1000}) {
+    for (const double p : {0.0001, 0.0144, 0.3, 0.9}) {
+      for (int k = 1; k <= n; k += std::max(1, n / 10)) {
+        EXPECT_NEAR(BinomialTail(k, n, p), TailBySum(k, n, p), 1e-9)
+            << k << " of " << n << " " << p;
+      }
+    }
+  }
+  EXPECT_EQ(BinomialTail(0, 10, 0.5), 1);
+  EXPECT_EQ(BinomialTail(11, 10, 0.5), 0);
+}
+
+TEST(LowTrafficTest, GuardsAskForEventsAndForConfidence) {
+  const Fraction threshold{9, 625};  // 1.44 %
+  const auto counts = [](int64_t bad, int64_t total) {
+    return Counts{bad * kAmountPerEvent, total * kAmountPerEvent};
+  };
+  EXPECT_TRUE(IsEnough({}, counts(1, 40), 1, threshold));
+  EXPECT_FALSE(IsEnough({2, 0, 0}, counts(1, 40), 1, threshold));
+  EXPECT_TRUE(IsEnough({2, 0, 0}, counts(2, 40), 1, threshold));
+  EXPECT_FALSE(IsEnough({0, 41, 0}, counts(9, 40), 1, threshold));
+  EXPECT_TRUE(IsEnough({0, 40, 0}, counts(9, 40), 1, threshold));
+  EXPECT_FALSE(IsEnough({0, 41, 0}, counts(80, 80), 2, threshold));  // 40 events at scale 2
+  // One of 40 happens at 1.44 % in 44 % of the hours, four of 40 in 0.3 %.
+  EXPECT_FALSE(IsEnough({0, 0, 0.95}, counts(1, 40), 1, threshold));
+  EXPECT_TRUE(IsEnough({0, 0, 0.95}, counts(4, 40), 1, threshold));
+  EXPECT_TRUE(IsEnough({0, 0, 0.99}, counts(200'000, 10'000'000), 1, threshold));
+}
+
 }  // namespace
 }  // namespace basalt::slo

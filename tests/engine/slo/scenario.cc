@@ -4,28 +4,30 @@
 
 namespace basalt::slo {
 
-std::vector<Definition> ShopSlo(const std::string& group_by) {
+std::vector<Definition> ShopSlo(const std::string& group_by, const std::string& more) {
   const std::string by = group_by.empty() ? "" : " by (" + group_by + ")";
   const CheckedSlos checked = CheckSloText(R"(
-version: prometheus/v1
+version: basalt/v1
 service: shop
 labels: {owner: team-checkout}
 slos:
   - name: requests
     objective: 99.9
+)" + more + R"(
     sli:
       events:
         error_query: sum)" + by + R"((rate(errors_total{job="shop"}[{{.window}}]))
         total_query: sum)" + by + R"((rate(requests_total{job="shop"}[{{.window}}]))
     alerting: {name: ShopErrors}
 )",
-                                         "shop.yml");
+                                           "shop.yml");
   for (const Problem& problem : checked.problems) ADD_FAILURE() << ToString(problem);
   return checked.definitions;
 }
 
-Scenario::Scenario(const std::string& group_by) : clock(kStartMs), group_by_(group_by) {
-  Restart(kStartMs);
+Scenario::Scenario(const std::string& group_by, const std::string& more, int64_t start_ms)
+    : clock(start_ms), group_by_(group_by), more_(more) {
+  Restart(start_ms);
 }
 
 void Scenario::Restart(int64_t now_ms) {
@@ -34,7 +36,7 @@ void Scenario::Restart(int64_t now_ms) {
   options.clock = &clock;
   evaluator.reset();
   evaluator = std::make_unique<Evaluator>(store, sink, options);
-  const Status status = evaluator->SetDefinitions(ShopSlo(group_by_));
+  const Status status = evaluator->SetDefinitions(ShopSlo(group_by_, more_));
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 

@@ -44,11 +44,13 @@ class RecordingSink final : public notify::AlertSink {
 inline constexpr int64_t kStartMs = 1'700'000'003'217;
 
 // "sum(rate(errors)) / sum(rate(requests))" at 99.9 %, grouped by `group_by` if given.
-std::vector<Definition> ShopSlo(const std::string& group_by = "");
+// `more`: further keys of the SLO in basalt/v1.
+std::vector<Definition> ShopSlo(const std::string& group_by = "", const std::string& more = "");
 
 class Scenario {
  public:
-  explicit Scenario(const std::string& group_by = "");
+  explicit Scenario(const std::string& group_by = "", const std::string& more = "",
+                    int64_t start_ms = kStartMs);
 
   // Writes a sample to the store and to the oracle. `series` names it: "errors a" is
   // errors_total{job="shop",instance="a"}; likewise "requests a", "up a", and "other a", which no
@@ -77,6 +79,7 @@ class Scenario {
  private:
   oracle::Series& TrueSeries(const std::string& series);
   const std::string group_by_;
+  const std::string more_;
 };
 
 }  // namespace basalt::slo

@@ -1,5 +1,3 @@
-#include "engine/slo/slo_files.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +5,7 @@
 #include <fstream>
 
 #include "engine/slo/linear_sli.h"
+#include "engine/slo/slo_files.h"
 #include "engine/slo/yaml_checker.h"
 
 namespace basalt::slo {

@@ -1,0 +1,107 @@
+#include "engine/slo/recorded_series.h"
+
+#include <string>
+
+#include "engine/slo/message.h"
+
+namespace basalt::slo {
+namespace {
+
+class Recorder {
+ public:
+  explicit Recorder(const SloView& view) : view_(view) {
+    ids_.Set("sloth_id", view.id);
+    ids_.Set("sloth_service", view.service);
+    ids_.Set("sloth_slo", view.name);
+  }
+
+  std::vector<RecordedSample> Take() {
+    OfSlo();
+    for (const GroupView& group : view_.groups) {
+      OfGroup(group);
+      if (view_.origin == Origin::kPyrra) PyrraOfGroup(group);
+      for (const SeverityView& severity : group.severities) OfAlert(severity);
+    }
+    return std::move(out_);
+  }
+
+ private:
+  void Add(const std::string& name, Labels labels, double value) {
+    labels.Set(kMetricName, name);
+    out_.push_back({std::move(labels), value});
+  }
+  // As sloth: the ids, over the user's, over the group's.
+  [[nodiscard]] Labels LabelsOf(const Labels& group) const {
+    Labels labels = group;
+    for (const Label& label : view_.labels) labels.Set(label.name, label.value);
+    for (const Label& label : ids_) labels.Set(label.name, label.value);
+    return labels;
+  }
+
+  void OfSlo() {
+    const Labels labels = LabelsOf({});
+    const double days = std::chrono::duration<double>(view_.period).count() / 86'400;
+    Add("slo:objective:ratio", labels, view_.objective);
+    Add("slo:error_budget:ratio", labels, view_.budget_share);
+    Add("slo:time_period:days", labels, days);
+    Labels info = labels;
+    for (const Label& label : view_.info_labels) info.Set(label.name, label.value);
+    info.Set("sloth_version", "basalt");
+    info.Set("sloth_mode", view_.polled ? "polled" : "streamed");
+    info.Set("sloth_spec", view_.origin == Origin::kOpenSlo ? "openslo/v1" : "prometheus/v1");
+    info.Set("sloth_objective", view_.objective_text);
+    Add("sloth_slo_info", info, 1);
+    if (view_.origin == Origin::kPyrra) {
+      Add("pyrra_objective", view_.record_labels, view_.objective);
+      Add("pyrra_window", view_.record_labels, std::chrono::duration<double>(view_.period).count());
+    }
+  }
+
+  void OfGroup(const GroupView& group) {
+    if (!group.as_of.has_value()) return;
+    const Labels labels = LabelsOf(group.labels);
+    for (const WindowView& window : group.windows) {
+      if (!window.ratio.has_value()) continue;
+      const std::string length = FormatDuration(window.length);
+      Labels own = labels;
+      own.Set("sloth_window", length);
+      Add("slo:sli_error:ratio_rate" + length, own, *window.ratio);
+      if (&window == &group.windows.front() && window.burn_rate.has_value()) {
+        Add("slo:current_burn_rate:ratio", labels, *window.burn_rate);
+      }
+    }
+    if (!group.budget.remaining_ratio.has_value()) return;
+    Add("slo:period_burn_rate:ratio", labels, 1 - *group.budget.remaining_ratio);
+    Add("slo:period_error_budget_remaining:ratio", labels, *group.budget.remaining_ratio);
+  }
+
+  void PyrraOfGroup(const GroupView& group) {
+    Labels labels = view_.record_labels;
+    for (const Label& label : group.labels) labels.Set(label.name, label.value);
+    for (const WindowView& window : group.windows) {
+      if (!window.ratio.has_value()) continue;
+      if (window.length == view_.period) Add("pyrra_availability", labels, 1 - *window.ratio);
+      Labels own = labels;
+      for (const Label& label : view_.record_matchers) own.Set(label.name, label.value);
+      Add(view_.record_metric + ":burnrate" + FormatDuration(window.length), own, *window.ratio);
+    }
+  }
+
+  void OfAlert(const SeverityView& severity) {
+    if (!severity.starts_at.has_value()) return;
+    Labels labels = severity.labels;
+    Add("ALERTS_FOR_STATE", labels, static_cast<double>(ToMs(*severity.starts_at)) * 1e-3);
+    labels.Set("alertstate", "firing");
+    Add("ALERTS", labels, 1);
+  }
+
+  const SloView& view_;
+  Labels ids_;
+  std::vector<RecordedSample> out_;
+};
+
+}  // namespace
+
+std::vector<RecordedSample> RecordedSeries(const SloView& view) { return Recorder(view).Take(); }
+
+}  // namespace basalt::slo

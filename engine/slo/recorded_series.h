@@ -1,0 +1,27 @@
+// engine/slo/recorded_series.h -- what dashboards of sloth and pyrra look at: the series that their
+// recording rules would have written, from an SLO's view.
+//
+// Ratios are event-weighted over every window, the period's included, where sloth writes the mean
+// of 5-minute ratios (docs/0005-recorded-series.md).
+#pragma once
+
+#include <vector>
+
+#include "engine/base/labels.h"
+#include "engine/slo/view.h"
+
+namespace basalt::slo {
+
+struct RecordedSample {
+  Labels labels;  // __name__ included
+  double value = 0;
+};
+
+// As of now. Of every SLO: slo:sli_error:ratio_rate<window>, slo:objective:ratio,
+// slo:error_budget:ratio, slo:time_period:days, slo:current_burn_rate:ratio,
+// slo:period_burn_rate:ratio, slo:period_error_budget_remaining:ratio, sloth_slo_info; ALERTS and
+// ALERTS_FOR_STATE of what fires. Of pyrra's also pyrra_objective, pyrra_window,
+// pyrra_availability and <metric>:burnrate<window>. A ratio without events is left out.
+std::vector<RecordedSample> RecordedSeries(const SloView& view);
+
+}  // namespace basalt::slo

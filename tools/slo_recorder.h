@@ -1,0 +1,47 @@
+// tools/slo_recorder.h -- stores what SLOs record (engine/slo/recorded_series.h) as ordinary
+// series.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "engine/base/clock.h"
+#include "engine/base/mutex.h"
+#include "engine/slo/evaluator.h"
+#include "storage/store.h"
+
+namespace basalt::cli {
+
+// How often: half of sloth's usual interval, so that a range of a minute holds two.
+inline constexpr Duration kRecordInterval = std::chrono::seconds(30);
+// Groups of one SLO that are recorded, firing ones first; the rest is counted in groupsOmitted.
+inline constexpr size_t kRecordedGroups = 1000;
+
+// Every kRecordInterval, in a thread of its own. An append that fails is logged once per change of
+// reason. A series that is no longer recorded ends with a stale marker.
+class SloRecorder {
+ public:
+  // Both borrowed.
+  SloRecorder(slo::Evaluator& slos, storage::Store& store, const Clock& clock);
+  ~SloRecorder();  // stops
+  SloRecorder(const SloRecorder&) = delete;
+  SloRecorder& operator=(const SloRecorder&) = delete;
+
+  // One recording now, waiting until it is durable. One thread.
+  Status RecordOnce();
+
+ private:
+  void Run();
+
+  slo::Evaluator& slos_;
+  storage::Store& store_;
+  const Clock& clock_;
+  std::vector<Labels> recorded_;  // the last time, sorted
+  Mutex mu_;
+  CondVar wake_;
+  bool stopping_ BASALT_GUARDED_BY(mu_) = false;
+  std::thread thread_;
+};
+
+}  // namespace basalt::cli
