@@ -123,12 +123,12 @@ void DescribeSimulate(CLI::App& slo, basalt::cli::SloSimulateOptions& options) {
       "simulate", "Play SLOs over stored history; exit code 1 beyond a bound, 2 if it cannot run");
   simulate->footer(
       "Examples:\n"
-      "  basalt slo simulate -f slos/ --data copy/ --from -30d\n"
+      "  basalt slo simulate -f slos/ --url http://localhost:7480 --from -30d\n"
       "  basalt slo simulate -f slos/ --data copy/ --from -7d --max-pages-per-week 2 \\\n"
       "    --inject '2026-10-03T12:00:00Z for=2m error=100%' --max-detection 90s --markdown");
   simulate->add_option("-f,--file", options.paths, "SLO files or directories")->required();
-  simulate->add_option("--data", options.data, "Data directory that no server has open")
-      ->required();
+  simulate->add_option("--data", options.data, "Data directory that no server has open");
+  simulate->add_option("--url", options.url, "Base URL of the server whose data it is, instead");
   simulate->add_option("--from", options.from, "Unix seconds, RFC 3339, or -30d: before --to")
       ->required();
   simulate->add_option("--to", options.to, "The same, before now [now]");

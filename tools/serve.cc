@@ -182,6 +182,7 @@ class ServerProcess {
   std::unique_ptr<notify::Outbox> outbox_;
   std::unique_ptr<slo::StoreSamples> slo_samples_;
   std::unique_ptr<slo::EngineQueries> slo_queries_;
+  std::unique_ptr<slo::Ledger> slo_ledger_;
   std::unique_ptr<slo::Evaluator> slos_;
   std::unique_ptr<SloRecorder> slo_recorder_;
 };
@@ -256,7 +257,9 @@ Status ServerProcess::StartSlos() {
   for (const std::string& warning : warnings) BASALT_LOG(kWarn, "alert log", {"problem", warning});
   slo_samples_ = std::make_unique<slo::StoreSamples>(*store_);
   slo_queries_ = std::make_unique<slo::EngineQueries>(engine_, *slo_samples_);
+  BASALT_TRY_ASSIGN(slo_ledger_, slo::Ledger::Open(config_.storage.directory + "/slo_ledger.yml"));
   slo::EvaluatorOptions options;
+  options.ledger = slo_ledger_.get();
   options.queries = slo_queries_.get();
   options.external_url =
       config_.alerting.external_url.empty() ? base_url() : config_.alerting.external_url;
@@ -264,7 +267,8 @@ Status ServerProcess::StartSlos() {
   const size_t count = definitions.size();
   BASALT_TRY(slos_->SetDefinitions(std::move(definitions)));
   slos_->Start();
-  slo_views_.Bind(slos_.get());
+  slo_views_.BindHistory(*slo_samples_, *slo_queries_);
+  slo_views_.Bind(slos_.get(), slo_ledger_.get());
   slo_recorder_ = std::make_unique<SloRecorder>(*slos_, *store_, SystemClock());
   RegisterSloMetrics(registry_, *slos_, *outbox_);
   BASALT_LOG(kInfo, "SLOs are evaluated", {"count", count});
@@ -391,7 +395,7 @@ void ServerProcess::Stop() {
   executors_.query_work.Stop();
   executors_.admin.Stop();
   counts_ = nullptr;
-  slo_views_.Bind(nullptr);
+  slo_views_.Bind(nullptr, nullptr);
   slos_.reset();
   outbox_.reset();
   if (store_ != nullptr) {

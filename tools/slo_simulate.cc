@@ -8,66 +8,20 @@
 #include <sstream>
 
 #include "engine/base/clock.h"
-#include "engine/http/api/params.h"
 #include "engine/slo/message.h"
 #include "engine/slo/simulation.h"
 #include "engine/slo/slo_files.h"
 #include "query/engine.h"
 #include "query/promql/durations.h"
 #include "storage/store.h"
+#include "tools/simulation_text.h"
+#include "tools/slo_remote.h"
 
 namespace basalt::cli {
 namespace {
 
 // Reading history wants no more of a machine than this beside what else runs there.
 constexpr size_t kCacheBytes = 64u << 20;
-
-// "-30d" is before `base`.
-Result<int64_t> ParseMoment(const std::string& text, int64_t base_ms) {
-  if (text.starts_with('-')) {
-    BASALT_TRY_ASSIGN(const Duration ago, promql::ParseDuration(text.substr(1)));
-    return base_ms - ago.count();
-  }
-  BASALT_TRY_ASSIGN(const Timestamp time, http::api::ParseTime(text));
-  return ToMs(time);
-}
-
-Result<slo::Fraction> ParseShare(const std::string& text) {
-  const bool percent = text.ends_with('%');
-  const std::string number = percent ? text.substr(0, text.size() - 1) : text;
-  BASALT_TRY_ASSIGN(const slo::Fraction value, slo::ParseDecimal(number));
-  BASALT_TRY_ASSIGN(const slo::Fraction share,
-                    slo::Multiply(value, slo::Fraction{1, percent ? 100 : 1}));
-  if (share.num <= 0 || share.num > share.den) {
-    return InvalidArgument("error=" + text + " is not a share above 0 and up to 100%");
-  }
-  return share;
-}
-
-Result<slo::Injection> ParseInjection(const std::string& text, int64_t now_ms) {
-  std::istringstream words(text);
-  std::string word;
-  words >> word;
-  slo::Injection injection;
-  BASALT_TRY_ASSIGN(injection.from_ms, ParseMoment(word, now_ms));
-  while (words >> word) {
-    const size_t equals = word.find('=');
-    const std::string key = word.substr(0, equals);
-    const std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
-    if (key == "for") {
-      BASALT_TRY_ASSIGN(const Duration length, promql::ParseDuration(value));
-      injection.to_ms = injection.from_ms + length.count();
-    } else if (key == "error") {
-      BASALT_TRY_ASSIGN(injection.share, ParseShare(value));
-    } else if (key == "slo") {
-      injection.slo = value;
-    } else {
-      return InvalidArgument("\"" + word + "\" is not for=, error= or slo=");
-    }
-  }
-  if (injection.to_ms <= injection.from_ms) return InvalidArgument("needs for=LENGTH");
-  return injection;
-}
 
 std::string FormatMoment(int64_t time_ms) {
   const std::time_t seconds = time_ms / kMsPerSecond;
@@ -131,7 +85,19 @@ void Print(const Simulated& run, bool markdown) {
   }
 }
 
+double PagesPerWeek(const Simulated& run) {
+  const auto pages = std::count_if(
+      run.report.alerts.begin(), run.report.alerts.end(),
+      [](const slo::SimulatedAlert& alert) { return alert.severity == slo::Severity::kPage; });
+  const double weeks =
+      static_cast<double>(run.options.to_ms - run.options.from_ms) / (7.0 * kMsPerDay);
+  return static_cast<double>(pages) / weeks;
+}
+
 Result<Simulated> Run(const SloSimulateOptions& options) {
+  if (options.url.empty() == options.data.empty()) {
+    return InvalidArgument("needs either --data or --url");
+  }
   Simulated run;
   const int64_t now_ms = ToMs(SystemClock().Now());
   run.options.to_ms = now_ms;
@@ -144,7 +110,14 @@ Result<Simulated> Run(const SloSimulateOptions& options) {
     if (!injection.ok()) return injection.status().WithContext("--inject " + text);
     run.options.injections.push_back(*injection);
   }
+  // Wrong files are said with their own lines, also if a server will read them.
   BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions, slo::LoadSloFiles(options.paths));
+  if (!options.url.empty()) {
+    BASALT_TRY_ASSIGN(
+        run.report, SimulateOnServer(options.url, options.paths, run.options, options.injections));
+    run.pages_per_week = PagesPerWeek(run);
+    return run;
+  }
   if (!std::filesystem::is_directory(options.data)) {
     return NotFound("--data " + options.data + " is not a directory");
   }
@@ -161,12 +134,7 @@ Result<Simulated> Run(const SloSimulateOptions& options) {
   if (run.report.storage_errors > 0) {
     return Unavailable("some series could not be read: " + run.report.last_storage_error);
   }
-  const auto pages = std::count_if(
-      run.report.alerts.begin(), run.report.alerts.end(),
-      [](const slo::SimulatedAlert& alert) { return alert.severity == slo::Severity::kPage; });
-  const double weeks =
-      static_cast<double>(run.options.to_ms - run.options.from_ms) / (7.0 * kMsPerDay);
-  run.pages_per_week = static_cast<double>(pages) / weeks;
+  run.pages_per_week = PagesPerWeek(run);
   return run;
 }
 

@@ -8,7 +8,8 @@ namespace basalt::cli {
 
 struct SloSimulateOptions {
   std::vector<std::string> paths;  // SLO files or directories
-  std::string data;                // a data directory that no server has open
+  std::string data;                // a data directory that no server has open, or...
+  std::string url;                 // ...the server that has it open
   std::string from;                // Unix seconds, RFC 3339, or "-30d": before `to`
   std::string to;                  // the same, before now; empty: now
   // "2026-10-03T12:00:00Z for=2m error=100% slo=shop-requests": error and slo may be absent.

@@ -1,5 +1,8 @@
 #include "tools/slo_views.h"
 
+#include "engine/slo/slo_files.h"
+#include "tools/simulation_text.h"
+
 namespace basalt::cli {
 namespace {
 
@@ -66,6 +69,66 @@ std::optional<slo::SloView> SloViews::Slo(TenantId tenant, std::string_view id,
   slo::Evaluator* evaluator = evaluator_.load(std::memory_order_acquire);
   if (evaluator == nullptr) return std::nullopt;
   return evaluator->Slo(tenant, id, max_groups);
+}
+
+std::optional<std::vector<slo::BudgetHistoryView>> SloViews::BudgetHistory(
+    TenantId tenant, std::string_view id, std::optional<Timestamp> from, size_t max_groups) const {
+  slo::Evaluator* evaluator = evaluator_.load(std::memory_order_acquire);
+  if (evaluator == nullptr) return std::nullopt;
+  return evaluator->BudgetHistory(tenant, id, from, max_groups);
+}
+
+Result<std::vector<slo::Exclusion>> SloViews::Exclusions() const {
+  const slo::Ledger* ledger = ledger_.load(std::memory_order_acquire);
+  if (ledger == nullptr) return Unavailable("SLOs are not evaluated yet");
+  return ledger->All();
+}
+
+Result<slo::Exclusion> SloViews::AddExclusion(slo::Exclusion exclusion) {
+  slo::Evaluator* evaluator = evaluator_.load(std::memory_order_acquire);
+  slo::Ledger* ledger = ledger_.load(std::memory_order_acquire);
+  if (evaluator == nullptr) return Unavailable("SLOs are not evaluated yet");
+  auto added = ledger->Add(std::move(exclusion), ToMs(SystemClock().Now()));
+  if (added.ok()) evaluator->ReadLedger();
+  return added;
+}
+
+Status SloViews::RemoveExclusion(const std::string& id) {
+  slo::Evaluator* evaluator = evaluator_.load(std::memory_order_acquire);
+  slo::Ledger* ledger = ledger_.load(std::memory_order_acquire);
+  if (evaluator == nullptr) return Unavailable("SLOs are not evaluated yet");
+  BASALT_TRY(ledger->Remove(id, ToMs(SystemClock().Now())));
+  evaluator->ReadLedger();
+  return OkStatus();
+}
+
+Result<slo::SimulationReport> SloViews::Simulate(const std::string& slos, Timestamp from,
+                                                 Timestamp to,
+                                                 const std::vector<std::string>& injections) {
+  if (evaluator_.load(std::memory_order_acquire) == nullptr) {
+    return Unavailable("SLOs are not evaluated yet");
+  }
+  slo::CheckedSlos checked = slo::CheckSloText(slos, "slos");
+  if (!checked.ok()) {
+    std::string message;
+    for (const slo::Problem& problem : checked.problems) {
+      if (problem.is_error) message += (message.empty() ? "" : "\n") + slo::ToString(problem);
+    }
+    return InvalidArgument(message);
+  }
+  slo::SimulationOptions options;
+  options.from_ms = ToMs(from);
+  options.to_ms = ToMs(to);
+  for (const std::string& text : injections) {
+    Result<slo::Injection> injection = ParseInjection(text, options.to_ms);
+    if (!injection.ok()) return injection.status().WithContext("inject " + text);
+    options.injections.push_back(*injection);
+  }
+  // It takes a core for seconds and memory for its groups.
+  if (simulating_.exchange(true)) return ResourceExhausted("another simulation runs: try again");
+  auto report = slo::Simulate(std::move(checked.definitions), *store_, options, queries_);
+  simulating_ = false;
+  return report;
 }
 
 }  // namespace basalt::cli

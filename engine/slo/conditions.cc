@@ -27,11 +27,27 @@ WindowReading Refine(const Moment& at, size_t window, const WindowSum& sum) {
 
 }  // namespace
 
+namespace {
+
+int64_t BeginOf(const Moment& at, size_t window) {
+  return at.time_ms - at.slots.layout(at.group).windows()[window].length_ms;
+}
+
+bool IsMasked(const Moment& at, size_t window) {
+  return at.excluded != nullptr && at.excluded->Any(at.group, BeginOf(at, window), at.time_ms);
+}
+
+}  // namespace
+
 WindowReading ReadWindow(const Moment& at, size_t window) {
-  return Refine(at, window, at.slots.Sum(at.group, window, at.time_ms));
+  WindowReading out = Refine(at, window, at.slots.Sum(at.group, window, at.time_ms));
+  if (!IsMasked(at, window)) return out;
+  const WindowReading masked = at.excluded->Read(at.group, BeginOf(at, window), at.time_ms);
+  return {out.counts - masked.counts, out.exact && masked.exact};
 }
 
 Truth Exceeds(const Moment& at, size_t window, const Fraction& threshold) {
+  if (IsMasked(at, window)) return Compare(ReadWindow(at, window).counts, threshold);
   const WindowSum sum = at.slots.Sum(at.group, window, at.time_ms);
   const Counts whole = sum.whole + at.open;
   if (sum.exact()) return Compare(whole, threshold);
@@ -67,6 +83,9 @@ Truth ExceedsOfPeriod(const Moment& at, size_t window, size_t period, const Frac
   };
   const Amount bad = sum.whole.bad + at.open.bad;
   const Amount total = of_period.whole.total + at.open.total;
+  if (IsMasked(at, window) || IsMasked(at, period)) {
+    return compare(ReadWindow(at, window).counts.bad, ReadWindow(at, period).counts.total);
+  }
   // As in Exceeds: both edges count for nothing or for all.
   const Truth most = compare(bad + sum.edge.bad, total);
   const Truth least = compare(bad, total + of_period.edge.total);

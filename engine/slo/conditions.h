@@ -20,6 +20,23 @@ namespace basalt::slo {
 using EdgeReader = std::function<std::optional<Counts>(GroupIndex g, size_t window,
                                                        const WindowSum& sum, int64_t from_ms)>;
 
+// bad and total of a window, exactly. `exact` is false if storage could not say; then the edge
+// counts in proportion to its time inside.
+struct WindowReading {
+  Counts counts;
+  bool exact = true;
+};
+
+// Events that do not count, although they were: of times excluded from a group's budget.
+class Excluded {
+ public:
+  virtual ~Excluded() = default;
+  // Whether any of (from_ms, to_ms] is excluded; cheap.
+  [[nodiscard]] virtual bool Any(GroupIndex g, int64_t from_ms, int64_t to_ms) const = 0;
+  // What is booked in the excluded parts of (from_ms, to_ms].
+  virtual WindowReading Read(GroupIndex g, int64_t from_ms, int64_t to_ms) const = 0;
+};
+
 // A group at a time: its settled slots plus what open rounds add.
 struct Moment {
   const SlotTable& slots;
@@ -27,14 +44,10 @@ struct Moment {
   int64_t time_ms;
   Counts open;
   const EdgeReader& edges;
+  const Excluded* excluded = nullptr;
 };
 
-// bad and total of a window, exactly. `exact` is false if storage could not say; then the edge
-// counts in proportion to its time inside.
-struct WindowReading {
-  Counts counts;
-  bool exact = true;
-};
+// Without what is excluded.
 WindowReading ReadWindow(const Moment& at, size_t window);
 
 // bad/total > threshold over the window; undefined if total is 0.

@@ -83,6 +83,18 @@ Result<std::vector<BurnCondition>> ConditionsOf(const std::vector<Tier>& tiers,
   return conditions;
 }
 
+Duration AbsenceOf(const std::vector<BurnCondition>& conditions) {
+  Duration after = kMinAbsence;
+  for (const BurnCondition& condition : conditions) {
+    if (condition.severity != Severity::kPage) continue;
+    const double seconds = condition.threshold.ToDouble() *
+                           std::chrono::duration<double>(condition.long_window).count();
+    const Duration burn(static_cast<int64_t>(seconds * 1000));
+    return std::max(after, burn + condition.hold_for + minutes(2));
+  }
+  return after;
+}
+
 void LayOut(Definition& definition) {
   std::vector<int64_t> lengths = {definition.period.count()};
   for (const BurnCondition& condition : definition.conditions) {

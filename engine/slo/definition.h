@@ -71,6 +71,18 @@ struct AlertSpec {
   Labels annotations;  // templates of the user's; {{ $labels.x }} is expanded
 };
 
+// Fires for a group whose samples have stopped to arrive, or for an SLO that never had any.
+struct AbsentAlert {
+  std::string name = "SLOMetricAbsent";
+  Labels labels;
+  Duration after{0};  // without a sample; Finish() sets it
+};
+// Senders flush and scrape at their leisure: nothing is absent sooner.
+inline constexpr Duration kMinAbsence = std::chrono::minutes(3);
+// The time in which an outage would have paged (pyrra's formula): h * W of the first page, and its
+// `for`, plus two minutes.
+Duration AbsenceOf(const std::vector<BurnCondition>& conditions);
+
 struct Definition {
   Origin origin = Origin::kSloth;
   TenantId tenant = kDefaultTenant;
@@ -102,6 +114,7 @@ struct Definition {
   std::string alert_name;
   std::array<AlertSpec, kSeverityCount> alerts;  // by Severity
   std::vector<BurnCondition> conditions;         // of a severity: any one fires
+  std::optional<AbsentAlert> absent;
 
   // The windows of all conditions and of the period; LayOut() sets both.
   std::shared_ptr<const Layout> layout;

@@ -16,6 +16,8 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds kRetryLoad = std::chrono::seconds(2);
 // Between looks at what is due of polled SLIs, whose times are half a minute apart.
 constexpr nanoseconds kPollEvery = std::chrono::seconds(1);
+// Recurring exclusions are expanded two days ahead.
+constexpr nanoseconds kReadLedgerEvery = std::chrono::hours(1);
 
 }  // namespace
 
@@ -59,6 +61,8 @@ Status Evaluator::Load() {
   set_options.settle_timeout = options_.settle_timeout;
   set_options.max_queued = options_.max_queued;
   auto next = std::make_unique<SloSet>(definitions_, store_, set_options, restored);
+  if (options_.ledger != nullptr) next->SetExclusions(options_.ledger->All());
+  ledger_read_ = begin;
   std::vector<Transition> transitions;
   const Status status = next->Load(transitions);
   // From here on the store talks to the new set, so the old one would only grow stale.
@@ -66,6 +70,7 @@ Status Evaluator::Load() {
   BASALT_TRY(status);
   needs_load_ = false;
   if (poller_ != nullptr) poller_->Reset(definitions_);
+  RememberAbsence(before);
   ++stats_.loads;
   stats_.load_ns = static_cast<uint64_t>((options_.clock->Monotonic() - begin).count());
   Publish(transitions);
@@ -84,6 +89,8 @@ void Evaluator::ResolveOrphans(const std::vector<notify::Alert>& before) {
       alive.insert(definition.id + "\n" + std::string(SeverityName(severity)) + "\n" +
                    definition.alert_name);
     }
+    if (definition.absent.has_value())
+      alive.insert(definition.id + "\n\n" + definition.absent->name);
   }
   std::vector<notify::Alert> resolved;
   for (notify::Alert alert : before) {
@@ -104,6 +111,10 @@ Status Evaluator::Sweep() {
   if (needs_load_) return Load();
   if (set_ == nullptr) return OkStatus();
   const nanoseconds begin = options_.clock->Monotonic();
+  if (options_.ledger != nullptr && begin - ledger_read_ >= kReadLedgerEvery) {
+    set_->SetExclusions(options_.ledger->All());
+    ledger_read_ = begin;
+  }
   std::vector<Transition> transitions;
   if (const Status status = set_->Sweep(transitions); !status.ok()) {
     needs_load_ = true;
@@ -111,6 +122,7 @@ Status Evaluator::Sweep() {
   }
   if (poller_ != nullptr) set_->Feed(poller_->Take(), transitions);
   Publish(transitions);
+  WatchForAbsence();
   last_sweep_ = options_.clock->Now();
   const auto took = static_cast<uint64_t>((options_.clock->Monotonic() - begin).count());
   ++stats_.sweeps;
@@ -118,6 +130,13 @@ Status Evaluator::Sweep() {
   stats_.last_sweep_ns = took;
   stats_.slowest_sweep_ns = std::max(stats_.slowest_sweep_ns, took);
   return OkStatus();
+}
+
+void Evaluator::ReadLedger() {
+  const MutexLock lock(mu_);
+  if (set_ == nullptr || options_.ledger == nullptr) return;
+  set_->SetExclusions(options_.ledger->All());
+  ledger_read_ = options_.clock->Monotonic();
 }
 
 AlertNumbers Evaluator::NumbersOf(GroupIndex g, Severity severity) {

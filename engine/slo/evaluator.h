@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@
 #include "engine/base/status.h"
 #include "engine/notify/alert.h"
 #include "engine/slo/definition.h"
+#include "engine/slo/ledger.h"
 #include "engine/slo/message.h"
 #include "engine/slo/poller.h"
 #include "engine/slo/sample_store.h"
@@ -40,6 +42,8 @@ struct EvaluatorOptions {
   // Basalt's own address, for links in alerts; may be empty.
   std::string external_url;
   size_t max_queued = kMaxQueued;  // taps.h
+  // Times that do not count; borrowed. Null: all of them do.
+  const Ledger* ledger = nullptr;
   // Answers the queries of polled SLIs; borrowed. Null: they have no data, and say so.
   SliQueries* queries = nullptr;
 };
@@ -100,6 +104,13 @@ class Evaluator {
                                            size_t max_groups = kDefaultGroupsShown)
       BASALT_EXCLUDES(mu_);
   [[nodiscard]] std::vector<SloAlertRule> AlertRules(TenantId tenant) BASALT_EXCLUDES(mu_);
+  // How the budget of each group went since its period began, or since `from`; nothing if there is
+  // no such SLO.
+  [[nodiscard]] std::optional<std::vector<BudgetHistoryView>> BudgetHistory(
+      TenantId tenant, std::string_view id, std::optional<Timestamp> from,
+      size_t max_groups = kDefaultGroupsShown) BASALT_EXCLUDES(mu_);
+  // The ledger has changed: what is excluded takes effect with each group's next round.
+  void ReadLedger() BASALT_EXCLUDES(mu_);
   [[nodiscard]] EvaluatorStats Stats() const BASALT_EXCLUDES(mu_);
 
  private:
@@ -107,6 +118,9 @@ class Evaluator {
   void Publish(const std::vector<Transition>& transitions) BASALT_REQUIRES(mu_);
   void ResolveOrphans(const std::vector<notify::Alert>& before) BASALT_REQUIRES(mu_);
   void Send(std::vector<notify::Alert> alerts) BASALT_REQUIRES(mu_);
+  // evaluator_absence.cc
+  void WatchForAbsence() BASALT_REQUIRES(mu_);
+  void RememberAbsence(const std::vector<notify::Alert>& firing) BASALT_REQUIRES(mu_);
   notify::Alert AlertOf(GroupIndex g, Severity severity, const AlertState& state)
       BASALT_REQUIRES(mu_);
   AlertNumbers NumbersOf(GroupIndex g, Severity severity) BASALT_REQUIRES(mu_);
@@ -115,6 +129,9 @@ class Evaluator {
   GroupView ViewOfGroup(GroupIndex g, std::chrono::nanoseconds until) BASALT_REQUIRES(mu_);
   SeverityView ViewOfSeverity(GroupIndex g, Severity severity) BASALT_REQUIRES(mu_);
   BudgetView BudgetOf(GroupIndex g, bool exactly) BASALT_REQUIRES(mu_);
+  BudgetHistoryView HistoryOf(GroupIndex g, std::optional<Timestamp> from) BASALT_REQUIRES(mu_);
+  std::vector<GroupIndex> GroupsShown(SloIndex slo, size_t max_groups, uint64_t& omitted)
+      BASALT_REQUIRES(mu_);
   Counts AgainstPeriod(GroupIndex g, size_t window, const Counts& counts) BASALT_REQUIRES(mu_);
   void Run();
   void RunPolls();
@@ -130,6 +147,10 @@ class Evaluator {
   bool needs_load_ BASALT_GUARDED_BY(mu_) = false;
   EvaluatorStats stats_ BASALT_GUARDED_BY(mu_);
   Timestamp last_sweep_ BASALT_GUARDED_BY(mu_){};
+  std::chrono::nanoseconds ledger_read_ BASALT_GUARDED_BY(mu_){0};
+  std::chrono::nanoseconds absence_looked_ BASALT_GUARDED_BY(mu_){0};
+  int64_t loaded_ms_ BASALT_GUARDED_BY(mu_) = 0;
+  std::map<Hash128, notify::Alert> absent_ BASALT_GUARDED_BY(mu_);  // that fire
 
   Mutex thread_mu_;
   CondVar wake_;

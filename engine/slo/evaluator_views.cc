@@ -1,6 +1,7 @@
 // The evaluator's copies for the API.
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "engine/slo/evaluator.h"
 #include "engine/slo/message.h"
@@ -106,6 +107,12 @@ SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups, std::chrono::nanoseco
   view.file = definition.file;
   view.line = definition.line;
 
+  const std::vector<GroupIndex> groups = GroupsShown(slo, max_groups, view.groups_omitted);
+  for (const GroupIndex g : groups) view.groups.push_back(ViewOfGroup(g, until));
+  return view;
+}
+
+std::vector<GroupIndex> Evaluator::GroupsShown(SloIndex slo, size_t max_groups, uint64_t& omitted) {
   std::vector<GroupIndex> groups;
   for (const auto& [values, g] : set_->groups_of(slo)) groups.push_back(g);
   std::stable_sort(groups.begin(), groups.end(),
@@ -113,11 +120,78 @@ SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups, std::chrono::nanoseco
                      return IsFiring(set_->group(a)) && !IsFiring(set_->group(b));
                    });
   if (groups.size() > max_groups) {
-    view.groups_omitted = groups.size() - max_groups;
+    omitted = groups.size() - max_groups;
     groups.resize(max_groups);
   }
-  for (const GroupIndex g : groups) view.groups.push_back(ViewOfGroup(g, until));
-  return view;
+  return groups;
+}
+
+std::optional<std::vector<BudgetHistoryView>> Evaluator::BudgetHistory(
+    TenantId tenant, std::string_view id, std::optional<Timestamp> from, size_t max_groups) {
+  const MutexLock lock(mu_);
+  if (set_ == nullptr) return std::nullopt;
+  for (SloIndex slo = 0; slo < set_->definitions().size(); ++slo) {
+    const Definition& definition = set_->definitions()[slo];
+    if (definition.tenant != tenant || definition.id != id) continue;
+    std::vector<BudgetHistoryView> out;
+    uint64_t omitted = 0;
+    for (const GroupIndex g : GroupsShown(slo, max_groups, omitted)) {
+      out.push_back(HistoryOf(g, from));
+    }
+    set_->DropSnapshot();
+    return out;
+  }
+  return std::nullopt;
+}
+
+BudgetHistoryView Evaluator::HistoryOf(GroupIndex g, std::optional<Timestamp> from) {
+  const SloGroup& group = set_->group(g);
+  const Definition& definition = set_->definitions()[group.slo];
+  BudgetHistoryView out;
+  out.labels = GroupLabels(definition, group.values);
+  out.budget = BudgetOf(g, true);
+  const double allowed = static_cast<double>(definition.objective.den - definition.objective.num) /
+                         static_cast<double>(definition.objective.den);
+  const int64_t begin_ms = ToMs(from.value_or(out.budget.begins_at));
+  const int64_t end_ms = set_->slots().head_ms(g);
+  int64_t covered_ms = 0;
+  int64_t last_events_ms = INT64_MIN / 2;
+  double consumed = 0;
+  bool burning = false;
+  for (const CurvePoint& point : set_->Curve(g, begin_ms, end_ms)) {
+    BudgetStep step{FromMs(point.begin_ms), FromMs(point.end_ms),
+                    Events(point.counts.bad, definition.sli.scale),
+                    Events(point.counts.total, definition.sli.scale), 0};
+    consumed += step.bad;
+    step.consumed = consumed;
+    out.steps.push_back(step);
+    // Slots may be shorter than scrapes are apart: an empty one between two others is no gap.
+    const bool is_gap = step.total <= 0 && point.end_ms - last_events_ms > kMinGapMs;
+    if (!is_gap) covered_ms += point.end_ms - point.begin_ms;
+    if (step.total <= 0) {
+      burning = burning && !is_gap;
+      continue;
+    }
+    last_events_ms = point.end_ms;
+    const double burn = BurnRate(definition, point.counts);
+    const bool was_burning = std::exchange(burning, step.bad > 0 && burn > 1);
+    if (!burning) continue;
+    if (!was_burning) out.episodes.push_back({step.begins_at, step.ends_at, 0, 0, 0, 0});
+    EpisodeView& episode = out.episodes.back();
+    episode.ends_at = step.ends_at;
+    episode.bad += step.bad;
+    episode.total += step.total;
+    episode.peak_burn_rate = std::max(episode.peak_burn_rate, burn);
+  }
+  double total = 0;
+  for (const BudgetStep& step : out.steps) total += step.total;
+  for (EpisodeView& episode : out.episodes) {
+    if (total > 0 && allowed > 0) episode.budget_share = episode.bad / (total * allowed);
+  }
+  if (end_ms > begin_ms) {
+    out.coverage = static_cast<double>(covered_ms) / static_cast<double>(end_ms - begin_ms);
+  }
+  return out;
 }
 
 GroupView Evaluator::ViewOfGroup(GroupIndex g, std::chrono::nanoseconds until) {
@@ -246,6 +320,22 @@ std::vector<SloAlertRule> Evaluator::AlertRules(TenantId tenant) {
       }
       rules.push_back(std::move(rule));
     }
+    if (!definition.absent.has_value()) continue;
+    SloAlertRule rule;
+    rule.tenant = tenant;
+    rule.group = "sloth-slo-alerts-" + definition.id;
+    rule.file = definition.file;
+    rule.name = definition.absent->name;
+    rule.query = "absent(" + definition.total_query + ")";
+    rule.labels = definition.absent->labels;
+    rule.last_evaluation = last_sweep_;
+    for (const auto& [fingerprint, alert] : absent_) {
+      if (alert.identity.Get("sloth_id") != definition.id) continue;
+      Labels labels = alert.identity;
+      for (const Label& label : alert.labels) labels.Set(label.name, label.value);
+      rule.firing.push_back({labels, alert.annotations, alert.starts_at, std::nullopt, 1});
+    }
+    rules.push_back(std::move(rule));
   }
   return rules;
 }

@@ -190,6 +190,37 @@ std::string ExpandTemplate(std::string_view text, const Labels& labels, std::str
   return out += text;
 }
 
+Labels AbsentIdentity(const Definition& definition, const std::vector<std::string>* values) {
+  Labels labels = values == nullptr ? Labels() : GroupLabels(definition, *values);
+  for (const Label& label : definition.labels) {
+    if (!IsOwnerLabel(label.name)) labels.Set(label.name, label.value);
+  }
+  labels.Set("sloth_id", definition.id);
+  labels.Set("sloth_service", definition.service);
+  labels.Set("sloth_slo", definition.name);
+  SetAll(labels, definition.absent->labels);
+  labels.Set("alertname", definition.absent->name);
+  return labels;
+}
+
+notify::Alert MakeAbsentAlert(const Definition& definition, const std::vector<std::string>* values,
+                              int64_t last_ms, const std::string& external_url) {
+  notify::Alert alert;
+  alert.identity = AbsentIdentity(definition, values);
+  alert.labels = OwnerLabels(definition);
+  alert.urgent = true;
+  alert.starts_at = FromMs(last_ms) + definition.absent->after;
+  if (!external_url.empty()) alert.generator_url = external_url + "/slo?id=" + definition.id;
+  alert.annotations.Set("title", definition.service + " " + definition.name +
+                                     " SLO has no samples: its alerts cannot see an outage.");
+  alert.annotations.Set("summary", "No samples of " + definition.service + " " + definition.name +
+                                       " since " + FormatTime(last_ms) +
+                                       "; expected at least every " +
+                                       FormatDuration(definition.absent->after) + ".");
+  alert.annotations.Set("description", definition.description);
+  return alert;
+}
+
 notify::Alert MakeAlert(const Definition& definition, const std::vector<std::string>& values,
                         Severity severity, const AlertState& state, const AlertNumbers& numbers,
                         const std::string& external_url) {

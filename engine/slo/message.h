@@ -41,6 +41,11 @@ notify::Alert MakeAlert(const Definition& definition, const std::vector<std::str
                         Severity severity, const AlertState& state, const AlertNumbers& numbers,
                         const std::string& external_url);
 
+// "No samples since": of a group, or without values of an SLO that has none.
+Labels AbsentIdentity(const Definition& definition, const std::vector<std::string>* values);
+notify::Alert MakeAbsentAlert(const Definition& definition, const std::vector<std::string>* values,
+                              int64_t last_ms, const std::string& external_url);
+
 // Replaces {{ $labels.x }} (also .Labels.x) and {{ $value }}; what else stands in braces stays.
 std::string ExpandTemplate(std::string_view text, const Labels& labels, std::string_view value);
 

@@ -164,6 +164,7 @@ void Checker::Policy(const Place& at, Definition& slo, std::vector<Tier>& tiers)
   const Fields fields =
       yaml_.FieldsOf(at, {"description", "alertWhenNoData", "alertWhenResolved",
                           "alertWhenBreaching", "conditions", "notificationTargets"});
+  if (yaml_.Flag(fields, "alertWhenNoData", false)) slo.absent.emplace();
   for (const Place& condition : yaml_.ListOf(fields, "conditions")) {
     const Fields own =
         yaml_.FieldsOf(condition, {"apiVersion", "kind", "metadata", "spec", "conditionRef"});

@@ -288,9 +288,14 @@ void Poller::Poll(SloIndex slo, Progress& progress, uint64_t generation) {
       std::move(rounds->begin(), rounds->end(), std::back_inserter(all));
       at = until;
     }
+    // A period that had nothing yet is asked again the next time.
+    const bool answered = std::any_of(all.begin(), all.end(), [&](const PolledRound& polled) {
+      const auto& windows = polled.round.windows;
+      return !windows.empty() && windows[definition.period_index].has_value();
+    });
     if (!Push(std::move(all), slo, is_first, generation)) return;
     progress.asked_ms = to_ms;
-    if (period) progress.period_asked_ms = to_ms;
+    if (answered) progress.period_asked_ms = to_ms;
     if (is_first) {
       progress.history_from_ms = sli.by_windows() ? 0 : from_ms;
       progress.history_to_ms = sli.by_windows() ? 0 : to_ms - definition.period.count();

@@ -111,6 +111,8 @@ void Alerting(YamlChecker& yaml, const Fields& spec, Definition& slo) {
   slo.alert_name = "ErrorBudgetBurn";
   slo.alerts[0].labels = Labels{{"severity", "critical"}};
   slo.alerts[1].labels = Labels{{"severity", "warning"}};
+  slo.absent.emplace();
+  slo.absent->labels = Labels{{"severity", "critical"}};
   const auto it = spec.find("alerting");
   if (it == spec.end() || it->second.node.IsNull()) return;
   const Fields own = yaml.FieldsOf(
@@ -119,9 +121,17 @@ void Alerting(YamlChecker& yaml, const Fields& spec, Definition& slo) {
   if (yaml.Flag(own, "disabled", false) || !yaml.Flag(own, "burnrates", true)) {
     slo.alerts[0].enabled = slo.alerts[1].enabled = false;
   }
+  if (yaml.Flag(own, "disabled", false) || !yaml.Flag(own, "absent", true)) slo.absent.reset();
+  const bool absent = slo.absent.has_value();
+  if (const std::string name = yaml.Text(own, "absentName"); absent && !name.empty()) {
+    slo.absent->name = name;
+  }
   if (const auto severities = own.find("severities"); severities != own.end()) {
     const Fields each = yaml.FieldsOf(
         severities->second, {"absent", "fastBurn", "mediumBurn", "slowBurn", "longTermBurn"});
+    if (const std::string s = yaml.Text(each, "absent"); absent && !s.empty()) {
+      slo.absent->labels.Set("severity", s);
+    }
     if (const std::string s = yaml.Text(each, "fastBurn"); !s.empty()) {
       slo.alerts[0].labels.Set("severity", s);
     }

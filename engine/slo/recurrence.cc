@@ -113,10 +113,9 @@ struct Recurrence::Rule {
   Status ReadUntil(std::string_view text) {
     absl::Time time;
     std::string error;
-    for (const char* format : {"%Y%m%dT%H%M%SZ", "%Y%m%d"}) {
-      const bool is_day = std::string_view(format).size() == 6;
-      if (!absl::ParseTime(format, std::string(text), is_day ? zone : absl::UTCTimeZone(), &time,
-                           &error)) {
+    for (const bool is_day : {false, true}) {
+      if (!absl::ParseTime(is_day ? "%E4Y%m%d" : "%E4Y%m%dT%H%M%SZ", std::string(text),
+                           is_day ? zone : absl::UTCTimeZone(), &time, &error)) {
         continue;
       }
       until_ms = absl::ToUnixMillis(time) + (is_day ? kMsPerDay - 1 : 0);

@@ -181,6 +181,7 @@ void Finish(YamlChecker& checker, const Place& at, const std::vector<Tier>& tier
       return checker.Error(at, "has an objective, factor or window of too many digits");
     }
   }
+  if (slo.absent.has_value()) slo.absent->after = AbsenceOf(slo.conditions);
   WarnOfUnreachable(checker, at, slo);
   LayOut(slo);
   checker.out().definitions.push_back(std::move(slo));

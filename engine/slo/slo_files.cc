@@ -117,19 +117,7 @@ CheckedSlos CheckSloFile(const std::string& path) {
 
 namespace {
 
-Status FirstErrors(const std::vector<Problem>& problems) {
-  std::string message;
-  for (const Problem& problem : problems) {
-    if (!problem.is_error) continue;
-    message += (message.empty() ? "" : "\n") + ToString(problem);
-  }
-  return InvalidArgument(std::move(message));
-}
-
-}  // namespace
-
-Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& paths,
-                                             std::vector<Problem>* warnings) {
+Result<std::vector<std::string>> FilesOf(const std::vector<std::string>& paths) {
   namespace fs = std::filesystem;
   std::vector<std::string> files;
   for (const std::string& path : paths) {
@@ -147,7 +135,23 @@ Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& pat
     std::sort(found.begin(), found.end());
     files.insert(files.end(), found.begin(), found.end());
   }
+  return files;
+}
 
+Status FirstErrors(const std::vector<Problem>& problems) {
+  std::string message;
+  for (const Problem& problem : problems) {
+    if (!problem.is_error) continue;
+    message += (message.empty() ? "" : "\n") + ToString(problem);
+  }
+  return InvalidArgument(std::move(message));
+}
+
+}  // namespace
+
+Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& paths,
+                                             std::vector<Problem>* warnings) {
+  BASALT_TRY_ASSIGN(const std::vector<std::string> files, FilesOf(paths));
   std::vector<Definition> definitions;
   std::vector<Problem> problems;
   std::map<std::string, std::string> places;
@@ -177,6 +181,19 @@ Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& pat
   if (failed) return FirstErrors(problems);
   if (warnings != nullptr) *warnings = std::move(problems);
   return definitions;
+}
+
+Result<std::string> ReadSloFiles(const std::vector<std::string>& paths) {
+  BASALT_TRY_ASSIGN(const std::vector<std::string> files, FilesOf(paths));
+  std::string all;
+  for (const std::string& file : files) {
+    std::ifstream in(file, std::ios::binary);
+    std::ostringstream text;
+    if (in) text << in.rdbuf();
+    if (!in) return Unavailable(file + ": cannot be read: " + std::strerror(errno));
+    all += text.str() + "\n---\n";
+  }
+  return all;
 }
 
 }  // namespace basalt::slo

@@ -27,4 +27,7 @@ CheckedSlos CheckSloFile(const std::string& path);
 Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& paths,
                                              std::vector<Problem>* warnings = nullptr);
 
+// The texts of `paths` (as above) as one, a document after another: to be read elsewhere.
+Result<std::string> ReadSloFiles(const std::vector<std::string>& paths);
+
 }  // namespace basalt::slo

@@ -233,7 +233,7 @@ void SloSet::SettleRound(GroupIndex g, SettledRound& round, std::vector<Transiti
   }
 
   const Definition& definition = definitions_[group.slo];
-  const Moment moment{slots_, g, round.time_ms, {}, edge_reader_};
+  const Moment moment{slots_, g, round.time_ms, {}, edge_reader_, excluded()};
   group.inconsistent = false;
   for (size_t s = 0; s < kSeverityCount; ++s) {
     const auto severity = static_cast<Severity>(s);
@@ -262,7 +262,9 @@ void SloSet::FireEarly(GroupIndex g, std::vector<Transition>& transitions) {
       if (group.alerts[s].firing || !definition.alert(severity).enabled) continue;
       size_t which = 0;
       bool inconsistent = false;
-      Moment moment{slots_, g, time_ms, open, edge_reader_};
+      // Open rounds of excluded times are not known to be bad for nothing: they settle first.
+      if (masks_ != nullptr && excluded()->Any(g, slots_.head_ms(g), time_ms)) continue;
+      Moment moment{slots_, g, time_ms, open, edge_reader_, excluded()};
       if (AnyHolds(moment, definition, severity, false, group.held, which, inconsistent) !=
           Truth::kYes)
         continue;
@@ -282,7 +284,8 @@ WindowReading SloSet::Read(GroupIndex g, size_t window, bool exactly) {
   static const EdgeReader kUnread = [](GroupIndex, size_t, const WindowSum&, int64_t) {
     return std::optional<Counts>();
   };
-  return ReadWindow({slots_, g, slots_.head_ms(g), {}, exactly ? edge_reader_ : kUnread}, window);
+  return ReadWindow(
+      {slots_, g, slots_.head_ms(g), {}, exactly ? edge_reader_ : kUnread, excluded()}, window);
 }
 
 WindowReading SloSet::ReadPeriod(GroupIndex g, PeriodBounds& bounds, bool exactly) {
@@ -294,16 +297,22 @@ WindowReading SloSet::ReadPeriod(GroupIndex g, PeriodBounds& bounds, bool exactl
     return Read(g, definition.period_index, exactly);
   }
   bounds = definition.calendar->PeriodAt(head_ms);
+  WindowReading out = ReadSince(g, bounds.begin_ms, exactly);
+  if (masks_ == nullptr || !excluded()->Any(g, bounds.begin_ms, head_ms)) return out;
+  const WindowReading masked = excluded()->Read(g, bounds.begin_ms, head_ms);
+  return {out.counts - masked.counts, out.exact && masked.exact};
+}
+
+WindowReading SloSet::ReadSince(GroupIndex g, int64_t from_ms, bool exactly) {
+  if (from_ms >= slots_.head_ms(g)) return {};
   size_t level = 0;
-  const WindowSum sum = slots_.SumSince(g, bounds.begin_ms, level);
+  const WindowSum sum = slots_.SumSince(g, from_ms, level);
   if (sum.exact()) return {sum.whole, true};
   if (exactly) {
-    if (const auto inside = ReadEdge(g, level, sum, bounds.begin_ms)) {
-      return {sum.whole + *inside, true};
-    }
+    if (const auto inside = ReadEdge(g, level, sum, from_ms)) return {sum.whole + *inside, true};
   }
   const GroupBooking even{sum.edge_begin_ms, sum.edge_end_ms, sum.edge};
-  return {sum.whole + (sum.edge - BookedUpTo(even, bounds.begin_ms)), false};
+  return {sum.whole + (sum.edge - BookedUpTo(even, from_ms)), false};
 }
 
 }  // namespace basalt::slo

@@ -25,6 +25,7 @@
 #include "engine/slo/conditions.h"
 #include "engine/slo/definition.h"
 #include "engine/slo/history.h"
+#include "engine/slo/ledger.h"
 #include "engine/slo/poller.h"
 #include "engine/slo/rounds.h"
 #include "engine/slo/sample_store.h"
@@ -97,6 +98,13 @@ struct SweepStats {
   std::string last_storage_error;
 };
 
+// A stretch of a group's budget, as finely as slots know it.
+struct CurvePoint {
+  int64_t begin_ms = 0;
+  int64_t end_ms = 0;
+  Counts counts;  // in (begin, end], without what is excluded
+};
+
 class SloSet {
  public:
   // Where an alert of that group stood before the restart: its start, if it was firing.
@@ -106,7 +114,7 @@ class SloSet {
   // `store` must outlive this. Ids of definitions are unique.
   SloSet(std::vector<Definition> definitions, SampleStore& store, const SloSetOptions& options,
          Restored restored);
-  ~SloSet() = default;  // detach the taps from the store before
+  ~SloSet();  // detach the taps from the store before
   SloSet(const SloSet&) = delete;
   SloSet& operator=(const SloSet&) = delete;
 
@@ -121,6 +129,10 @@ class SloSet {
 
   // kResourceExhausted: more samples or corrections wait than fit; make a new set and load it.
   Status Sweep(std::vector<Transition>& transitions);
+
+  // From the next round on these times do not count; views are without them at once. Exclusions of
+  // more than a period ago and of more than a day ahead are left out: call again within the day.
+  void SetExclusions(const std::vector<Exclusion>& exclusions);
 
   [[nodiscard]] const std::vector<Definition>& definitions() const { return definitions_; }
   [[nodiscard]] const SlotTable& slots() const { return slots_; }
@@ -139,8 +151,12 @@ class SloSet {
   // that ends there.
   WindowReading ReadPeriod(GroupIndex g, PeriodBounds& bounds, bool exactly = true);
   void DropSnapshot() { history_.reset(); }
+  // (from_ms, to_ms] of the group's past: slots from coarse to fine, without gaps. Exact but for
+  // the slots that the two ends cut, which count in proportion.
+  std::vector<CurvePoint> Curve(GroupIndex g, int64_t from_ms, int64_t to_ms);
 
  private:
+  class Masks;
   struct LeafEntry {
     PartitionId partition{0};
     SeriesOrdinal ordinal{};
@@ -196,6 +212,10 @@ class SloSet {
   void SettleRound(GroupIndex g, SettledRound& round, std::vector<Transition>* transitions);
   void FireEarly(GroupIndex g, std::vector<Transition>& transitions);
 
+  // What is booked in (from_ms, head].
+  WindowReading ReadSince(GroupIndex g, int64_t from_ms, bool exactly);
+  [[nodiscard]] const Excluded* excluded() const;
+
   // slo_set_history.cc: what needs stored samples of a whole group.
   std::optional<Counts> ReadEdge(GroupIndex g, size_t level, const WindowSum& sum, int64_t from_ms);
   Result<std::vector<GroupBooking>> GroupBookings(GroupIndex g, int64_t begin_ms, int64_t end_ms,
@@ -213,6 +233,7 @@ class SloSet {
   Taps taps_;
 
   const EdgeReader edge_reader_;
+  std::shared_ptr<const Masks> masks_;  // null: nothing is excluded
   SlotTable slots_;
   std::vector<std::unique_ptr<SloGroup>> groups_;
   std::vector<std::map<std::vector<std::string>, GroupIndex>> groups_by_slo_;

@@ -242,8 +242,8 @@ void Checker::Alerting(const Place& parent, const Fields& fields, Definition& sl
   const Fields own =
       is_resource ? yaml_.FieldsOf(it->second, {"name", "labels", "annotations", "pageAlert",
                                                 "ticketAlert", "page_alert", "ticket_alert"})
-                  : yaml_.FieldsOf(it->second,
-                                   {"name", "labels", "annotations", "page_alert", "ticket_alert"});
+                  : yaml_.FieldsOf(it->second, {"name", "labels", "annotations", "page_alert",
+                                                "ticket_alert", "absent", "absent_name"});
   for (const auto& [key, known] :
        {std::pair("page_alert", "pageAlert"), std::pair("ticket_alert", "ticketAlert")}) {
     if (!is_resource || !own.contains(key)) continue;
@@ -252,6 +252,16 @@ void Checker::Alerting(const Place& parent, const Fields& fields, Definition& sl
   }
   slo.alert_name = yaml_.Text(own, "name");
   const Labels labels = yaml_.StringMap(own, "labels", true);
+  if (own.contains("absent") && dialect_.origin != Origin::kBasalt) {
+    yaml_.Error(own.at("absent"), "is a key of basalt/v1");
+  }
+  if (yaml_.Flag(own, "absent", false)) {
+    slo.absent.emplace();
+    slo.absent->labels = labels;
+    if (const std::string name = yaml_.Text(own, "absent_name"); !name.empty()) {
+      slo.absent->name = name;
+    }
+  }
   const Labels annotations = yaml_.StringMap(own, "annotations", false);
   slo.alerts = {Alert(own, dialect_.page_alert, labels, annotations),
                 Alert(own, dialect_.ticket_alert, labels, annotations)};

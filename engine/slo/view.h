@@ -51,6 +51,32 @@ struct BudgetView {
   std::optional<double> remaining_ratio;  // of total; none without events
 };
 
+// One step of a budget's way. A step's events lie in (begins_at, ends_at].
+struct BudgetStep {
+  Timestamp begins_at{};
+  Timestamp ends_at{};
+  double bad = 0;
+  double total = 0;
+  double consumed = 0;  // bad events since the history's begin, up to ends_at
+};
+// Steps that follow each other and burned faster than the objective allows.
+struct EpisodeView {
+  Timestamp begins_at{};
+  Timestamp ends_at{};
+  double bad = 0;
+  double total = 0;
+  double budget_share = 0;  // of the whole budget of this history
+  double peak_burn_rate = 0;
+};
+struct BudgetHistoryView {
+  Labels labels;  // of the group
+  BudgetView budget;
+  // Finer the younger: minutes of the last two hours, hours of days ago, as the SLO's slots are.
+  std::vector<BudgetStep> steps;
+  std::vector<EpisodeView> episodes;
+  double coverage = 0;  // share of the time that has events
+};
+
 struct GroupView {
   Labels labels;                    // the group_by labels; empty without
   std::optional<Timestamp> as_of;   // the last settled round; none: no data yet

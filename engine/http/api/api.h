@@ -54,7 +54,7 @@ struct ApiContext {
   const query::Engine* engine = nullptr;
   const Clock* clock = &SystemClock();
   const AlertsView* alerts = nullptr;     // (optional) no rules, no alerts
-  const SloSource* slos = nullptr;        // (optional) an empty list at /api/v1/slo
+  SloSource* slos = nullptr;              // (optional) an empty list at /api/v1/slo
   std::vector<WriteRoute> writes;         // (optional)
   metrics::Registry* registry = nullptr;  // (optional) /metrics answers 404 without it
   std::function<Status()>

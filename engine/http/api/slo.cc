@@ -1,8 +1,9 @@
-// /api/v1/slo and /api/v1/slo/<id>, from a SloSource.
+// /api/v1/slo, what is below it of one SLO, and the ledger of exclusions, from a SloSource.
 #include <charconv>
 #include <string>
 
 #include "engine/http/api/endpoint.h"
+#include "engine/http/api/params.h"
 #include "engine/http/api/slo_source.h"
 #include "query/promql/durations.h"
 
@@ -52,6 +53,7 @@ void WriteSeverity(const slo::SeverityView& severity, JsonWriter& json) {
   json.Field("severity", severity.severity == slo::Severity::kPage ? "page" : "ticket");
   json.Field("state", slo::SeverityStateName(severity.state));
   WriteOptionalTime("startsAt", severity.starts_at, json);
+  WriteOptionalTime("keepFiringSince", severity.cleared_at, json);
   WriteOptionalTime("endedAt", severity.ended_at, json);
   WriteOptionalTime("deliveredAt", severity.delivered_at, json);
   json.Key("labels");
@@ -60,6 +62,20 @@ void WriteSeverity(const slo::SeverityView& severity, JsonWriter& json) {
   json.LabelSet(severity.annotations);
   json.Field("reason", severity.reason);
   WriteNumber("value", severity.value, json);
+  json.EndObject();
+}
+
+void WriteBudget(const slo::BudgetView& budget, JsonWriter& json) {
+  json.BeginObject();
+  json.Key("beginsAt");
+  json.Time(budget.begins_at);
+  json.Key("endsAt");
+  json.Time(budget.ends_at);
+  json.Field("exact", budget.exact);
+  WriteNumber("total", budget.total, json);
+  WriteNumber("consumed", budget.consumed, json);
+  WriteNumber("remaining", budget.remaining, json);
+  WriteOptional("remainingRatio", budget.remaining_ratio, json);
   json.EndObject();
 }
 
@@ -75,17 +91,7 @@ void WriteGroup(const slo::GroupView& group, JsonWriter& json) {
   for (const slo::WindowView& window : group.windows) WriteWindow(window, json);
   json.EndArray();
   json.Key("budget");
-  json.BeginObject();
-  json.Key("beginsAt");
-  json.Time(group.budget.begins_at);
-  json.Key("endsAt");
-  json.Time(group.budget.ends_at);
-  json.Field("exact", group.budget.exact);
-  WriteNumber("total", group.budget.total, json);
-  WriteNumber("consumed", group.budget.consumed, json);
-  WriteNumber("remaining", group.budget.remaining, json);
-  WriteOptional("remainingRatio", group.budget.remaining_ratio, json);
-  json.EndObject();
+  WriteBudget(group.budget, json);
   json.Key("alerts");
   json.BeginArray();
   for (const slo::SeverityView& severity : group.severities) WriteSeverity(severity, json);
@@ -175,6 +181,222 @@ Answer OneSlo(const Call& call) {
               "no SLO has the id \"" + std::string(id) + "\"; /api/v1/slo lists them");
 }
 
+void WriteStep(const slo::BudgetStep& step, JsonWriter& json) {
+  json.BeginObject();
+  json.Key("beginsAt");
+  json.Time(step.begins_at);
+  json.Key("endsAt");
+  json.Time(step.ends_at);
+  WriteNumber("bad", step.bad, json);
+  WriteNumber("total", step.total, json);
+  WriteNumber("consumed", step.consumed, json);
+  json.EndObject();
+}
+
+void WriteEpisode(const slo::EpisodeView& episode, JsonWriter& json) {
+  json.BeginObject();
+  json.Key("beginsAt");
+  json.Time(episode.begins_at);
+  json.Key("endsAt");
+  json.Time(episode.ends_at);
+  WriteNumber("bad", episode.bad, json);
+  WriteNumber("total", episode.total, json);
+  WriteNumber("budgetShare", episode.budget_share, json);
+  WriteNumber("peakBurnRate", episode.peak_burn_rate, json);
+  json.EndObject();
+}
+
+// /budget with its steps, or /episodes.
+Answer History(const Call& call, bool steps) {
+  const auto max_groups = GroupsShown(call);
+  if (!max_groups.ok()) return InvalidParameter("max_groups", max_groups.status());
+  std::optional<Timestamp> from;
+  if (!call.form.Get("from").empty()) {
+    const Result<Timestamp> time = ParseTime(call.form.Get("from"));
+    if (!time.ok()) return InvalidParameter("from", time.status());
+    from = *time;
+  }
+  const std::string_view id = call.request.path_param("id");
+  std::optional<std::vector<slo::BudgetHistoryView>> groups;
+  if (call.context.slos != nullptr) {
+    groups = call.context.slos->BudgetHistory(call.tenant, id, from, *max_groups);
+  }
+  if (!groups.has_value()) {
+    return Fail(ErrorType::kNotFound,
+                "no SLO has the id \"" + std::string(id) + "\"; /api/v1/slo lists them");
+  }
+  std::string data;
+  JsonWriter json(data);
+  json.BeginObject();
+  json.Key("groups");
+  json.BeginArray();
+  for (const slo::BudgetHistoryView& group : *groups) {
+    json.BeginObject();
+    json.Key("labels");
+    json.LabelSet(group.labels);
+    json.Key("budget");
+    WriteBudget(group.budget, json);
+    WriteNumber("coverage", group.coverage, json);
+    json.Key(steps ? "steps" : "episodes");
+    json.BeginArray();
+    if (steps) {
+      for (const slo::BudgetStep& step : group.steps) WriteStep(step, json);
+    } else {
+      for (const slo::EpisodeView& episode : group.episodes) WriteEpisode(episode, json);
+    }
+    json.EndArray();
+    json.EndObject();
+  }
+  json.EndArray();
+  json.EndObject();
+  return Succeed(data);
+}
+
+void WriteExclusion(const slo::Exclusion& exclusion, JsonWriter& json) {
+  json.BeginObject();
+  json.Field("id", exclusion.id);
+  json.Field("slo", exclusion.slo);
+  json.Key("group");
+  json.LabelSet(exclusion.group);
+  json.Key("from");
+  json.Time(FromMs(exclusion.from_ms));
+  json.Key("to");
+  json.Time(FromMs(exclusion.to_ms));
+  json.Field("rrule", exclusion.rrule);
+  json.Field("zone", exclusion.zone);
+  json.Field("reason", exclusion.reason);
+  json.Field("author", exclusion.author);
+  json.Field("ticket", exclusion.ticket);
+  json.Key("createdAt");
+  json.Time(FromMs(exclusion.created_ms));
+  std::optional<Timestamp> removed;
+  if (exclusion.removed_ms != 0) removed = FromMs(exclusion.removed_ms);
+  WriteOptionalTime("removedAt", removed, json);
+  json.EndObject();
+}
+
+Answer ListExclusions(const Call& call) {
+  std::string data;
+  JsonWriter json(data);
+  json.BeginObject();
+  json.Key("exclusions");
+  json.BeginArray();
+  if (call.context.slos != nullptr) {
+    const auto exclusions = call.context.slos->Exclusions();
+    if (!exclusions.ok()) return FailWith(exclusions.status());
+    for (const slo::Exclusion& one : *exclusions) WriteExclusion(one, json);
+  }
+  json.EndArray();
+  json.EndObject();
+  return Succeed(data);
+}
+
+// Parameters: from, to, reason; slo, group (name=value, repeated), rrule, zone, author, ticket.
+Answer AddExclusion(const Call& call) {
+  if (!call.form_error.ok()) return FailWith(call.form_error);
+  if (call.context.slos == nullptr) return FailWith(Unavailable("no SLO is evaluated"));
+  slo::Exclusion exclusion;
+  for (const auto& [name, to] :
+       {std::pair("from", &exclusion.from_ms), std::pair("to", &exclusion.to_ms)}) {
+    const Result<Timestamp> time = ParseTime(call.form.Get(name));
+    if (!time.ok()) return InvalidParameter(name, time.status());
+    *to = ToMs(*time);
+  }
+  for (const auto& [name, to] :
+       {std::pair("slo", &exclusion.slo), std::pair("rrule", &exclusion.rrule),
+        std::pair("zone", &exclusion.zone), std::pair("reason", &exclusion.reason),
+        std::pair("author", &exclusion.author), std::pair("ticket", &exclusion.ticket)}) {
+    *to = std::string(call.form.Get(name));
+  }
+  for (const std::string_view label : call.form.All("group")) {
+    const size_t equals = label.find('=');
+    if (equals == std::string_view::npos || !IsLegacyLabelName(label.substr(0, equals))) {
+      return InvalidParameter("group",
+                              InvalidArgument("\"" + std::string(label) + "\" is not name=value"));
+    }
+    exclusion.group.Set(label.substr(0, equals), label.substr(equals + 1));
+  }
+  const auto added = call.context.slos->AddExclusion(std::move(exclusion));
+  if (!added.ok()) return FailWith(added.status());
+  std::string data;
+  JsonWriter json(data);
+  WriteExclusion(*added, json);
+  return Succeed(data);
+}
+
+Answer RemoveExclusion(const Call& call) {
+  if (call.context.slos == nullptr) return FailWith(Unavailable("no SLO is evaluated"));
+  const std::string id(call.request.path_param("exclusion"));
+  const Status status = call.context.slos->RemoveExclusion(id);
+  if (!status.ok()) {
+    return status.code() == StatusCode::kNotFound
+               ? Fail(ErrorType::kNotFound, std::string(status.message()))
+               : FailWith(status);
+  }
+  return Succeed("{}");
+}
+
+void WriteReport(const slo::SimulationReport& report, JsonWriter& json) {
+  json.BeginObject();
+  json.Key("slos");
+  json.BeginArray();
+  for (const slo::SimulatedSlo& one : report.slos) {
+    json.BeginObject();
+    json.Field("id", one.id);
+    json.Key("groups");
+    json.Uint(one.groups);
+    WriteNumber("bad", one.bad, json);
+    WriteNumber("total", one.total, json);
+    WriteNumber("budget", one.budget, json);
+    json.EndObject();
+  }
+  json.EndArray();
+  json.Key("alerts");
+  json.BeginArray();
+  for (const slo::SimulatedAlert& alert : report.alerts) {
+    json.BeginObject();
+    json.Field("slo", alert.slo);
+    json.Key("group");
+    json.LabelSet(alert.group);
+    json.Field("severity", slo::SeverityName(alert.severity));
+    json.Key("startsMs");
+    json.Int(alert.starts_ms);
+    json.Key("endsMs");
+    if (alert.ends_ms.has_value()) {
+      json.Int(*alert.ends_ms);
+    } else {
+      json.Null();
+    }
+    json.EndObject();
+  }
+  json.EndArray();
+  json.Key("rounds");
+  json.Uint(report.rounds);
+  json.EndObject();
+}
+
+// Parameters: slos (YAML), from, to; inject, repeated.
+Answer Simulate(const Call& call) {
+  if (!call.form_error.ok()) return FailWith(call.form_error);
+  if (call.context.slos == nullptr) return FailWith(Unavailable("no SLO is evaluated"));
+  const Result<Timestamp> from = ParseTime(call.form.Get("from"));
+  if (!from.ok()) return InvalidParameter("from", from.status());
+  const Result<Timestamp> to = call.TimeParam("to", call.context.clock->Now());
+  if (!to.ok()) return InvalidParameter("to", to.status());
+  std::vector<std::string> injections;
+  for (const std::string_view text : call.form.All("inject")) injections.emplace_back(text);
+  const auto report =
+      call.context.slos->Simulate(std::string(call.form.Get("slos")), *from, *to, injections);
+  if (!report.ok()) return FailWith(report.status());
+  if (report->storage_errors > 0) {
+    return FailWith(Unavailable("some series could not be read: " + report->last_storage_error));
+  }
+  std::string data;
+  JsonWriter json(data);
+  WriteReport(*report, json);
+  return Succeed(data);
+}
+
 }  // namespace
 
 void RegisterSlo(const SharedContext& context, Router& router) {
@@ -182,6 +404,18 @@ void RegisterSlo(const SharedContext& context, Router& router) {
               [](Call& call) { return ListSlos(call); });
   AddEndpoint(context, router, {Method::kGet}, "/api/v1/slo/{id}",
               [](Call& call) { return OneSlo(call); });
+  AddEndpoint(context, router, {Method::kGet}, "/api/v1/slo/{id}/budget",
+              [](Call& call) { return History(call, true); });
+  AddEndpoint(context, router, {Method::kGet}, "/api/v1/slo/{id}/episodes",
+              [](Call& call) { return History(call, false); });
+  AddEndpoint(context, router, {Method::kPost}, "/api/v1/slo/simulate",
+              [](Call& call) { return Simulate(call); });
+  AddEndpoint(context, router, {Method::kGet}, "/api/v1/slo/exclusions",
+              [](Call& call) { return ListExclusions(call); });
+  AddEndpoint(context, router, {Method::kPost}, "/api/v1/slo/exclusions",
+              [](Call& call) { return AddExclusion(call); });
+  AddEndpoint(context, router, {Method::kDelete}, "/api/v1/slo/exclusions/{exclusion}",
+              [](Call& call) { return RemoveExclusion(call); });
 }
 
 }  // namespace basalt::http::api

@@ -3,10 +3,13 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/base/ids.h"
+#include "engine/slo/ledger.h"
+#include "engine/slo/simulation.h"
 #include "engine/slo/view.h"
 
 namespace basalt::http::api {
@@ -19,6 +22,29 @@ class SloSource {
                                                        size_t max_groups) const = 0;
   [[nodiscard]] virtual std::optional<slo::SloView> Slo(TenantId tenant, std::string_view id,
                                                         size_t max_groups) const = 0;
+  // How budgets went; nothing if there is no such SLO.
+  [[nodiscard]] virtual std::optional<std::vector<slo::BudgetHistoryView>> BudgetHistory(
+      TenantId /*tenant*/, std::string_view /*id*/, std::optional<Timestamp> /*from*/,
+      size_t /*max_groups*/) const {
+    return std::nullopt;
+  }
+  // What these SLOs (the text of their files) would have done over what is stored, with outages
+  // laid over it, as `basalt slo simulate` writes them. kResourceExhausted while another one runs.
+  virtual Result<slo::SimulationReport> Simulate(const std::string& /*slos*/, Timestamp /*from*/,
+                                                 Timestamp /*to*/,
+                                                 const std::vector<std::string>& /*injections*/) {
+    return Unavailable("no SLO is evaluated");
+  }
+  // The ledger of times that do not count. kUnavailable without one.
+  [[nodiscard]] virtual Result<std::vector<slo::Exclusion>> Exclusions() const {
+    return Unavailable("no SLO is evaluated");
+  }
+  virtual Result<slo::Exclusion> AddExclusion(slo::Exclusion /*exclusion*/) {
+    return Unavailable("no SLO is evaluated");
+  }
+  virtual Status RemoveExclusion(const std::string& /*id*/) {
+    return Unavailable("no SLO is evaluated");
+  }
 };
 
 }  // namespace basalt::http::api

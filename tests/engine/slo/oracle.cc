@@ -80,19 +80,28 @@ void Oracle::Recount() {
   }
 }
 
+// What of the increment lies in (from, to].
+long double Oracle::ShareIn(const Increment& increment, int64_t from_ms, int64_t to_ms) {
+  if (increment.from_ms == increment.to_ms) {
+    return increment.to_ms > from_ms && increment.to_ms <= to_ms ? 1 : 0;
+  }
+  const int64_t from = std::max(from_ms, increment.from_ms);
+  const int64_t to = std::min(to_ms, increment.to_ms);
+  return static_cast<long double>(std::max<int64_t>(to - from, 0)) /
+         static_cast<long double>(increment.to_ms - increment.from_ms);
+}
+
 Sums Oracle::Window(int64_t at_ms, int64_t window_ms) const {
   Sums sums;
   const int64_t begin = at_ms - window_ms;
   for (const Counted& one : counted_) {
     for (const Increment& increment : one.increments) {
-      long double share = 0;
-      if (increment.from_ms == increment.to_ms) {
-        share = increment.to_ms > begin && increment.to_ms <= at_ms ? 1 : 0;
-      } else if (increment.to_ms <= at_ms) {  // a gap is known only when it is over
-        const int64_t from = std::max(begin, increment.from_ms);
-        const int64_t length = std::max<int64_t>(increment.to_ms - from, 0);
-        share = static_cast<long double>(length) /
-                static_cast<long double>(increment.to_ms - increment.from_ms);
+      if (increment.to_ms > at_ms) continue;  // a gap is known only when it is over
+      long double share = ShareIn(increment, begin, at_ms);
+      for (const auto& [from, to] : excluded) {
+        if (from < at_ms && to > begin) {
+          share -= ShareIn(increment, std::max(from, begin), std::min(to, at_ms));
+        }
       }
       sums.bad += share * increment.amount * one.bad;
       sums.total += share * increment.amount * one.total;

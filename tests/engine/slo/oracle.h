@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace basalt::slo::oracle {
@@ -46,6 +47,9 @@ class Oracle {
 
   std::map<std::string, Series> series;  // by any name
 
+  // Times (from, to] that do not count; they do not overlap.
+  std::vector<std::pair<int64_t, int64_t>> excluded;
+
   // Call after changing `series`: counts everything again.
   void Recount();
   // Events in (at - window, at].
@@ -73,6 +77,8 @@ class Oracle {
   [[nodiscard]] int Both(int64_t at_ms, int64_t short_ms, int64_t long_ms, int64_t factor_num,
                          int64_t factor_den) const;
   static void Step(Episode& episode, std::vector<Episode>& past, int64_t at_ms, int truth);
+
+  static long double ShareIn(const Increment& increment, int64_t from_ms, int64_t to_ms);
 
   struct Counted {
     int bad;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <set>
 
 namespace basalt::slo {
@@ -14,6 +16,11 @@ std::string Describe(const oracle::Episode& episode) {
          (episode.firing ? "firing" : std::to_string(episode.ends_ms - kStartMs)) + "]";
 }
 
+std::string TemporaryDirectory() {
+  std::string path = (std::filesystem::temp_directory_path() / "outage-XXXXXX").string();
+  return ::mkdtemp(path.data()) == nullptr ? "." : path;
+}
+
 std::string Describe(const std::vector<oracle::Episode>& episodes) {
   std::string out;
   for (const oracle::Episode& episode : episodes) out += Describe(episode);
@@ -22,8 +29,36 @@ std::string Describe(const std::vector<oracle::Episode>& episodes) {
 
 }  // namespace
 
-Play::Play(const std::string& group_by) : group_by_(group_by), clock_(kStartMs) {
+Play::Play(const std::string& group_by)
+    : group_by_(group_by), clock_(kStartMs), directory_(TemporaryDirectory()) {
   Restart(kStartMs);
+}
+
+Play::~Play() {
+  std::error_code error;
+  std::filesystem::remove_all(directory_, error);
+}
+
+void Play::Exclude(int64_t from_ms, int64_t to_ms) {
+  Exclusion exclusion;
+  exclusion.from_ms = from_ms;
+  exclusion.to_ms = to_ms;
+  exclusion.reason = "test";
+  const auto added = ledger_->Add(exclusion, from_ms);
+  if (!added.ok()) return Differ("exclude: " + added.status().ToString());
+  excluded_.push_back(added->id);
+  for (auto& [group, truth] : truths_) truth.excluded.emplace_back(added->from_ms, added->to_ms);
+  evaluator_->ReadLedger();
+}
+
+void Play::IncludeAgain() {
+  for (const std::string& id : excluded_) {
+    const Status status = ledger_->Remove(id, clock_.now_ms());
+    if (!status.ok()) Differ("include: " + status.ToString());
+  }
+  excluded_.clear();
+  for (auto& [group, truth] : truths_) truth.excluded.clear();
+  evaluator_->ReadLedger();
 }
 
 void Play::Differ(const std::string& what) {
@@ -72,7 +107,11 @@ void Play::Restart(int64_t now_ms) {
   clock_.Set(std::max(now_ms, clock_.now_ms()));
   EvaluatorOptions options;
   options.clock = &clock_;
+  auto ledger = Ledger::Open(directory_ + "/ledger.yml");
+  if (!ledger.ok()) return Differ("ledger: " + ledger.status().ToString());
   evaluator_.reset();
+  ledger_ = std::move(ledger).value();
+  options.ledger = ledger_.get();
   evaluator_ = std::make_unique<Evaluator>(store_, sink_, options);
   const Status status = evaluator_->SetDefinitions(ShopSlo(group_by_));
   if (!status.ok()) Differ("load: " + status.ToString());

@@ -20,6 +20,7 @@ class Play {
  public:
   // `group_by` is "" or "instance".
   explicit Play(const std::string& group_by);
+  ~Play();
 
   // As Scenario::Write: "errors a" is errors_total{job="shop",instance="a"}.
   void Write(const std::string& series, int64_t t_ms, double value, int64_t start_ms = 0);
@@ -30,6 +31,9 @@ class Play {
   void Sweep(int64_t now_ms);
   // A new evaluator over the same store and sink.
   void Restart(int64_t now_ms);
+  // (from, to] does not count any more, by the ledger; and does again. Whole minutes.
+  void Exclude(int64_t from_ms, int64_t to_ms);
+  void IncludeAgain();
   void StepWallClock(int64_t offset_ms) { clock_.StepWall(offset_ms); }
   // Sweeps until the round at `t_ms` of the group has settled, and compares.
   void Judge(int64_t t_ms, const std::string& group = "");
@@ -56,6 +60,9 @@ class Play {
   FakeStore store_;
   RecordingSink sink_;
   std::map<std::string, oracle::Oracle> truths_;  // by value of group_by
+  const std::string directory_;
+  std::unique_ptr<Ledger> ledger_;
+  std::vector<std::string> excluded_;
   std::unique_ptr<Evaluator> evaluator_;
   std::string mismatch_;
   int judged_ = 0;

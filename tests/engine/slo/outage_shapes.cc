@@ -137,6 +137,51 @@ void ReplicaSwitch(Play& play) {
   }
 }
 
+// Whole minutes, as the ledger keeps them.
+int64_t Minute(int64_t time_ms) { return time_ms / 60'000 * 60'000; }
+
+// Maintenance that is announced: its errors page nobody, neither then nor in the windows after it.
+void AnExclusionBefore(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 700 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 330, 1) + Outage(i, 500, 520, 0.5));
+    counters.WriteTo(play, "a", At(i));
+    if (i == 200) play.Exclude(Minute(At(245)), Minute(At(336)));
+    if (i == 300 || i == 400) play.Restart(At(i) + 50);
+    play.Judge(At(i));
+  }
+}
+
+// An outage that turns out to be somebody else's, while it pages; and the second thoughts.
+void AnExclusionAfterwards(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 900 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 330, 0.5) + 0.0005);
+    counters.WriteTo(play, "a", At(i));
+    if (i == 310) play.Exclude(Minute(At(240)), Minute(At(290)));
+    if (i == 420) play.Exclude(Minute(At(290)), Minute(At(335)));
+    if (i == 600) play.IncludeAgain();
+    play.Judge(At(i));
+  }
+}
+
+// The same with slots of minutes only, long gone: the edges are read back.
+void AnExclusionLongAfterwards(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 1700 && play.agrees(); ++i) {
+    counters.Serve(1000, Outage(i, 250, 330, 0.6) + 0.0005);
+    counters.WriteTo(play, "a", At(i, 60'000));
+    if (i == 1000) play.Exclude(Minute(At(270, 60'000)) + 7 * 60'000, Minute(At(333, 60'000)));
+    if (i == 1500) play.IncludeAgain();
+    if (i % 5 == 0 || i > 990) {
+      play.Judge(At(i, 60'000));
+    } else {
+      play.Sweep(At(i, 60'000) + 200);
+      play.Pass(At(i, 60'000));
+    }
+  }
+}
+
 void NewLabelGroup(Play& play) {
   Counters a;
   Counters b;
@@ -487,6 +532,9 @@ std::vector<OutageShape> MakeShapes() {
             .process_restarts = [](int i) { return i % 70 == 69; },
             .basalt_restarts = [](int i) { return i % 31 == 30; }});
   special("late_data", LateData);
+  special("an_exclusion_before", AnExclusionBefore, 1);
+  special("an_exclusion_afterwards", AnExclusionAfterwards);
+  special("an_exclusion_long_afterwards", AnExclusionLongAfterwards);
   special("skewed_shards", SkewedShards);
   special("basalt_restarts_at_each_step", RestartAtEachStep, 1);
   special("clock_steps", ClockSteps, 1);

@@ -1,0 +1,131 @@
+// Times that do not count, and how a budget went.
+#include <algorithm>
+#include <utility>
+
+#include "engine/slo/message.h"
+#include "engine/slo/slo_set.h"
+
+namespace basalt::slo {
+
+// Excluded stretches by SLO, merged for each group when asked: exclusions are few.
+class SloSet::Masks final : public Excluded {
+ public:
+  struct Mask {
+    Labels group;
+    std::vector<TimeSpan> spans;
+  };
+
+  explicit Masks(SloSet& set) : set_(set), by_slo_(set.definitions_.size()) {}
+
+  void Add(SloIndex slo, Mask mask) { by_slo_[slo].push_back(std::move(mask)); }
+  [[nodiscard]] bool empty() const {
+    return std::all_of(by_slo_.begin(), by_slo_.end(), [](const auto& m) { return m.empty(); });
+  }
+
+  [[nodiscard]] bool Any(GroupIndex g, int64_t from_ms, int64_t to_ms) const override {
+    return !by_slo_[set_.groups_[g]->slo].empty() && !SpansOf(g, from_ms, to_ms).empty();
+  }
+  WindowReading Read(GroupIndex g, int64_t from_ms, int64_t to_ms) const override {
+    WindowReading out;
+    for (const auto& [from, to] : SpansOf(g, from_ms, to_ms)) {
+      const WindowReading since = set_.ReadSince(g, from, true);
+      const WindowReading after = set_.ReadSince(g, to, true);
+      out.counts += since.counts - after.counts;
+      out.exact = out.exact && since.exact && after.exact;
+    }
+    return out;
+  }
+  // Merged and clipped, in order.
+  [[nodiscard]] std::vector<TimeSpan> SpansOf(GroupIndex g, int64_t from_ms, int64_t to_ms) const {
+    const SloGroup& group = *set_.groups_[g];
+    std::vector<TimeSpan> spans;
+    for (const Mask& mask : by_slo_[group.slo]) {
+      if (!mask.group.empty()) {
+        const Labels labels = GroupLabels(set_.definitions_[group.slo], group.values);
+        if (!std::all_of(mask.group.begin(), mask.group.end(), [&](const Label& label) {
+              return labels.Get(label.name) == label.value;
+            })) {
+          continue;
+        }
+      }
+      for (const auto& [from, to] : mask.spans) {
+        if (from < to_ms && to > from_ms) {
+          spans.emplace_back(std::max(from, from_ms), std::min(to, to_ms));
+        }
+      }
+    }
+    std::sort(spans.begin(), spans.end());
+    std::vector<TimeSpan> merged;
+    for (const TimeSpan& span : spans) {
+      if (!merged.empty() && span.first <= merged.back().second) {
+        merged.back().second = std::max(merged.back().second, span.second);
+      } else {
+        merged.push_back(span);
+      }
+    }
+    return merged;
+  }
+
+ private:
+  SloSet& set_;
+  std::vector<std::vector<Mask>> by_slo_;
+};
+
+SloSet::~SloSet() = default;
+
+const Excluded* SloSet::excluded() const { return masks_.get(); }
+
+void SloSet::SetExclusions(const std::vector<Exclusion>& exclusions) {
+  const int64_t now_ms = ToMs(options_.clock->Now());
+  auto masks = std::make_shared<Masks>(*this);
+  for (SloIndex slo = 0; slo < definitions_.size(); ++slo) {
+    const Definition& definition = definitions_[slo];
+    int64_t reach_ms = definition.period.count();
+    for (const Window& window : definition.layout->windows()) {
+      reach_ms = std::max(reach_ms, window.length_ms);
+    }
+    for (const Exclusion& exclusion : exclusions) {
+      if (exclusion.removed_ms != 0) continue;
+      if (!exclusion.slo.empty() && exclusion.slo != definition.id) continue;
+      Masks::Mask mask{exclusion.group,
+                       exclusion.Within({now_ms - reach_ms - kReplayMs, now_ms + 2 * kMsPerDay})};
+      if (!mask.spans.empty()) masks->Add(slo, std::move(mask));
+    }
+  }
+  masks_.reset();
+  if (!masks->empty()) masks_ = std::move(masks);
+}
+
+std::vector<CurvePoint> SloSet::Curve(GroupIndex g, int64_t from_ms, int64_t to_ms) {
+  to_ms = std::min(to_ms, slots_.head_ms(g));
+  const std::vector<Level>& levels = slots_.layout(g).levels();
+  std::vector<CurvePoint> out;
+  for (size_t l = levels.size(); l-- > 0 && from_ms < to_ms;) {
+    const int64_t slot_ms = levels[l].slot_ms;
+    // Up to where the next finer level begins, on this level's grid.
+    int64_t until_ms = to_ms;
+    if (l > 0) {
+      const int64_t finer_ms = slots_.FirstSlot(g, l - 1) * levels[l - 1].slot_ms;
+      until_ms = std::min(to_ms, (finer_ms + slot_ms - 1) / slot_ms * slot_ms);
+    }
+    for (int64_t k = std::max(SlotOf(from_ms + 1, slot_ms), slots_.FirstSlot(g, l));
+         k * slot_ms < until_ms; ++k) {
+      CurvePoint point{std::max(k * slot_ms, from_ms), std::min((k + 1) * slot_ms, to_ms),
+                       slots_.Slot(g, l, k)};
+      const GroupBooking even{k * slot_ms, (k + 1) * slot_ms, point.counts};
+      point.counts =
+          BookedUpTo(even, point.end_ms == to_ms && to_ms == slots_.head_ms(g) ? even.to_ms
+                                                                               : point.end_ms) -
+          BookedUpTo(even, point.begin_ms);
+      if (masks_ != nullptr && masks_->Any(g, point.begin_ms, point.end_ms)) {
+        point.counts -= masks_->Read(g, point.begin_ms, point.end_ms).counts;
+      }
+      from_ms = point.end_ms;
+      out.push_back(point);
+    }
+    from_ms = std::max(from_ms, std::min(until_ms, to_ms));
+  }
+  return out;
+}
+
+}  // namespace basalt::slo
