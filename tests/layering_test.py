@@ -19,7 +19,7 @@ MAY_INCLUDE = {
     "engine/rules": ["engine/base", "storage/reader.h", "storage/store.h", "query", "engine/notify"],
     "engine/notify": ["engine/base", "engine/http/client.h"],
     "engine/http": ["engine/base"],
-    "engine/http/api": ["engine/base", "engine/http", "engine/slo/view.h", "storage/reader.h", "storage/ingest_batch.h", "storage/store.h",
+    "engine/http/api": ["engine/base", "engine/http", "engine/slo/view.h", "engine/slo/ledger.h", "engine/slo/simulation.h", "storage/reader.h", "storage/ingest_batch.h", "storage/store.h",
                         "query"],
     "engine/rpc": ["engine/base", "engine/ingest", "storage/ingest_batch.h", "storage/resolver.h", "storage/store.h",
                    "query"],
