@@ -317,7 +317,8 @@ class Snapshot {
   // No sample before the returned time was written or deleted between the moment `stamp` and this
   // call; INT64_MAX: none at all.
   [[nodiscard]] virtual int64_t UnchangedBefore(uint64_t /*stamp*/) const { return INT64_MIN; }
-  // Damaged blocks that answers from this snapshot leave out; goes into the query's warnings.
+  // Damaged blocks that reading from this snapshot has met and left out so far, each once, at most
+  // 100: goes into the query's warnings after it has been evaluated.
   [[nodiscard]] virtual std::vector<std::string> Warnings() const = 0;
 };
 

@@ -36,6 +36,7 @@ struct RunRows::OpenRun {
   std::map<uint32_t, std::pair<uint64_t, std::vector<int64_t>>> shared;  // by the run's number
   std::set<uint32_t> left_out;                                           // damaged, and told
   bool failed = false;                                                   // its directory
+  bool times_damaged = false;  // what failed last was `times`, and not the rows that wanted it
 };
 
 RunRows::RunRows(std::vector<std::shared_ptr<const Run>> runs, TimeRange range) : range_(range) {
@@ -88,11 +89,13 @@ Result<std::span<const int64_t>> RunRows::Times(OpenRun& run, OpenBlock& open, u
   const auto at = static_cast<uint32_t>(behind - directory.begin()) - 1;
   if (run.times_index != at) {
     run.times_index = UINT32_MAX;
+    run.times_damaged = true;
     BASALT_TRY_ASSIGN(run.times.bytes, run.run->Read(at));
     const bool checked = run.run->IsChecked(at);
     Result<Superblock> block = Superblock::Open(run.times.bytes.view(), checked);
     if (!block.ok()) return run.run->Quarantine(at, block.status());
     if (!checked) run.run->SetChecked(at);
+    run.times_damaged = false;
     run.times.block = *block;
     run.times_index = at;
   }
@@ -113,7 +116,8 @@ Result<std::span<const int64_t>> RunRows::Times(OpenRun& run, OpenBlock& open, u
 
 void RunRows::Report(OpenRun& run, uint32_t block, const Status& why, std::vector<Status>& errors) {
   if (!run.left_out.insert(block).second) return;
-  errors.push_back(why.code() == StatusCode::kDataLoss ? run.run->Quarantine(block, why) : why);
+  const bool own = why.code() == StatusCode::kDataLoss && !run.times_damaged;
+  errors.push_back(own ? run.run->Quarantine(block, why) : why);
 }
 
 void RunRows::Damaged(const RowPiece& piece, const Status& why, std::vector<Status>& errors) {
@@ -157,6 +161,7 @@ void RunRows::FindNewest(const SeriesSet& series, size_t begin, size_t n,
       }
       if (at >= end || ref.last_place < series.place(at)) continue;
       const size_t found = newest.size();
+      run.times_damaged = false;
       const Status status = NewestInBlock(run, b, spared, newest);
       run.rows.clear();
       run.decoding = UINT32_MAX;
@@ -251,6 +256,7 @@ void RunRows::Find(const SeriesSet& series, size_t begin, size_t n, const Delete
       if (ref.max_ms < range_.min_ms || ref.min_ms > range_.max_ms || run.left_out.contains(block))
         continue;
       const size_t found = pieces.size();
+      run.times_damaged = false;
       const Status status = FindInBlock(run, r, block, wanted_, deletes, pieces);
       if (!status.ok()) {
         pieces.resize(found);  // of a damaged one nothing is shown

@@ -221,6 +221,7 @@ Result<std::vector<FinishedRun>> Sealer::Write(std::span<const SealOrder> orders
 
 Status Sealer::Seal(std::span<const SealOrder> orders) {
   const PointScope scope("seal");
+  const Step step(core_.options, StoreStep::kSeal);
   // Read first: what is applied after it is newer than anything a group tells below.
   const uint64_t watermark = core_.applied.watermark();
   // Should the commit fail, what is frozen now stays in the head, and with it the masks that it
@@ -229,8 +230,13 @@ Status Sealer::Seal(std::span<const SealOrder> orders) {
   for (const auto& partition : core_.partitions)
     head_from = std::min(head_from, partition->head->OldestSeq().value_or(head_from));
   std::vector<FrozenPartition> frozen;
-  for (const SealOrder& order : orders)
-    frozen.push_back(core_.partitions[order.partition]->head->Freeze(order.wish));
+  for (const SealOrder& order : orders) {
+    PartitionHead& head = *core_.partitions[order.partition]->head;
+    // Only one run of a partition and day may have an empty interval (RunInfo::after), so a seal
+    // that would give one takes everything.
+    const bool nothing_new = head.applied() <= sealed_to_[order.partition];
+    frozen.push_back(head.Freeze(nothing_new ? kEverything : order.wish));
+  }
   std::vector<uint64_t> replay_from;  // by partition
   for (const auto& partition : core_.partitions) {
     replay_from.push_back(
@@ -294,6 +300,7 @@ Status Sealer::Seal(std::span<const SealOrder> orders) {
   }
   if (!orders.empty()) ++core_.counters.seals;
   for (const SealOrder& order : orders) core_.partitions[order.partition]->head->ForgetIdle();
+  const Step trim(core_.options, StoreStep::kTrim);
   return core_.log->Trim(log_from - 1);
 }
 

@@ -1,10 +1,12 @@
 #include "storage/store.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <utility>
 
 #include "engine/base/log.h"
+#include "storage/backup.h"
 #include "storage/replay.h"
 #include "storage/store_impl.h"
 
@@ -58,11 +60,41 @@ Status StoreImpl::Start() {
   return OkStatus();
 }
 
+namespace {
+
+// The steps of a commit, for a test: each ends where the next begins.
+std::function<void(CommitStep)> StepsOfCommits(std::function<void(StoreStep, bool)> on_step) {
+  return [on_step = std::move(on_step)](CommitStep step) {
+    if (!on_step) return;
+    switch (step) {
+      case CommitStep::kWritten:
+        return on_step(StoreStep::kIngest, true);
+      case CommitStep::kIngested:
+        on_step(StoreStep::kIngest, false);
+        return on_step(StoreStep::kIndexFlush, true);
+      case CommitStep::kIndexFlushed:
+        on_step(StoreStep::kIndexFlush, false);
+        return on_step(StoreStep::kMetaCommit, true);
+      case CommitStep::kCommitted:
+        return on_step(StoreStep::kMetaCommit, false);
+      case CommitStep::kCollected:
+        return;
+    }
+  };
+}
+
+}  // namespace
+
 Status StoreImpl::OpenFiles() {
   const StoreOptions& options = core_.options;
   Files& files = options.files != nullptr ? *options.files : PosixFiles();
   BASALT_TRY(files.CreateDirectories(options.directory));
+  if (files.Stat(options.directory + "/" + kRestoringMarker).ok()) {
+    return FailedPrecondition(
+        "a restore into it has not finished; run 'basalt restore' again and it goes on");
+  }
   BASALT_TRY_ASSIGN(core_.directory_lock, files.Lock(options.directory + "/LOCK"));
+  LookAtDisk();
   BASALT_TRY_ASSIGN(core_.database, Database::Open({.directory = options.directory + "/db",
                                                     .partitions = options.partitions,
                                                     .block_cache_bytes = options.block_cache_bytes,
@@ -72,12 +104,13 @@ Status StoreImpl::OpenFiles() {
   BASALT_TRY_ASSIGN(core_.receipts, PurgeReceipts::Open(*core_.database, *options.clock));
   BASALT_TRY_ASSIGN(core_.metadata, MetadataStore::Open(*core_.database));
   core_.exemplars = std::make_unique<ExemplarStore>(*core_.database);
-  if (options.at_point) {
-    core_.runs->SetCommitHook([this](CommitStep step) {
+  if (options.at_point || options.on_step) {
+    core_.runs->SetCommitHook([this, steps = StepsOfCommits(options.on_step)](CommitStep step) {
       static constexpr std::array<std::string_view, 5> kNames = {"commit", "ingested", "indexed",
                                                                  "committed", "collected"};
       core_.Point(std::string(PointScope::current()) + ":" +
                   std::string(kNames[static_cast<size_t>(step)]));
+      steps(step);
     });
   }
   BASALT_TRY_ASSIGN(const auto writers, core_.runs->Writers());
@@ -135,6 +168,11 @@ Status StoreImpl::Replay() {
                     ", but it ends at " + std::to_string(head.seq) +
                     ": files of the log are missing");
   }
+  if (const uint64_t first = core_.log->First().seq; from < first) {
+    return DataLoss("the manifest wants the log from record " + std::to_string(from) +
+                    ", but it begins with " + std::to_string(first) +
+                    ": files of the log, or commits in db/*.log, are missing");
+  }
   ReplayProgress progress{.records_total = head.seq + 1 - from};
   Status status = OkStatus();
   if (progress.records_total > 0) status = ReplayLog(core_, sealer_, from, progress);
@@ -154,6 +192,7 @@ Status StoreImpl::Replay() {
 
 Status StoreImpl::Close() {
   stop_rewrites_ = true;  // of a settle, too
+  stop_scrub_ = true;
   {
     MutexLock lock(state_mu_);
     if (closed_) return close_status_;
@@ -255,8 +294,11 @@ StoreStats StoreImpl::Stats() const {
   stats.deletes_pending = core_.receipts->Pending().size();
   const MutexLock lock(state_mu_);
   stats.append_bytes_in_flight = bytes_in_flight_;
-  stats.read_only = !read_only_reason_.empty();
-  stats.read_only_reason = read_only_reason_;
+  const DiskState disk = disk_.State();
+  stats.read_only = disk.read_only;
+  stats.read_only_reason = disk.reason;
+  stats.read_only_total = disk.times;
+  stats.disk_free_bytes = disk.free_bytes;
   return stats;
 }
 

@@ -22,6 +22,7 @@
 #include "engine/base/status.h"
 #include "storage/apply_observer.h"
 #include "storage/ingest_batch.h"
+#include "storage/integrity.h"
 #include "storage/reader.h"
 
 namespace rocksdb {
@@ -37,6 +38,20 @@ enum class SyncMode : uint8_t {
   kAlways,    // fdatasync before the ack: nothing acknowledged is ever lost
   kInterval,  // fdatasync every `sync_interval`: a power cut may lose that much; a killed process
               // loses nothing
+};
+
+// What the store does between being asked for something and having done it; for tests that
+// interrupt it.
+enum class StoreStep : uint8_t {
+  kSeal,
+  kIngest,
+  kIndexFlush,
+  kMetaCommit,
+  kTrim,
+  kRewrite,
+  kDelete,
+  kRetention,
+  kCheckpoint
 };
 
 // How far opening has come; for a log line, and for a readiness page that says more than "no".
@@ -100,6 +115,14 @@ struct StoreOptions {
   // there are appends or queries. 0 bytes: no bound.
   uint64_t rewrite_bytes_per_second = 64u << 20;
   double rewrite_cpu_share = 0.25;
+  // With less than this free on the disk the store is read-only: appends are refused before the
+  // disk is full, so that sealing and dropping, which make room, still can. It ends by itself when
+  // more than `disk_resume_bytes` are free and a trial write succeeds. 0: only a write that fails
+  // tells.
+  uint64_t disk_reserve_bytes = 256u << 20;
+  uint64_t disk_resume_bytes = 512u << 20;
+  // How often the store looks for what is due: maintenance, and whether there is room again.
+  Duration tick{1000};
   // Waiting appends beyond this are refused with kResourceExhausted, so memory stays bounded when
   // the disk stalls.
   size_t max_append_bytes_in_flight = 256u << 20;
@@ -118,6 +141,8 @@ struct StoreOptions {
   // For tests: disks that fail, shorten, delay or forget. Null: the machine's.
   Files* files = nullptr;
   rocksdb::Env* env = nullptr;
+  // For tests: called when a step begins and ends, on the thread that does it.
+  std::function<void(StoreStep step, bool begins)> on_step;
 };
 
 // What an append came to. `token` may be given back as TakeSnapshot's `at_least`.
@@ -198,7 +223,6 @@ struct StoreStats {
   uint64_t run_samples = 0;
   uint64_t replayed_records = 0;
   uint64_t replay_ms = 0;
-  uint64_t damaged_blocks = 0;
   uint64_t rollup_runs = 0;  // of `runs`
   uint64_t file_bytes = 0;   // everything in the database and the log
   uint64_t sst_files = 0;    // that the database accounts for
@@ -212,6 +236,9 @@ struct StoreStats {
   uint64_t samples_too_old = 0;              // refused: their day has been dropped already
   uint64_t deletes_pending = 0;              // receipts that are not purged
   uint64_t run_directory_bytes = 0;          // directories of runs in memory
+  uint64_t damaged_blocks = 0;               // quarantined now
+  uint64_t disk_free_bytes = 0;              // as of the last tick; UINT64_MAX: not known
+  uint64_t read_only_total = 0;              // how often it became read-only
   bool read_only = false;  // the disk is full or failing; why is in `read_only_reason`
   std::string read_only_reason;
 };
@@ -269,6 +296,13 @@ class Store {
   // A consistent copy, by hard links where the file system allows, that Open() can open.
   // `directory` must not exist.
   virtual Status Checkpoint(const std::string& directory) = 0;
+
+  // Reads everything and checks it, while all else goes on; see storage/integrity.h. Damaged blocks
+  // are quarantined, quarantined ones that read well again are released. One at a time:
+  // kFailedPrecondition for a second. kCancelled when asked to, and when the store closes.
+  virtual Result<ScrubReport> Scrub(const ScrubOptions& options) = 0;
+  // The blocks that are left out of answers until they read well again.
+  [[nodiscard]] virtual std::vector<Damage> Quarantine() const = 0;
 
   // From now on `observer` sees new series and samples; first OnSeries is called for every series
   // in memory, each partition in one step with its place in the log, so that between this and a

@@ -79,18 +79,12 @@ void StoreImpl::Leave(size_t bytes) {
   if (--under_way_ == 0) state_changed_.NotifyAll();
 }
 
-// The log's word on whether the disk takes writes; of what it says, only a full disk passes.
-void StoreImpl::SetLogHealth(const Status& status) {
-  const MutexLock lock(state_mu_);
-  if (status.ok()) {
-    if (!read_only_reason_.empty()) BASALT_LOG(kInfo, "the log takes writes again");
-    read_only_reason_.clear();
-    return;
+void StoreImpl::NoteLog(const Status& status) {
+  if (status.code() == StatusCode::kResourceExhausted) disk_.Full(status);
+  // Of what else the log says, only that it has failed concerns those who come after.
+  if (status.code() == StatusCode::kDataLoss || status.code() == StatusCode::kInternal) {
+    disk_.Failed(status);
   }
-  if (read_only_reason_.empty()) {
-    BASALT_LOG(kError, "the log takes no writes", {"error", status.ToString()});
-  }
-  read_only_reason_ = status.ToString();
 }
 
 Status StoreImpl::CheckSeries(const IngestBatch& batch) const {
@@ -172,6 +166,10 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
     return;
   }
 
+  if (Status status = disk_.Check(); !status.ok()) {
+    done(status.WithContext("append"));
+    return;
+  }
   auto pending = std::make_shared<PendingAppend>();
   pending->batches = std::move(batches);
   pending->segment_series = &segment_series_;
@@ -199,7 +197,8 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
   const Result<LogPosition> taken = core_.log->Append(
       *pending, [this, pending](const Status& logged) { Logged(pending, logged); });
   if (!taken.ok()) {
-    if (taken.status().code() != StatusCode::kInvalidArgument) SetLogHealth(taken.status());
+    // kResourceExhausted of Append itself is its queue, and no word about the disk.
+    if (taken.status().code() != StatusCode::kResourceExhausted) NoteLog(taken.status());
     Leave(pending->bytes);
     pending->done(taken.status().WithContext("append"));
   }
@@ -208,7 +207,7 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
 // On the log's thread, in log order: posting to the strands here keeps that order in every
 // partition.
 void StoreImpl::Logged(const std::shared_ptr<PendingAppend>& pending, const Status& status) {
-  SetLogHealth(status);
+  NoteLog(status);
   if (!status.ok()) {
     Leave(pending->bytes);
     pending->done(status.WithContext("append"));
@@ -283,10 +282,11 @@ Result<LogPosition> StoreImpl::Delete(const DeleteRequest& request) {
   const ReaderLock whole(core_.downsampling);
   BASALT_TRY(CheckWholeBuckets(request));
   BASALT_TRY(Enter(0));
+  const Step step(core_.options, StoreStep::kDelete);
   std::future<Status> finished = pending->finished.get_future();
   const Result<LogPosition> taken =
       core_.log->Append(*pending, [this, pending](const Status& logged) {
-        SetLogHealth(logged);
+        NoteLog(logged);
         if (!logged.ok()) return pending->finished.set_value(logged);
         for (const auto& partition : core_.partitions) {
           (void)partition->strand.Post([this, pending, p = partition.get()] {

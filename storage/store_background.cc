@@ -9,26 +9,18 @@
 #include "storage/store_impl.h"
 
 namespace basalt::storage {
-namespace {
-
-using std::chrono::nanoseconds;
-
-constexpr nanoseconds kTickInterval = std::chrono::seconds(1);
-
-void Report(std::string_view what, const Status& status) {
-  if (!status.ok() && status.code() != StatusCode::kCancelled) {
-    BASALT_LOG(kError, what, {"error", status.ToString()});
-  }
-}
-
-}  // namespace
 
 // ---- the maintenance thread ----
 
 void StoreImpl::Tick() {
   MutexLock lock(tick_mu_);
   while (!stop_ticks_) {
-    tick_wake_.WaitFor(lock, kTickInterval);
+    tick_wake_.WaitFor(lock, core_.options.tick);
+    if (stop_ticks_) continue;
+    lock.Unlock();
+    // Here and not among the maintenance, which may be at a long seal.
+    LookAtDisk();
+    lock.Lock();
     if (stop_ticks_) continue;
     if (!posted_) {
       posted_ = true;
@@ -60,6 +52,19 @@ void StoreImpl::Tick() {
   }
 }
 
+void StoreImpl::LookAtDisk() {
+  // RocksDB stops writing by itself when a write of its own met the full disk.
+  (void)disk_.Look([this] { return core_.database->TryWrite(); });
+}
+
+void StoreImpl::Report(std::string_view what, const Status& status) {
+  if (status.ok() || status.code() == StatusCode::kCancelled) return;
+  if (status.code() == StatusCode::kResourceExhausted) disk_.Full(status);
+  // A full disk is said once, by the guard, and not every second.
+  if (disk_.Check().code() == StatusCode::kResourceExhausted) return;
+  BASALT_LOG(kError, what, {"error", status.ToString()});
+}
+
 void StoreImpl::RunMaintenance() {
   Report("seal failed; it will be tried again", sealer_.SealDue());
   Report("retention failed; it will be tried again", ApplyRetention());
@@ -68,22 +73,6 @@ void StoreImpl::RunMaintenance() {
 }
 
 // ---- on demand ----
-
-// Keeps Close waiting while something on demand is under way.
-class StoreImpl::Visit {
- public:
-  explicit Visit(StoreImpl& store) : store_(store), status_(store.Enter(0)) {}
-  ~Visit() {
-    if (status_.ok()) store_.Leave(0);
-  }
-  Visit(const Visit&) = delete;
-  Visit& operator=(const Visit&) = delete;
-  [[nodiscard]] const Status& status() const { return status_; }
-
- private:
-  StoreImpl& store_;
-  const Status status_;
-};
 
 void StoreImpl::SealIfDue() {
   const Visit visit(*this);
@@ -131,6 +120,7 @@ Status StoreImpl::Checkpoint(const std::string& directory) {
   BASALT_TRY(visit.status());
   Files& files = core_.options.files != nullptr ? *core_.options.files : PosixFiles();
   if (files.List(directory).ok()) return AlreadyExists("checkpoint: " + directory + " exists");
+  const Step step(core_.options, StoreStep::kCheckpoint);
   // No commit and no trim in between: the log copied second begins where the database copied first
   // wants it.
   const Status status = sealer_.WhileIdle([&]() -> Status {

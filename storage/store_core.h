@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -120,6 +121,23 @@ class SnapshotCount {
   mutable Mutex mu_;
   CondVar none_;
   size_t count_ BASALT_GUARDED_BY(mu_) = 0;
+};
+
+// Tells a test that a step begins and ends (StoreOptions::on_step).
+class Step {
+ public:
+  Step(const StoreOptions& options, StoreStep step) : on_step_(options.on_step), step_(step) {
+    if (on_step_) on_step_(step_, true);
+  }
+  ~Step() {
+    if (on_step_) on_step_(step_, false);
+  }
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+
+ private:
+  const std::function<void(StoreStep, bool)>& on_step_;
+  const StoreStep step_;
 };
 
 // The state of an open store. Members are made in the order in which opening needs them and die in

@@ -31,6 +31,7 @@ Result<bool> StoreCursor::Next(SeriesColumns& columns) {
     if (!errors_.empty()) {
       Status error = std::move(errors_.back());
       errors_.pop_back();
+      if (error.code() == StatusCode::kDataLoss && source_.on_damage) source_.on_damage(error);
       return error;
     }
     while (at_ < loaded_) {

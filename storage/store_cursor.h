@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -26,6 +27,8 @@ struct CursorSource {
   const PartitionHead* head = nullptr;
   uint64_t head_view = 0;
   const DeleteSnapshot* deletes = nullptr;
+  // Told of each damaged block that is left out; lives as long as `snapshot`.
+  std::function<void(const Status&)> on_damage = nullptr;
 };
 
 // Reads a batch of series at a time: the head under its lock, the runs superblock by superblock.

@@ -1,6 +1,7 @@
 // storage/store_impl.h -- the Store. Private to storage/*.cc; one file a subject: store.cc (open,
 // close, statistics), store_append.cc (the way in), store_background.cc (ticks, settle,
-// checkpoint), store_rewrite.cc (rewrite, purge), store_retention.cc; sealer.cc seals.
+// checkpoint), store_rewrite.cc (rewrite, purge), store_retention.cc, store_integrity.cc (scrub,
+// quarantine); sealer.cc seals.
 #pragma once
 
 #include <atomic>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "engine/base/mutex.h"
+#include "storage/disk_guard.h"
 #include "storage/parts/pace.h"
 #include "storage/parts/rewrite_plan.h"
 #include "storage/retention_rules.h"
@@ -25,7 +27,12 @@ namespace basalt::storage {
 class StoreImpl final : public Store {
  public:
   explicit StoreImpl(const StoreOptions& options)
-      : core_(options), reader_(core_), sealer_(core_) {}
+      : core_(options),
+        reader_(core_),
+        sealer_(core_),
+        disk_(options.files != nullptr ? *options.files : PosixFiles(), options.directory,
+              {.reserve_bytes = options.disk_reserve_bytes,
+               .resume_bytes = options.disk_resume_bytes}) {}
   ~StoreImpl() override {
     (void)Close();
     BASALT_CHECK(core_.snapshots.WaitForNone({}) == 0, "a snapshot outlives its store");
@@ -50,6 +57,8 @@ class StoreImpl final : public Store {
   void SealIfDue() override;
   Status Maintain() override;
   Status Checkpoint(const std::string& directory) override;
+  Result<ScrubReport> Scrub(const ScrubOptions& options) override;
+  [[nodiscard]] std::vector<Damage> Quarantine() const override;
   void Observe(ApplyObserver* observer, const std::function<void(PartitionId)>& at_cut) override;
   [[nodiscard]] const Reader& reader() const override { return reader_; }
   [[nodiscard]] Resolver& resolver() override { return *core_.resolver; }
@@ -59,7 +68,21 @@ class StoreImpl final : public Store {
  private:
   struct PendingAppend;
   struct PendingDelete;
-  class Visit;
+  // Keeps Close waiting while something on demand is under way.
+  class Visit {
+   public:
+    explicit Visit(StoreImpl& store) : store_(store), status_(store.Enter(0)) {}
+    ~Visit() {
+      if (status_.ok()) store_.Leave(0);
+    }
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+    [[nodiscard]] const Status& status() const { return status_; }
+
+   private:
+    StoreImpl& store_;
+    const Status status_;
+  };
 
   // ---- open (store.cc)
   Status OpenFiles();
@@ -76,7 +99,11 @@ class StoreImpl final : public Store {
   Status Enter(size_t bytes) BASALT_EXCLUDES(state_mu_);
   void Leave(size_t bytes) BASALT_EXCLUDES(state_mu_);
   void Logged(const std::shared_ptr<PendingAppend>& pending, const Status& status);
-  void SetLogHealth(const Status& status) BASALT_EXCLUDES(state_mu_);
+  // What the log has said of a write.
+  void NoteLog(const Status& status);
+
+  // ---- integrity (store_integrity.cc)
+  Status ScrubLog(ScrubPace& pace, ScrubReport& report);
 
   // Samples of days that retention has dropped already leave the batches before they are logged
   // (DESIGN decision 5); returns how many.
@@ -85,7 +112,10 @@ class StoreImpl final : public Store {
   Status CheckWholeBuckets(const DeleteRequest& request) const;
 
   // ---- background (store_background.cc)
-  void Tick();  // once a second: posts what is due
+  void Tick();  // on a thread of its own: looks at the disk, posts what is due
+  void LookAtDisk();
+  // Logs an error of something that will be tried again; takes note of a full disk.
+  void Report(std::string_view what, const Status& status);
   void RunMaintenance();
 
   // ---- rewrite (store_rewrite.cc)
@@ -127,8 +157,10 @@ class StoreImpl final : public Store {
   bool closed_ BASALT_GUARDED_BY(state_mu_) = false;
   uint64_t under_way_ BASALT_GUARDED_BY(state_mu_) = 0;  // appends and deletes
   size_t bytes_in_flight_ BASALT_GUARDED_BY(state_mu_) = 0;
-  std::string read_only_reason_ BASALT_GUARDED_BY(state_mu_);  // empty: writable
   Status close_status_ BASALT_GUARDED_BY(state_mu_);
+  DiskGuard disk_;
+  std::atomic<bool> scrubbing_{false};
+  std::atomic<bool> stop_scrub_{false};
 
   SegmentSeries segment_series_;  // used inside LogEntry::Write only
 

@@ -47,6 +47,9 @@ Status ReadPresenceAt(const CursorSource& source, size_t begin, size_t end, Time
   source.head->FindNewest(source.head_view, ordinals, range, head);
   size_t unknown = 0;  // just before i
   Status damage = errors.empty() ? OkStatus() : errors.front();
+  for (const Status& error : errors) {
+    if (error.code() == StatusCode::kDataLoss && source.on_damage) source.on_damage(error);
+  }
   const auto ask = [&](size_t to) -> Status {
     if (unknown == 0) return OkStatus();
     const size_t from = to - unknown;

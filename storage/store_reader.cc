@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,6 +17,9 @@
 
 namespace basalt::storage {
 namespace {
+
+// Of one snapshot: a lost file may be thousands of blocks, and the first hundred say it.
+constexpr size_t kMaxDamageWarnings = 100;
 
 // What a snapshot holds of one partition.
 struct PartitionView {
@@ -72,7 +77,15 @@ class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this
                                               std::string_view metric) const override {
     return core_.metadata->Read(tenant, metric);
   }
-  [[nodiscard]] std::vector<std::string> Warnings() const override { return core_.runs->Damage(); }
+  [[nodiscard]] std::vector<std::string> Warnings() const override {
+    const MutexLock lock(damage_mu_);
+    return {damage_.begin(), damage_.end()};
+  }
+  // A reader of this snapshot has left a block out.
+  void NoteDamage(const Status& damage) const {
+    const MutexLock lock(damage_mu_);
+    if (damage_.size() < kMaxDamageWarnings) damage_.emplace(damage.message());
+  }
   [[nodiscard]] std::optional<uint64_t> Stamp() const override { return stamp_; }
   [[nodiscard]] int64_t UnchangedBefore(uint64_t stamp) const override {
     return core_.changes.UnchangedBefore(stamp);
@@ -92,6 +105,8 @@ class StoreSnapshot final : public Snapshot, public std::enable_shared_from_this
   uint64_t stamp_ = 0;
   std::vector<PartitionView> views_;
   std::shared_ptr<const RunsSnapshot> runs_;
+  mutable Mutex damage_mu_;
+  mutable std::set<std::string> damage_ BASALT_GUARDED_BY(damage_mu_);
 };
 
 // What a cursor over series of one partition reads.
@@ -104,7 +119,10 @@ CursorSource SourceOf(const std::shared_ptr<const StoreSnapshot>& snapshot,
           .runs = snapshot->runs().Overlapping(partition, range),
           .head = &snapshot->head(partition),
           .head_view = view.head_view,
-          .deletes = view.deletes.get()};
+          .deletes = view.deletes.get(),
+          .on_damage = [snapshot = snapshot.get()](const Status& damage) {
+            snapshot->NoteDamage(damage);
+          }};
 }
 
 class StoreSelection final : public Selection {

@@ -86,6 +86,7 @@ Status StoreImpl::ApplyRetention() {
     }
   }
   if (!go.empty()) {
+    const Step step(core_.options, StoreStep::kRetention);
     core_.Point("retention:begin");
     BASALT_TRY_ASSIGN(const size_t dropped, core_.runs->Drop(std::move(go)));
     core_.changes.Record(INT64_MIN);  // whoever keeps answers must ask again
@@ -155,6 +156,7 @@ Status StoreImpl::DropForSize(const RetentionRules& rules, int64_t now_ms) {
   const uint16_t open_from = ClosedBefore(/*head_is_empty=*/false);
   for (auto& [number, day] : days) {
     if (total <= budget || number >= open_from) break;
+    const Step step(core_.options, StoreStep::kRetention);
     core_.Point("retention:size");
     const uint64_t bytes = day.bytes;
     BASALT_TRY_ASSIGN(const size_t dropped, core_.runs->Drop(std::move(day.runs)));

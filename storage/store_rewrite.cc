@@ -97,6 +97,20 @@ Result<bool> StoreImpl::Narrow(RewriteTask& task, const RetentionRules& rules, i
   return task.write_raw || task.make[1] || task.make[2] || !task.rollups.empty();
 }
 
+namespace {
+
+// Dropping a damaged input would make the damage final, so it stays as it is.
+bool HasDamage(const RunsSnapshot& runs, const RewriteTask& task) {
+  const auto is_in = [](const std::vector<uint32_t>& numbers, const Run& run) {
+    return std::find(numbers.begin(), numbers.end(), run.info().number) != numbers.end();
+  };
+  return std::any_of(runs.runs().begin(), runs.runs().end(), [&](const auto& run) {
+    return (is_in(task.runs, *run) || is_in(task.rollups, *run)) && !run->Quarantined().empty();
+  });
+}
+
+}  // namespace
+
 Status StoreImpl::RewriteOne(RewriteTask& task, const RetentionRules& rules, int64_t now_ms,
                              Pace* pace) {
   // The day as a whole takes a shape: series are asked about.
@@ -145,6 +159,7 @@ Status StoreImpl::RewriteOne(RewriteTask& task, const RetentionRules& rules, int
   const PointScope scope(task.reason == RewriteReason::kPurge       ? "purge"
                          : task.reason == RewriteReason::kRetention ? "rollup"
                                                                     : "rewrite");
+  const Step step(core_.options, StoreStep::kRewrite);
   core_.Point(std::string(PointScope::current()) + ":begin");
   const Result<RewriteResult> done =
       Rewrite(*core_.runs, task, core_.at(task.partition).index, *masks, context);
@@ -202,7 +217,14 @@ Status StoreImpl::RewriteDue(RewriteWish wish, bool waited_for) {
              .busy = [this] { return IsBusy(); },
              .hurry = [this] { return waiting_for_rewrites_ > 0; }},
             SystemClock(), stop_rewrites_);
-  std::vector<RewriteTask> tasks = PlanRewrites(*core_.runs->Snapshot(), policy);
+  const auto plan = [&] {
+    // Let go of before the first rewrite, whose inputs' files could not be removed otherwise.
+    const std::shared_ptr<const RunsSnapshot> runs = core_.runs->Snapshot();
+    std::vector<RewriteTask> planned = PlanRewrites(*runs, policy);
+    std::erase_if(planned, [&](const RewriteTask& task) { return HasDamage(*runs, task); });
+    return planned;
+  };
+  std::vector<RewriteTask> tasks = plan();
   const auto drops_samples = [&](const RewriteTask& task) {
     return task.reason == RewriteReason::kRetention && task.write_raw &&
            (task.make[1] || task.make[2]);
@@ -214,13 +236,16 @@ Status StoreImpl::RewriteDue(RewriteWish wish, bool waited_for) {
     // more. By now newer ones are refused.
     BASALT_TRY(sealer_.SealAll());
     sealed_for_ = when;
-    tasks = PlanRewrites(*core_.runs->Snapshot(), policy);
+    tasks = plan();
   }
   for (RewriteTask& task : tasks) {
     if (stop_rewrites_) return Cancelled("rewrite: the store is closing");
     const Status done = RewriteOne(task, *rules, now_ms, waited_for ? nullptr : &pace);
     // Retention may have dropped a run meanwhile, or a delete came: the next tick sees to it.
     if (done.code() == StatusCode::kAborted) continue;
+    // The damaged block is quarantined and said now; from then on the task is passed over, and does
+    // not keep others from being done.
+    if (done.code() == StatusCode::kDataLoss) continue;
     BASALT_TRY(done);
   }
   return OkStatus();

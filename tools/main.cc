@@ -1,7 +1,9 @@
-// basalt: serve | query | import | export | delete | purges | slo check | slo simulate | version.
+// basalt: serve | query | import | export | delete | purges | slo check | slo simulate | backup |
+// restore | verify | version.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "tools/backup_command.h"
 #include "tools/export_command.h"
 #include "tools/import_command.h"
 #include "tools/options.h"
@@ -10,6 +12,7 @@
 #include "tools/serve.h"
 #include "tools/slo_command.h"
 #include "tools/slo_simulate.h"
+#include "tools/verify_command.h"
 
 namespace {
 
@@ -150,6 +153,81 @@ void DescribeSlo(CLI::App& app, basalt::cli::SloCheckOptions& options,
   DescribeSimulate(*slo, simulate);
 }
 
+struct BackupOptions {
+  basalt::cli::BackupCommandOptions take;
+  basalt::cli::BackupListOptions list;
+  basalt::cli::BackupPruneOptions prune;
+  basalt::cli::BackupVerifyOptions verify;
+  basalt::cli::RestoreCommandOptions restore;
+};
+
+void DescribeBackup(CLI::App& app, BackupOptions& options) {
+  CLI::App* backup = app.add_subcommand("backup", "Copy everything stored into a backup directory");
+  backup->require_subcommand(0, 1);
+  backup->footer(
+      "A further backup into the same directory copies only what is new.\n"
+      "Examples:\n"
+      "  basalt backup --url http://127.0.0.1:7480 --to /backup/basalt     while it runs\n"
+      "  basalt backup --data /var/lib/basalt --to /backup/basalt          while it is stopped\n"
+      "  basalt backup list --from /backup/basalt\n"
+      "  basalt backup prune --from /backup/basalt --keep 7 --keep-within 30d\n"
+      "  basalt backup verify --from /backup/basalt");
+  backup->add_option("--url", options.take.url, "Base URL of the running server, on this machine");
+  backup->add_option("--data", options.take.data, "Data directory whose server is stopped");
+  backup->add_option("--to", options.take.to, "Backup directory; made if missing");
+  backup->add_flag("--quiet", options.take.quiet, "No progress");
+
+  CLI::App* list = backup->add_subcommand("list", "The backups there are");
+  list->add_option("--from", options.list.from, "Backup directory")->required();
+  list->add_flag("--json", options.list.json, "As JSON");
+  CLI::App* prune = backup->add_subcommand("prune", "Remove old backups and what only they need");
+  prune->add_option("--from", options.prune.from, "Backup directory")->required();
+  prune->add_option("--keep", options.prune.keep, "Keep this many of the newest")->required();
+  prune->add_option("--keep-within", options.prune.keep_within,
+                    "And all that are younger, such as 30d");
+  prune->add_flag("--dry-run", options.prune.dry_run, "Only say what would be removed");
+  CLI::App* verify = backup->add_subcommand("verify", "Read every backed up file and check it");
+  verify->add_option("--from", options.verify.from, "Backup directory")->required();
+  verify->add_option("--name", options.verify.name, "Only this backup [all]");
+  verify->add_flag("--quiet", options.verify.quiet, "No progress");
+
+  CLI::App* restore =
+      app.add_subcommand("restore", "Copy a backup into a new data directory, checking every byte");
+  restore->footer(
+      "Examples:\n"
+      "  basalt restore --from /backup/basalt --data /var/lib/basalt\n"
+      "  basalt restore --from /backup/basalt --name 20261123T040000Z-1a2b3c4d --data ./then");
+  restore->add_option("--from", options.restore.from, "Backup directory")->required();
+  restore->add_option("--name", options.restore.name, "Which backup [the newest]");
+  restore->add_option("--data", options.restore.data, "A new or empty directory")->required();
+  restore->add_flag("--quiet", options.restore.quiet, "No progress");
+}
+
+int RunBackupCommand(const CLI::App& app, const BackupOptions& options) {
+  const CLI::App* const backup = app.get_subcommand("backup");
+  if (backup->got_subcommand("list")) return basalt::cli::RunBackupList(options.list);
+  if (backup->got_subcommand("prune")) return basalt::cli::RunBackupPrune(options.prune);
+  if (backup->got_subcommand("verify")) return basalt::cli::RunBackupVerify(options.verify);
+  if (options.take.to.empty()) {
+    std::fprintf(stderr, "basalt backup: --to is required (basalt backup --help)\n");
+    return 1;
+  }
+  return basalt::cli::RunBackup(options.take);
+}
+
+void DescribeVerify(CLI::App& app, basalt::cli::VerifyCommandOptions& options) {
+  CLI::App* verify = app.add_subcommand("verify", "Read everything stored and check it");
+  verify->footer(
+      "Exit code 0: everything is whole; 1: damage was found; 2: it could not be looked at.\n"
+      "Examples:\n"
+      "  basalt verify --url http://127.0.0.1:7480    while it runs\n"
+      "  basalt verify --data /var/lib/basalt         while it is stopped; writes nothing");
+  verify->add_option("--url", options.url, "Base URL of the running server");
+  verify->add_option("--data", options.data, "Data directory whose server is stopped");
+  verify->add_flag("--json", options.json, "Print the report as JSON");
+  verify->add_flag("--quiet", options.quiet, "No progress");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -172,6 +250,10 @@ int main(int argc, char** argv) {
   DescribeExport(app, out);
   DescribeDeletes(app, remove, purges);
   DescribeSlo(app, slo, simulate);
+  BackupOptions backup;
+  basalt::cli::VerifyCommandOptions verify;
+  DescribeBackup(app, backup);
+  DescribeVerify(app, verify);
   app.add_subcommand("version", "Print the version");
   CLI11_PARSE(app, argc, argv);
 
@@ -185,6 +267,9 @@ int main(int argc, char** argv) {
     const bool is_simulation = app.get_subcommand("slo")->got_subcommand("simulate");
     return is_simulation ? basalt::cli::RunSloSimulate(simulate) : basalt::cli::RunSloCheck(slo);
   }
+  if (app.got_subcommand("backup")) return RunBackupCommand(app, backup);
+  if (app.got_subcommand("restore")) return basalt::cli::RunRestore(backup.restore);
+  if (app.got_subcommand("verify")) return basalt::cli::RunVerify(verify);
   std::printf("basalt %s\n", basalt::cli::kVersion);
   return 0;
 }

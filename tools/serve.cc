@@ -11,7 +11,9 @@
 #include <mutex>
 #include <thread>
 
+#include "engine/admin/scrubber.h"
 #include "engine/admin/self_metrics.h"
+#include "engine/admin/snapshots.h"
 #include "engine/base/log.h"
 #include "engine/http/api/api.h"
 #include "engine/http/server.h"
@@ -24,6 +26,7 @@
 #include "tools/export_stream.h"
 #include "tools/ingest_views.h"
 #include "tools/late_bound.h"
+#include "tools/maintenance_doors.h"
 #include "tools/query_metrics.h"
 #include "tools/self_slo.h"
 #include "tools/slo_recorder.h"
@@ -74,6 +77,8 @@ storage::StoreOptions MakeStoreOptions(const admin::Config& config, Executors& e
   options.head_budget_bytes = config.storage.head_memory_bytes;
   options.block_cache_bytes = config.storage.cache_memory_bytes;
   options.log_budget_bytes = config.storage.log_bytes;
+  options.disk_reserve_bytes = config.storage.disk_reserve_bytes;
+  options.disk_resume_bytes = config.storage.disk_resume_bytes;
   options.apply = &executors.apply;
   options.background = &executors.background;
   return options;
@@ -168,6 +173,7 @@ class ServerProcess {
   FairHandler fair_native_ = Fair(import_native_, ingest::Protocol::kNative);
   FairHandler fair_text_ = Fair(import_text_, ingest::Protocol::kExposition);
   SloViews slo_views_;
+  MaintenanceDoors maintenance_;
   std::atomic<bool> ready_ = false;
   std::mutex reload_mu_;
 
@@ -220,6 +226,7 @@ Status ServerProcess::StartHttp() {
   };
   context.store = [this]() -> storage::Store* { return store_for_http_; };
   context.admin_api = config_.http.admin_api;
+  context.maintenance = &maintenance_;
   context.build = {.version = kVersion, .revision = "", .branch = "", .build_date = ""};
   for (const admin::ConfigEntry& entry : admin::DescribeConfig(config_)) {
     context.flags.emplace_back(entry.key, entry.value);
@@ -303,6 +310,13 @@ Status ServerProcess::Start() {
                                                        http_->address(), config_.self.interval);
   }
   BASALT_TRY(StartSlos());
+  maintenance_.Bind(
+      store_.get(),
+      std::make_shared<admin::Snapshots>(*store_, config_.storage.directory, SystemClock()),
+      std::make_shared<admin::Scrubber>(
+          *store_, SystemClock(), registry_,
+          admin::Scrubber::Options{.interval = config_.storage.scrub_interval,
+                                   .bytes_per_second = config_.storage.scrub_bytes_per_second}));
   reader_.Bind(&store_->reader());
   writes_.Bind(write_service_.get());
   otlp_.Bind(otlp_service_.get());
@@ -395,6 +409,7 @@ void ServerProcess::Stop() {
   executors_.query_work.Stop();
   executors_.admin.Stop();
   counts_ = nullptr;
+  maintenance_.Bind(nullptr, nullptr, nullptr);
   slo_views_.Bind(nullptr, nullptr);
   slos_.reset();
   outbox_.reset();

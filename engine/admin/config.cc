@@ -225,6 +225,13 @@ Result<ingest::UnsortedLabels> Unsorted(const YAML::Node& node) {
   return InvalidArgument("\"" + text + "\" is neither reject nor sort");
 }
 
+Result<int> Overload(const YAML::Node& node) {
+  BASALT_TRY_ASSIGN(const std::string text, Scalar(node));
+  if (text == "503") return 503;
+  if (text == "429") return 429;
+  return InvalidArgument("\"" + text + "\" is neither 503 nor 429");
+}
+
 Result<log::Level> LogLevel(const YAML::Node& node) {
   BASALT_TRY_ASSIGN(const std::string text, Scalar(node));
   return log::ParseLevel(text);
@@ -311,6 +318,20 @@ void AddStorageSettings(std::vector<Setting>& out) {
                              [](Config& c) -> auto& { return c.storage.cache_memory_bytes; }));
   out.push_back(BytesSetting("storage.log_size", "Unsealed log beyond this is sealed early.",
                              [](Config& c) -> auto& { return c.storage.log_bytes; }));
+  out.push_back(BytesSetting("storage.disk_reserve",
+                             "With less than this free on the disk writes are refused and queries "
+                             "go on; 0B waits for a write to fail.",
+                             [](Config& c) -> auto& { return c.storage.disk_reserve_bytes; }));
+  out.push_back(BytesSetting("storage.disk_resume",
+                             "With more than this free, writes that were refused for want of room "
+                             "are taken again; at least storage.disk_reserve.",
+                             [](Config& c) -> auto& { return c.storage.disk_resume_bytes; }));
+  out.push_back(TimeSetting("storage.scrub_interval",
+                            "How often everything stored is read and checked; 0s: only on POST "
+                            "/api/v1/admin/verify.",
+                            [](Config& c) -> auto& { return c.storage.scrub_interval; }));
+  out.push_back(BytesSetting("storage.scrub_rate", "Bytes that a scrub reads in a second; 0B: all.",
+                             [](Config& c) -> auto& { return c.storage.scrub_bytes_per_second; }));
 }
 
 void AddRequestSettings(std::vector<Setting>& out) {
@@ -374,6 +395,13 @@ void AddRequestSettings(std::vector<Setting>& out) {
       "Tenants with limits of their own: \"7 max_samples_per_second=1000 max_active_series=5000\"; "
       "also max_labels, max_label_name, max_label_value, max_body in bytes.",
       [](Config& c) -> auto& { return c.tenant_limits; }, true));
+  out.push_back(Make(
+      "ingest.overload_status",
+      "What HTTP senders are told when there is no room: 503, which Prometheus tries again, or "
+      "429, "
+      "which it drops unless retry_on_http_429 is set.",
+      false, [](Config& c) -> auto& { return c.ingest.overload_status; }, Overload,
+      [](int v) { return std::to_string(v); }));
   out.push_back(TimeSetting("ingest.max_ahead", "How far in the future a sample may lie.",
                             [](Config& c) -> auto& { return c.ingest.max_ahead; }));
 }
@@ -568,6 +596,11 @@ Status ValidateConfig(const Config& config) {
   }
   if (config.storage.purge_delay < Duration(0))
     return InvalidArgument("storage.purge_delay: must not be below 0s");
+  if (config.storage.disk_resume_bytes < config.storage.disk_reserve_bytes) {
+    return InvalidArgument("storage.disk_resume: " + FormatBytes(config.storage.disk_resume_bytes) +
+                           " is below storage.disk_reserve, " +
+                           FormatBytes(config.storage.disk_reserve_bytes));
+  }
   if (config.query.timeout <= Duration(0))
     return InvalidArgument("query.timeout: must be above 0s");
   if (config.query.lookback <= Duration(0))

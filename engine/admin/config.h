@@ -49,6 +49,10 @@ struct StorageConfig {
   size_t head_memory_bytes = 512u << 20;
   size_t cache_memory_bytes = 512u << 20;
   size_t log_bytes = 1u << 30;
+  size_t disk_reserve_bytes = 256u << 20;  // 0: only a write that fails makes it read-only
+  size_t disk_resume_bytes = 512u << 20;
+  Duration scrub_interval = std::chrono::hours(7 * 24);  // 0: only when asked
+  size_t scrub_bytes_per_second = 32u << 20;             // 0: no bound
 };
 
 struct QueryConfig {

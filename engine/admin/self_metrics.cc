@@ -100,9 +100,16 @@ void CollectStore(std::vector<Family>& out, const storage::StoreStats& s) {
           s.replayed_records);
   AppendValue(out, "basalt_storage_replay_seconds", "How long the replay at start took.",
               Type::kGauge, static_cast<double>(s.replay_ms) * 1e-3);
-  gauge("basalt_storage_damaged_blocks", "Blocks whose checksum did not fit.", s.damaged_blocks);
+  gauge("basalt_storage_damaged_blocks", "Blocks in quarantine: their samples are left out.",
+        s.damaged_blocks);
   gauge("basalt_storage_read_only",
         "1 while writes are refused because the disk is full or failing.", s.read_only ? 1 : 0);
+  counter("basalt_storage_read_only_total", "How often the store became read-only.",
+          s.read_only_total);
+  if (s.disk_free_bytes != UINT64_MAX) {
+    gauge("basalt_storage_disk_free_bytes", "Free on the disk of the data directory.",
+          s.disk_free_bytes);
+  }
 }
 
 }  // namespace

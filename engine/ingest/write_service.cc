@@ -35,15 +35,16 @@ Result<Protocol> ParseContentType(std::string_view type) {
       "proto=io.prometheus.write.v2.Request");
 }
 
-int HttpStatus(StatusCode code) {
+int HttpStatus(StatusCode code, int overload_status) {
   switch (code) {
     case StatusCode::kInvalidArgument:
       return 400;
     case StatusCode::kUnimplemented:
       return 415;
-    // Not 429: a Prometheus drops what is answered so, unless told otherwise (retry_on_http_429),
-    // and keeps what is answered 503.
+    // Not 429 unless somebody wants it: a Prometheus drops what is answered so, unless told
+    // otherwise (retry_on_http_429), and keeps what is answered 503.
     case StatusCode::kResourceExhausted:
+      return overload_status;
     case StatusCode::kUnavailable:
     case StatusCode::kDeadlineExceeded:
     case StatusCode::kCancelled:
@@ -66,13 +67,13 @@ void AddElection(const HaSender& sender, Timestamp now, storage::BatchBuilder& b
 
 }  // namespace
 
-WriteAnswer AnswerForError(const Status& status) {
+WriteAnswer AnswerForError(const Status& status, int overload_status) {
   WriteAnswer answer;
-  answer.status = HttpStatus(status.code());
+  answer.status = HttpStatus(status.code(), overload_status);
   answer.message = status.message();
   // Long enough for a group commit or a background seal, short enough that a queue does not grow
   // for nothing.
-  if (answer.status == 503) answer.retry_after_seconds = 1;
+  if (answer.status == 503 || answer.status == 429) answer.retry_after_seconds = 1;
   return answer;
 }
 
@@ -271,7 +272,8 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
   if (batches.empty()) return done(answer);
   store_.Append(std::move(batches),
                 [this, protocol, tenant = request.tenant, answer = std::move(answer),
-                 done = std::move(done)](const Result<storage::AppendResult>& result) mutable {
+                 done = std::move(done), overload = tenants_.limits()->all.overload_status](
+                    const Result<storage::AppendResult>& result) mutable {
                   if (result.ok()) {
                     tenants_.Stored(tenant, *result);
                     answer.stored = *result;
@@ -279,7 +281,7 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
                     return done(answer);
                   }
                   Refuse(tenant, protocol, RefusalOf(result.status()), result.status().message());
-                  WriteAnswer failed = AnswerForError(result.status());
+                  WriteAnswer failed = AnswerForError(result.status(), overload);
                   failed.tells_written = answer.tells_written;
                   done(failed);
                 });

@@ -126,8 +126,8 @@ class WriteService {
   std::vector<std::unique_ptr<Scratch>> idle_ BASALT_GUARDED_BY(mu_);
 };
 
-// How an append's failure is answered: 503 for whatever may pass (too much in flight, a full disk,
-// starting, stopping), 500 otherwise.
-WriteAnswer AnswerForError(const Status& status);
+// How an append's failure is answered: 503 for whatever may pass (too much in flight, a full disk:
+// `overload_status`; starting, stopping: 503), 500 otherwise.
+WriteAnswer AnswerForError(const Status& status, int overload_status = 503);
 
 }  // namespace basalt::ingest

@@ -162,6 +162,19 @@ Result<Alert> DecodeAlert(std::string_view payload) {
   return alert;
 }
 
+Status CheckAlertLog(const std::string& path, std::vector<std::string>& damage) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return Failed("open", path);
+  const Result<std::string> bytes = ReadAll(fd, path);
+  ::close(fd);
+  BASALT_TRY(bytes.status());
+  if (bytes->size() < kMagic.size() && kMagic.starts_with(*bytes)) return OkStatus();
+  if (!bytes->starts_with(kMagic)) return DataLoss("alert log " + path + ": is no alert log");
+  std::map<Hash128, Alert> alerts;
+  (void)Replay(*bytes, alerts, damage);
+  return OkStatus();
+}
+
 Result<AlertLog> AlertLog::Open(const std::string& path, std::map<Hash128, Alert>& alerts,
                                 std::vector<std::string>& warnings) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

@@ -27,6 +27,10 @@ void EncodeAlert(const Alert& alert, std::string& out);
 // Safe on hostile bytes. kDataLoss.
 Result<Alert> DecodeAlert(std::string_view payload);
 
+// Reads the file at `path` and says what in it is damaged; writes nothing. A torn end is none.
+// kUnavailable if it cannot be read; kDataLoss if it is not an alert log.
+Status CheckAlertLog(const std::string& path, std::vector<std::string>& damage);
+
 // One thread, one process.
 class AlertLog {
  public:

@@ -230,6 +230,12 @@ SeriesPlace PartitionIndex::place(SeriesOrdinal ordinal) const {
   return impl_->tables->Place(ordinal);
 }
 
+std::string PartitionIndex::metric_name(MetricId metric) const {
+  const auto number = static_cast<uint32_t>(metric);
+  if (number >= impl_->tables->strings.size()) return "";
+  return std::string(impl_->tables->String(number));
+}
+
 Labels PartitionIndex::labels(SeriesOrdinal ordinal) const {
   return SeriesSet(impl_->tables, {ordinal}).labels(0);
 }

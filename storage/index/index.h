@@ -83,6 +83,8 @@ class PartitionIndex {
   [[nodiscard]] SeriesId id(SeriesOrdinal ordinal) const;
   [[nodiscard]] SeriesPlace place(SeriesOrdinal ordinal) const;
   [[nodiscard]] Labels labels(SeriesOrdinal ordinal) const;
+  // What a metric's number stands for; empty for no name and for a number that was never given.
+  [[nodiscard]] std::string metric_name(MetricId metric) const;
   // True if `a` comes before `b` in series order.
   [[nodiscard]] bool Before(SeriesOrdinal a, SeriesOrdinal b) const;
   // Sorts by series order.

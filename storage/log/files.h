@@ -46,6 +46,13 @@ class File {
   [[nodiscard]] virtual Result<uint64_t> Size() const = 0;
 };
 
+// What is known of a name without reading it.
+struct FileInfo {
+  bool is_directory = false;
+  uint64_t bytes = 0;
+  int64_t modified_ns = 0;  // since 1970; changes whenever the bytes do, and with nothing else
+};
+
 // Held until destroyed, or until the process ends in whatever way.
 class FileLock {
  public:
@@ -77,6 +84,11 @@ class Files {
   virtual Status Link(const std::string& from, const std::string& to) = 0;
   virtual Status Unlink(const std::string& path) = 0;
   virtual Status SyncDirectory(const std::string& directory) = 0;
+  virtual Result<FileInfo> Stat(const std::string& path) = 0;
+  // Removes an empty directory.
+  virtual Status RemoveDirectory(const std::string& path) = 0;
+  // What an unprivileged writer may still fill of the disk that `directory` is on.
+  virtual Result<uint64_t> FreeBytes(const std::string& directory) = 0;
   // Creates the file if needed. kFailedPrecondition at once if another process, or another holder
   // in this one, has it.
   virtual Result<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;

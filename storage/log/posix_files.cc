@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -274,6 +275,23 @@ class PosixFilesImpl final : public Files {
     BASALT_TRY_ASSIGN(const Descriptor fd,
                       OpenDescriptor("open directory", directory, O_RDONLY | O_DIRECTORY));
     return ::fsync(fd.get()) == 0 ? OkStatus() : Failed("sync directory", directory, errno);
+  }
+
+  Result<FileInfo> Stat(const std::string& path) override {
+    struct stat info{};
+    if (::stat(path.c_str(), &info) != 0) return Failed("stat", path, errno);
+    constexpr int64_t kNsPerSecond = 1'000'000'000;
+    return FileInfo{.is_directory = S_ISDIR(info.st_mode),
+                    .bytes = static_cast<uint64_t>(info.st_size),
+                    .modified_ns = info.st_mtim.tv_sec * kNsPerSecond + info.st_mtim.tv_nsec};
+  }
+  Status RemoveDirectory(const std::string& path) override {
+    return ::rmdir(path.c_str()) == 0 ? OkStatus() : Failed("remove directory", path, errno);
+  }
+  Result<uint64_t> FreeBytes(const std::string& directory) override {
+    struct statvfs info{};
+    if (::statvfs(directory.c_str(), &info) != 0) return Failed("statvfs", directory, errno);
+    return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
   }
 
   Result<std::unique_ptr<FileLock>> Lock(const std::string& path) override {

@@ -1,13 +1,16 @@
 #include "storage/parts/database.h"
 
 #include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/env.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "storage/parts/meta_keys.h"
@@ -25,14 +28,19 @@ constexpr size_t kSuperblockBlockBytes = 32u << 10;
 constexpr size_t kSmallBlockBytes = 16u << 10;
 // A commit's index writes are some MiB at most; memtables of seven families must stay small.
 constexpr size_t kWriteBufferBytes = 8u << 20;
-// Beyond this RocksDB flushes the families that keep its oldest log alive.
+// Beyond this all families are flushed, so that RocksDB's log begins anew.
 constexpr uint64_t kMaxWalBytes = 64u << 20;
+// How often RocksDB tries whether a full disk has room again.
+constexpr uint64_t kResumeMicros = 250'000;
+// How often closing looks whether it has stopped to.
+constexpr auto kResumeLookInterval = std::chrono::milliseconds(5);
 
-rocksdb::DBOptions MakeDbOptions(const DatabaseOptions& options) {
+rocksdb::DBOptions MakeDbOptions(const DatabaseOptions& options, rocksdb::Env& env) {
   rocksdb::DBOptions db;
-  db.create_if_missing = true;
-  db.create_missing_column_families = true;
-  db.env = options.env == nullptr ? rocksdb::Env::Default() : options.env;
+  db.create_if_missing = !options.read_only;
+  db.create_missing_column_families = !options.read_only;
+  db.env = &env;
+  db.bgerror_resume_retry_interval = kResumeMicros;
   // Its default depends on NDEBUG in *our* build; Debian's header says DEBUG for ours.
   db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   db.max_open_files = options.max_open_files;
@@ -40,7 +48,10 @@ rocksdb::DBOptions MakeDbOptions(const DatabaseOptions& options) {
   // Preallocation would hold the blocks of a whole memtable (70 MiB) for a write-ahead log of
   // kilobytes.
   db.allow_fallocate = false;
-  db.max_total_wal_size = kMaxWalBytes;
+  db.max_total_wal_size = 16 * kMaxWalBytes;  // never reached: Write flushes before
+  // Or closing would flush for the key that keeps a memtable from being empty. The rest is in the
+  // log.
+  db.avoid_flush_during_shutdown = true;
   db.keep_log_file_num = 4;
   db.max_log_file_size = 4u << 20;
   db.stats_dump_period_sec = 0;
@@ -49,6 +60,13 @@ rocksdb::DBOptions MakeDbOptions(const DatabaseOptions& options) {
   // A torn tail is what a power cut leaves, whatever it looks like. Should damage take a synced
   // commit with it, the store sees that its log no longer reaches back far enough and stops.
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  if (options.read_only) {
+    // Whoever only looks is to see damage in the middle of it; a torn end is none.
+    db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  }
+  // Recovering from a failed write of the log flushes the families. One by one, a crash in between
+  // leaves files that are ahead of a log that is torn, and RocksDB does not open that.
+  db.atomic_flush = true;
   db.bytes_per_sync = 1u << 20;  // no bursts of dirty pages at fsync
   return db;
 }
@@ -93,7 +111,8 @@ Status FromRocks(const rocksdb::Status& status, std::string_view context) {
   if (status.IsNotFound()) return NotFound(text);
   if (status.IsCorruption()) return DataLoss(text);
   if (status.IsInvalidArgument()) return Internal(text);
-  if (status.IsNoSpace()) return ResourceExhausted(text);
+  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit)
+    return ResourceExhausted(text);
   if (status.IsBusy() || status.IsTryAgain() || status.IsIOError()) return Unavailable(text);
   if (status.IsShutdownInProgress()) return Cancelled(text);
   return Internal(text);
@@ -147,13 +166,15 @@ Database::~Database() {
 Result<std::unique_ptr<Database>> Database::Open(const DatabaseOptions& options) {
   std::unique_ptr<Database> database(new Database(options));
   Rocks& rocks = *database->rocks_;
-  const rocksdb::DBOptions db_options = MakeDbOptions(options);
-  rocks.env = db_options.env;
+  rocks.resumable_env = std::make_unique<ResumableEnv>(
+      options.env == nullptr ? *rocksdb::Env::Default() : *options.env, options.directory);
+  rocks.env = &rocks.resumable_env->env();
+  const rocksdb::DBOptions db_options = MakeDbOptions(options, *rocks.env);
   const std::string context = "open " + options.directory;
 
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
-  // RocksDB insists on a family of this name; nothing is in it.
+  // RocksDB insists on a family of this name; nothing of use is in it.
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
   for (size_t i = 0; i < kFamilyCount; ++i) {
     families.emplace_back(kFamilyNames[i], MakeFamilyOptions(static_cast<Family>(i), cache));
@@ -163,7 +184,9 @@ Result<std::unique_ptr<Database>> Database::Open(const DatabaseOptions& options)
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status opened =
-      rocksdb::DB::Open(db_options, options.directory, families, &handles, &db);
+      options.read_only
+          ? rocksdb::DB::OpenForReadOnly(db_options, options.directory, families, &handles, &db)
+          : rocksdb::DB::Open(db_options, options.directory, families, &handles, &db);
   if (!opened.ok()) {
     const Status status = FromRocks(opened, context);
     if (opened.IsIOError() && opened.ToString().find("lock") != std::string::npos) {
@@ -175,7 +198,7 @@ Result<std::unique_ptr<Database>> Database::Open(const DatabaseOptions& options)
     return status;
   }
   rocks.db.reset(db);
-  (void)db->DestroyColumnFamilyHandle(handles[0]);  // the default family's; never used
+  (void)db->DestroyColumnFamilyHandle(handles[0]);  // the default family's; RocksDB has another
   std::copy(handles.begin() + 1, handles.end(), rocks.handles.begin());
 
   if (Status status = database->CheckFormat(); !status.ok()) return status.WithContext(context);
@@ -185,6 +208,8 @@ Result<std::unique_ptr<Database>> Database::Open(const DatabaseOptions& options)
 Status Database::CheckFormat() {
   const Result<std::string> version = Get(Family::kMeta, kFormatKey);
   if (!version.ok() && version.status().code() != StatusCode::kNotFound) return version.status();
+  if (!version.ok() && options_.read_only) return NotFound("no store was ever opened here");
+  partitions_ = options_.partitions;
   if (!version.ok()) {
     WriteBatch batch;
     batch.Put(Family::kMeta, kFormatKey, BigEndian32(kFormatVersion));
@@ -199,7 +224,8 @@ Status Database::CheckFormat() {
   }
   BASALT_TRY_ASSIGN(const std::string partitions, Get(Family::kMeta, kPartitionsKey));
   if (!ReadBigEndian(partitions, 4, found)) return DataLoss("meta: partition count does not parse");
-  if (found != options_.partitions) {
+  partitions_ = static_cast<uint32_t>(found);
+  if (found != options_.partitions && !options_.read_only) {
     return FailedPrecondition(
         "the data was created with " + std::to_string(found) + " partitions and is opened with " +
         std::to_string(options_.partitions) + "; the number is fixed at creation: open it with " +
@@ -213,6 +239,12 @@ Status Database::Close() {
   for (rocksdb::ColumnFamilyHandle*& handle : rocks_->handles) {
     (void)rocks_->db->DestroyColumnFamilyHandle(handle);
     handle = nullptr;
+  }
+  // No further failures, and so no further trials, but the one that may be under way.
+  rocksdb::CancelAllBackgroundWork(rocks_->db.get(), true);
+  while (rocks_->db->Resume().IsBusy()) {
+    rocks_->resumable_env->Detach();
+    std::this_thread::sleep_for(kResumeLookInterval);
   }
   const rocksdb::Status closed = rocks_->db->Close();
   rocks_->db.reset();
@@ -278,13 +310,39 @@ Status Database::Write(WriteBatch batch, bool sync) {
   }
   rocksdb::WriteOptions options;
   options.sync = sync;
-  return FromRocks(rocks_->db->Write(options, &out), "write to " + options_.directory);
+  const std::string context = "write to " + options_.directory;
+  const MutexLock lock(rocks_->write_mu);
+  BASALT_TRY(FromRocks(rocks_->MakeWalReplaceable(), context));
+  BASALT_TRY(FromRocks(rocks_->db->Write(options, &out), context));
+  rocks_->wal_bytes += out.GetDataSize();
+  return OkStatus();
 }
+
+rocksdb::Status Database::Rocks::MakeWalReplaceable() {
+  if (wal_bytes > kMaxWalBytes) {
+    std::vector<rocksdb::ColumnFamilyHandle*> all(handles.begin(), handles.end());
+    all.push_back(db->DefaultColumnFamily());
+    if (rocksdb::Status flushed = db->Flush(rocksdb::FlushOptions(), all); !flushed.ok())
+      return flushed;
+    wal_bytes = 0;
+  }
+  uint64_t entries = 0;
+  if (!db->GetIntProperty(rocksdb::DB::Properties::kNumEntriesActiveMemTable, &entries)) {
+    return rocksdb::Status::NotSupported("the memtable's entries");
+  }
+  if (entries != 0) return rocksdb::Status::OK();
+  rocksdb::WriteOptions no_log;
+  no_log.disableWAL = true;
+  return db->Put(no_log, "not empty", "");
+}
+
+Status Database::TryWrite() { return Write(WriteBatch(), false); }
 
 Status Database::Checkpoint(const std::string& directory) const {
   rocksdb::Checkpoint* raw = nullptr;
   BASALT_TRY(FromRocks(rocksdb::Checkpoint::Create(rocks_->db.get(), &raw), "checkpoint"));
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+  const MutexLock lock(rocks_->write_mu);  // it flushes
   return FromRocks(checkpoint->CreateCheckpoint(directory), "checkpoint to " + directory);
 }
 

@@ -43,6 +43,9 @@ struct DatabaseOptions {
   size_t block_cache_bytes = 512u << 20;
   // Files kept open; an SST's index and filter live as long as its file is open. -1: all.
   int max_open_files = 4096;
+  // Opens what is there without writing a byte, whatever its partition count (`partitions` is then
+  // ignored); for a look at a directory or checkpoint that no server has open.
+  bool read_only = false;
   rocksdb::Env* env = nullptr;  // null: the machine's
 };
 
@@ -107,6 +110,12 @@ class Database {
   // Held by RocksDB in memtables, block cache and table readers; its own estimates.
   [[nodiscard]] uint64_t MemoryBytes() const;
 
+  // As many as were fixed at creation.
+  [[nodiscard]] uint32_t partitions() const { return partitions_; }
+  // Whether writes are taken. After one that met a full disk they are not, until RocksDB has found
+  // room, by itself and within a second of there being some: kResourceExhausted meanwhile.
+  Status TryWrite();
+
   [[nodiscard]] const DatabaseOptions& options() const { return options_; }
 
   // RocksDB itself, for the files of this folder that include parts/rocks.h.
@@ -118,6 +127,7 @@ class Database {
   // Writes format version and partition count into a new database, compares them in an old one.
   Status CheckFormat();
   DatabaseOptions options_;
+  uint32_t partitions_ = 0;
   std::unique_ptr<Rocks> rocks_;
 };
 

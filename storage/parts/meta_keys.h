@@ -21,6 +21,7 @@ inline constexpr std::string_view kCountsPrefix = "C";           // partition u1
 inline constexpr std::string_view kWriterPrefix = "W";           // writer, 16 bytes
 inline constexpr std::string_view kDeletePrefix = "D";           // partition u16, lane u16, seq u64
 inline constexpr std::string_view kReceiptPrefix = "U";          // lane u16, seq u64
+inline constexpr std::string_view kQuarantinePrefix = "Q";  // run u32, block u32 (ones: directory)
 
 inline void AppendBigEndian(uint64_t v, size_t bytes, std::string& out) {
   for (size_t i = bytes; i-- > 0;) out += static_cast<char>(v >> (8 * i));

@@ -74,8 +74,10 @@ Result<IndexCounts> DecodeCounts(std::string_view bytes) {
 bool InOrder(const std::shared_ptr<StoredRun>& a, const std::shared_ptr<StoredRun>& b) {
   const RunInfo& x = a->info();
   const RunInfo& y = b->info();
-  return std::tie(x.partition, x.day, x.last, x.number) <
-         std::tie(y.partition, y.day, y.last, y.number);
+  // A seal of what another left, with nothing applied in between, has the same `last`; its number
+  // would not do, since a rewrite of the other takes a higher one.
+  return std::tie(x.partition, x.day, x.last, x.after, x.number) <
+         std::tie(y.partition, y.day, y.last, y.after, y.number);
 }
 
 // What stands in the files of `blocks`: a run's key for each.
@@ -137,8 +139,17 @@ struct RunStore::Impl {
   explicit Impl(Database& db) : database(db), shared(std::make_shared<RunsShared>(db)) {}
 
   Status Load();
+  Status EmptyIncoming() const;
   Status Ingest(const std::vector<FinishedRun>& added);
+  // After a change of the MANIFEST that went well, or not. RocksDB 7.8 wants removal of files to be
+  // off when it recovers after a failed one (an assertion in ResumeImpl), and does not see to it
+  // here as it does in a flush; recovering turns it on again.
+  void KeepDeletions(bool went_well);
   Status FlushIndex(const std::vector<IndexFlush>& index);
+  Status LoadQuarantine() BASALT_REQUIRES(mu);
+  // The lines of quarantined blocks that nobody needs once these runs are gone.
+  [[nodiscard]] std::vector<std::string> StaleQuarantine(const std::vector<uint32_t>& dropped) const
+      BASALT_EXCLUDES(mu);
   WriteBatch Record(RunCommit& commit) const;
   void Publish(const RunCommit& commit) BASALT_EXCLUDES(mu);
   Status CollectGarbage();
@@ -152,8 +163,11 @@ struct RunStore::Impl {
   std::string incoming;  // where runs are written
   std::atomic<uint32_t> next_run{1};
   uint64_t orphans = 0;
+  std::vector<std::string> stale_quarantine;  // keys in `meta`; as of opening
   std::function<void(CommitStep)> hook;
 
+  Mutex deletions_mu;
+  bool deletions_off BASALT_GUARDED_BY(deletions_mu) = false;
   Mutex commit_mu;   // one commit at a time; taken before `mu`
   Mutex collect_mu;  // one collection at a time; taken before shared->mu
   mutable Mutex mu;
@@ -172,17 +186,23 @@ void RunStore::Impl::RebuildSnapshot() {
       std::vector<std::shared_ptr<const Run>>(sorted.begin(), sorted.end()));
 }
 
-Status RunStore::Impl::Load() {
-  const Database::Rocks& rocks = database.rocks();
-  // Runs that were being written when the process ended.
-  incoming = database.options().directory + "/incoming";
-  BASALT_TRY(FromRocks(rocks.env->CreateDirIfMissing(incoming), "create " + incoming));
+// Removes runs that were being written when the process ended.
+Status RunStore::Impl::EmptyIncoming() const {
+  rocksdb::Env& env = *database.rocks().env;
+  BASALT_TRY(FromRocks(env.CreateDirIfMissing(incoming), "create " + incoming));
   std::vector<std::string> names;
-  BASALT_TRY(FromRocks(rocks.env->GetChildren(incoming, &names), "list " + incoming));
+  BASALT_TRY(FromRocks(env.GetChildren(incoming, &names), "list " + incoming));
   for (const std::string& name : names) {
     if (name == "." || name == "..") continue;
-    BASALT_TRY(FromRocks(rocks.env->DeleteFile(incoming + "/" + name), "remove " + name));
+    BASALT_TRY(FromRocks(env.DeleteFile(incoming + "/" + name), "remove " + name));
   }
+  return OkStatus();
+}
+
+Status RunStore::Impl::Load() {
+  const Database::Rocks& rocks = database.rocks();
+  incoming = database.options().directory + "/incoming";
+  if (!database.options().read_only) BASALT_TRY(EmptyIncoming());
 
   BASALT_TRY_ASSIGN(const std::vector<RunKey> in_files, RunsInFiles(rocks));
   const MutexLock lock(mu);  // the lambdas below run under it, which the analysis cannot see
@@ -226,6 +246,8 @@ Status RunStore::Impl::Load() {
         return OkStatus();
       }));
 
+  BASALT_TRY(LoadQuarantine());
+
   uint64_t next = 1;
   const Result<std::string> stored = database.Get(Family::kMeta, kNextRunKey);
   if (!stored.ok() && stored.status().code() != StatusCode::kNotFound) return stored.status();
@@ -244,6 +266,17 @@ Status RunStore::Impl::Load() {
   return OkStatus();
 }
 
+void RunStore::Impl::KeepDeletions(bool went_well) {
+  rocksdb::DB& db = *database.rocks().db;
+  const MutexLock lock(deletions_mu);
+  if (!went_well) {
+    (void)db.DisableFileDeletions();
+    deletions_off = true;
+  } else if (std::exchange(deletions_off, false)) {
+    (void)db.EnableFileDeletions(/*force=*/true);
+  }
+}
+
 Status RunStore::Impl::Ingest(const std::vector<FinishedRun>& added) {
   if (added.empty()) return OkStatus();
   std::vector<std::string> paths;
@@ -259,8 +292,10 @@ Status RunStore::Impl::Ingest(const std::vector<FinishedRun>& added) {
   options.allow_blocking_flush = false;
   options.fail_if_not_bottommost_level = true;
   const Database::Rocks& rocks = database.rocks();
-  return FromRocks(rocks.db->IngestExternalFile(rocks.handle(Family::kBlocks), paths, options),
-                   "ingest " + std::to_string(paths.size()) + " runs");
+  const rocksdb::Status ingested =
+      rocks.db->IngestExternalFile(rocks.handle(Family::kBlocks), paths, options);
+  KeepDeletions(ingested.ok());
+  return FromRocks(ingested, "ingest " + std::to_string(paths.size()) + " runs");
 }
 
 Status RunStore::Impl::FlushIndex(const std::vector<IndexFlush>& index) {
@@ -290,6 +325,7 @@ WriteBatch RunStore::Impl::Record(RunCommit& commit) const {
   for (const uint32_t number : commit.dropped) {
     batch.Delete(Family::kMeta, NumberedKey(kRunPrefix, number, 4));
   }
+  for (const std::string& key : StaleQuarantine(commit.dropped)) batch.Delete(Family::kMeta, key);
   for (const LogPosition& position : commit.replay_from) {
     batch.Put(Family::kMeta, NumberedKey(kReplayPrefix, position.lane, 2),
               NumberedKey({}, position.seq, 8));
@@ -307,6 +343,40 @@ WriteBatch RunStore::Impl::Record(RunCommit& commit) const {
   }
   batch.Put(Family::kMeta, kNextRunKey, BigEndian32(next_run));
   return batch;
+}
+
+std::vector<std::string> RunStore::Impl::StaleQuarantine(
+    const std::vector<uint32_t>& dropped) const {
+  std::vector<std::string> keys = stale_quarantine;
+  const MutexLock lock(mu);
+  for (const uint32_t number : dropped) {
+    const auto found = runs.find(number);
+    if (found == runs.end()) continue;
+    for (const auto& [block, reason] : found->second->Quarantined()) {
+      keys.push_back(QuarantineKey(number, block));
+    }
+  }
+  return keys;
+}
+
+Status RunStore::Impl::LoadQuarantine() {
+  return database.ForEach(Family::kMeta, kQuarantinePrefix,
+                          [&](std::string_view key, std::string_view value)
+                              BASALT_NO_THREAD_SAFETY_ANALYSIS -> Status {
+                                uint32_t number = 0;
+                                size_t block = 0;
+                                if (!ParseQuarantineKey(key, number, block)) {
+                                  return DataLoss("meta: quarantine key does not parse");
+                                }
+                                if (const auto run = runs.find(number); run != runs.end()) {
+                                  run->second->LoadQuarantined(block, std::string(value));
+                                } else {
+                                  // Found while its run was being dropped; goes with the next
+                                  // commit.
+                                  stale_quarantine.emplace_back(key);
+                                }
+                                return OkStatus();
+                              });
 }
 
 void RunStore::Impl::Publish(const RunCommit& commit) {
@@ -339,6 +409,7 @@ Status RunStore::Impl::CollectGarbage() {
   keys.reserve(runs_to_go.size());
   for (const DroppedRun& dropped : runs_to_go) keys.push_back(dropped.run);
   Status status = DeleteRuns(database.rocks(), keys);
+  KeepDeletions(status.ok());
   const MutexLock lock(shared->mu);
   for (const DroppedRun& dropped : runs_to_go) {
     if (status.ok()) {
@@ -401,7 +472,8 @@ Status RunStore::Commit(RunCommit commit) {
   }
   impl.Step(CommitStep::kIndexFlushed);
   // If this fails, nobody knows whether the record is on disk. The files therefore stay until the
-  // next open, which reads what it finds; RocksDB refuses writes from here on.
+  // next open, which reads what it finds. RocksDB refuses writes from here on; after a full disk,
+  // until it has found room and begun another log.
   BASALT_TRY(impl.database.Write(impl.Record(commit), true));
   impl.Publish(commit);
   impl.Step(CommitStep::kCommitted);
@@ -486,6 +558,7 @@ RunStats RunStore::Stats() const {
     } else {
       stats.samples += run->info().samples;
     }
+    stats.damaged_blocks += run->Quarantined().size();
   }
   uint64_t bytes = 0;
   const Database::Rocks& rocks = impl_->database.rocks();
@@ -505,14 +578,21 @@ RunStats RunStore::Stats() const {
     stats.waiting_bytes = impl_->shared->waiting_bytes;
   }
   stats.directory_bytes = impl_->shared->directories.bytes();
-  stats.damaged_blocks = impl_->shared->damaged_blocks;
   stats.orphans_removed = impl_->orphans;
   return stats;
 }
 
-std::vector<std::string> RunStore::Damage() const {
-  const MutexLock lock(impl_->shared->mu);
-  return {impl_->shared->damage.begin(), impl_->shared->damage.end()};
+std::string RunStore::FileOf(const RunInfo& run) const {
+  const Database::Rocks& rocks = impl_->database.rocks();
+  rocksdb::ColumnFamilyMetaData meta;
+  rocks.db->GetColumnFamilyMetaData(rocks.handle(Family::kBlocks), &meta);
+  for (const rocksdb::LevelMetaData& level : meta.levels) {
+    for (const rocksdb::SstFileMetaData& file : level.files) {
+      const auto first = DecodeBlockKey(file.smallestkey);
+      if (first.ok() && first->run == KeyOf(run)) return file.name.substr(file.name.rfind('/') + 1);
+    }
+  }
+  return "";
 }
 
 std::vector<LogPosition> RunStore::ReplayFrom() const {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,7 +27,7 @@
 
 namespace basalt::storage {
 
-inline constexpr size_t kMaxDamageNames = 100;
+inline constexpr size_t kMaxQuarantineReason = 256;  // bytes kept of why
 inline constexpr uint8_t kSealLevel = 0;
 inline constexpr uint8_t kRewriteLevel = 1;
 // Buckets instead of samples (rollup.h): kRewriteLevel + the number of the resolution.
@@ -45,7 +46,8 @@ struct RunInfo {
   // Its place in the order of log positions: (after, last]. `last` is what was applied when the
   // seal froze it, `after` the `last` of the partition's seal before; a rewrite spans its inputs.
   // Where two runs have a sample of the same series and time, the one with the higher `last` wins
-  // (DESIGN decision 7).
+  // (DESIGN decision 7), and where that is the same, the one with the higher `after`: a seal of all
+  // that another has left may have an empty interval.
   LogPosition after;
   LogPosition last;
   // Deletes at or before this position are already carried out in its samples; later ones mask
@@ -142,6 +144,8 @@ size_t TimesBegin(const RunDirectory& directory);
 // All open runs' directories together; about 80 bytes a superblock of 32 KiB, so this is the
 // directories of 25 GB. What is asked for beyond is read again.
 inline constexpr size_t kDirectoryCacheBytes = 64u << 20;
+// Stands for a run's directory where a block's number is asked for.
+inline constexpr size_t kDirectoryBlock = SIZE_MAX;
 
 // A run that is being read: its file stays while this lives. Immutable; thread-safe.
 class Run {
@@ -154,9 +158,10 @@ class Run {
   [[nodiscard]] virtual Result<std::shared_ptr<const RunDirectory>> Directory() const = 0;
   // Indexes [first, second) into the directory of the superblocks that may hold rows of `place`.
   [[nodiscard]] virtual Result<std::pair<size_t, size_t>> Find(const SeriesPlace& place) const = 0;
-  // The bytes of superblock `i`, pinned in the block cache. kDataLoss naming partition, day, run
-  // and key if RocksDB's checksum does not fit; the block is then quarantined: it is not read again
-  // and is counted.
+  // The bytes of superblock `i`, pinned in the block cache. kDataLoss naming partition, day, run,
+  // block, times and reason if RocksDB's checksum does not fit; the block is then quarantined: from
+  // now on, restarts included, it is not read (and that is the error), until a scrub finds that it
+  // reads well again. The error of one block always has the same words.
   [[nodiscard]] virtual Result<PinnedBytes> Read(size_t i) const = 0;
   // Somebody has found the superblock's own checksum to be right. RocksDB checks its own whenever
   // it reads the file again, so that need not be done twice; it saves 2 us a superblock.
@@ -165,6 +170,10 @@ class Run {
   // A reader found damage inside the superblock (its own checksum): quarantine it likewise. Returns
   // the kDataLoss.
   [[nodiscard]] virtual Status Quarantine(size_t i, const Status& why) const = 0;
+  // The block reads well after all. True if it was quarantined.
+  virtual bool Release(size_t i) const = 0;
+  // By number in the directory, kDirectoryBlock for the directory itself, with the reason.
+  [[nodiscard]] virtual std::map<size_t, std::string> Quarantined() const = 0;
   // "partition 3 day 2026-11-23 run 42 block 17", for messages.
   [[nodiscard]] virtual std::string Describe(size_t i) const = 0;
 };
@@ -208,7 +217,7 @@ struct RunStats {
   uint64_t runs = 0;
   uint64_t bytes = 0;
   uint64_t samples = 0;
-  uint64_t damaged_blocks = 0;
+  uint64_t damaged_blocks = 0;   // quarantined
   uint64_t orphans_removed = 0;  // at open
   uint64_t rollups = 0;          // of `runs`
   uint64_t file_bytes = 0;       // of all families' files, as RocksDB counts them
@@ -250,8 +259,8 @@ class RunStore {
 
   [[nodiscard]] std::shared_ptr<const RunsSnapshot> Snapshot() const;
   [[nodiscard]] RunStats Stats() const;
-  // Names of quarantined blocks, newest last, at most kMaxDamageNames.
-  [[nodiscard]] std::vector<std::string> Damage() const;
+  // The file that a run lies in, relative to the database's directory; empty if there is none.
+  [[nodiscard]] std::string FileOf(const RunInfo& run) const;
 
   // What the manifest says, as of the last commit.
   [[nodiscard]] std::vector<LogPosition> ReplayFrom() const;  // by lane

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <string>
 
+#include "engine/base/log.h"
+#include "storage/parts/meta_keys.h"
 #include "storage/parts/run_format.h"
 
 namespace basalt::storage {
@@ -17,17 +19,71 @@ std::string DayName(uint16_t day) {
          two(static_cast<unsigned>(date.month())) + "-" + two(static_cast<unsigned>(date.day()));
 }
 
-}  // namespace
-
-std::string StoredRun::Describe(size_t i) const {
-  return "partition " + std::to_string(static_cast<uint16_t>(info_.partition)) + " day " +
-         DayName(info_.day) + " run " + std::to_string(info_.number) +
-         (i == kDirectoryBlock ? " directory" : " block " + std::to_string(i));
+std::string TimeName(int64_t ms) {
+  const auto day = static_cast<uint16_t>(std::clamp<int64_t>(ms / kMsPerDay, 0, kMaxDay));
+  const int64_t second = (ms - DayStartMs(day)) / kMsPerSecond;
+  const auto two = [](int64_t v) { return (v < 10 ? "0" : "") + std::to_string(v); };
+  return DayName(day) + "T" + two(second / 3600) + ":" + two(second / 60 % 60) + ":" +
+         two(second % 60) + "Z";
 }
 
-bool StoredRun::Quarantined(size_t i) const {
+}  // namespace
+
+std::string QuarantineKey(uint32_t run, size_t block) {
+  std::string key(kQuarantinePrefix);
+  AppendBigEndian(run, 4, key);
+  AppendBigEndian(block == kDirectoryBlock ? UINT32_MAX : block, 4, key);
+  return key;
+}
+
+bool ParseQuarantineKey(std::string_view key, uint32_t& run, size_t& block) {
+  uint64_t number = 0;
+  uint64_t index = 0;
+  if (!key.starts_with(kQuarantinePrefix)) return false;
+  key.remove_prefix(kQuarantinePrefix.size());
+  if (key.size() != 8 || !ReadBigEndian(key.substr(0, 4), 4, number) ||
+      !ReadBigEndian(key.substr(4), 4, index)) {
+    return false;
+  }
+  run = static_cast<uint32_t>(number);
+  block = index == UINT32_MAX ? kDirectoryBlock : static_cast<size_t>(index);
+  return true;
+}
+
+std::string StoredRun::Describe(size_t i) const {
+  std::string text = "partition " + std::to_string(static_cast<uint16_t>(info_.partition)) +
+                     " day " + DayName(info_.day) + " run " + std::to_string(info_.number);
+  if (i == kDirectoryBlock) return text + " directory";
+  return text + " block " + std::to_string(i);
+}
+
+Status StoredRun::WhyNotRead(size_t i) const {
+  int64_t min_ms = info_.min_ms;
+  int64_t max_ms = info_.max_ms;
+  std::string reason;
+  {
+    const MutexLock lock(mu_);
+    const auto found = quarantined_.find(i);
+    if (found == quarantined_.end()) return OkStatus();
+    reason = found->second;
+  }
+  const auto directory = shared_->directories.Find(info_.number);
+  if (directory != nullptr && i < directory->size() && (*directory)[i].samples != 0) {
+    min_ms = (*directory)[i].min_ms;
+    max_ms = (*directory)[i].max_ms;
+  }
+  return DataLoss(Describe(i) + " is damaged: its samples from " + TimeName(min_ms) + " to " +
+                  TimeName(max_ms) + " are left out (" + reason + ")");
+}
+
+std::map<size_t, std::string> StoredRun::Quarantined() const {
   const MutexLock lock(mu_);
-  return quarantined_.contains(i);
+  return quarantined_;
+}
+
+void StoredRun::LoadQuarantined(size_t i, std::string reason) {
+  const MutexLock lock(mu_);
+  quarantined_.emplace(i, std::move(reason));
 }
 
 bool StoredRun::IsChecked(size_t i) const {
@@ -42,20 +98,44 @@ void StoredRun::SetChecked(size_t i) const {
 }
 
 Status StoredRun::Quarantine(size_t i, const Status& why) const {
-  Status named = DataLoss(Describe(i) + ": " + std::string(why.message()));
+  const std::string reason(why.message().substr(0, kMaxQuarantineReason));
+  bool fresh = false;
   {
     const MutexLock lock(mu_);
-    if (!quarantined_.insert(i).second) return named;
+    fresh = quarantined_.emplace(i, reason).second;
   }
-  shared_->AddDamage(std::string(named.message()));
+  const Status named = WhyNotRead(i);
+  if (!fresh) return named;
+  BASALT_LOG(kError, "a block is quarantined", {"what", named.message()});
+  if (shared_->database.options().read_only) return named;
+  // Remembered, so that a restart does not have to find it again. Where that fails it is found
+  // again, and said again.
+  WriteBatch batch;
+  batch.Put(Family::kMeta, QuarantineKey(info_.number, i), reason);
+  if (const Status written = shared_->database.Write(std::move(batch), true); !written.ok()) {
+    BASALT_LOG(kWarn, "the quarantine is not recorded", {"error", written.ToString()});
+  }
   return named;
+}
+
+bool StoredRun::Release(size_t i) const {
+  {
+    const MutexLock lock(mu_);
+    if (quarantined_.erase(i) == 0) return false;
+  }
+  BASALT_LOG(kInfo, "a quarantined block reads well again", {"block", Describe(i)});
+  if (shared_->database.options().read_only) return true;
+  WriteBatch batch;
+  batch.Delete(Family::kMeta, QuarantineKey(info_.number, i));
+  if (const Status written = shared_->database.Write(std::move(batch), true); !written.ok()) {
+    BASALT_LOG(kWarn, "the quarantine's end is not recorded", {"error", written.ToString()});
+  }
+  return true;
 }
 
 Result<std::shared_ptr<const RunDirectory>> StoredRun::Directory() const {
   if (auto kept = shared_->directories.Find(info_.number); kept != nullptr) return kept;
-  if (Quarantined(kDirectoryBlock)) {
-    return DataLoss(Describe(kDirectoryBlock) + ": damaged, left out");
-  }
+  BASALT_TRY(WhyNotRead(kDirectoryBlock));
   const Result<PinnedBytes> bytes =
       shared_->database.GetPinned(Family::kBlocks, DirectoryKey(info_));
   if (!bytes.ok() && bytes.status().code() != StatusCode::kDataLoss &&
@@ -84,7 +164,7 @@ Result<std::pair<size_t, size_t>> StoredRun::Find(const SeriesPlace& place) cons
 Result<PinnedBytes> StoredRun::Read(size_t i) const {
   BASALT_TRY_ASSIGN(const std::shared_ptr<const RunDirectory> refs, Directory());
   BASALT_CHECK(i < refs->size(), "superblock index out of range");
-  if (Quarantined(i)) return DataLoss(Describe(i) + ": damaged, left out");
+  BASALT_TRY(WhyNotRead(i));
   Result<PinnedBytes> bytes = shared_->database.GetPinned(
       Family::kBlocks, SuperblockKey(info_, (*refs)[i].place, (*refs)[i].row));
   if (bytes.ok()) return bytes;

@@ -3,11 +3,12 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <list>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -60,8 +61,6 @@ struct RunsShared {
   std::vector<DroppedRun> garbage BASALT_GUARDED_BY(mu);
   // Epochs of dropped runs whose files are there: on `garbage`, or held by readers.
   std::multiset<uint64_t> waiting BASALT_GUARDED_BY(mu);
-  std::deque<std::string> damage BASALT_GUARDED_BY(mu);  // at most kMaxDamageNames
-  std::atomic<uint64_t> damaged_blocks{0};
   std::atomic<uint64_t> drop_epoch{0};
   DirectoryCache directories{kDirectoryCacheBytes};
 
@@ -76,13 +75,11 @@ struct RunsShared {
     const MutexLock lock(mu);
     garbage.push_back(run);
   }
-  void AddDamage(std::string what) BASALT_EXCLUDES(mu) {
-    ++damaged_blocks;
-    const MutexLock lock(mu);
-    if (damage.size() == kMaxDamageNames) damage.pop_front();
-    damage.push_back(std::move(what));
-  }
 };
+
+// `meta`'s line of a quarantined block; the value is the reason.
+std::string QuarantineKey(uint32_t run, size_t block);
+bool ParseQuarantineKey(std::string_view key, uint32_t& run, size_t& block);
 
 class StoredRun final : public Run {
  public:
@@ -113,20 +110,24 @@ class StoredRun final : public Run {
   [[nodiscard]] bool IsChecked(size_t i) const override BASALT_EXCLUDES(mu_);
   void SetChecked(size_t i) const override BASALT_EXCLUDES(mu_);
   [[nodiscard]] Status Quarantine(size_t i, const Status& why) const override BASALT_EXCLUDES(mu_);
-  [[nodiscard]] std::string Describe(size_t i) const override;
+  bool Release(size_t i) const override BASALT_EXCLUDES(mu_);
+  [[nodiscard]] std::map<size_t, std::string> Quarantined() const override BASALT_EXCLUDES(mu_);
+  [[nodiscard]] std::string Describe(size_t i) const override BASALT_EXCLUDES(mu_);
+  // As the manifest remembers it, before anybody reads.
+  void LoadQuarantined(size_t i, std::string reason) BASALT_EXCLUDES(mu_);
 
  private:
   static constexpr uint64_t kNotDropped = UINT64_MAX;
-  static constexpr size_t kDirectoryBlock = SIZE_MAX;  // stands for it in `quarantined_`
-  [[nodiscard]] bool Quarantined(size_t i) const BASALT_EXCLUDES(mu_);
+  // The error of a quarantined block; ok if it is not.
+  [[nodiscard]] Status WhyNotRead(size_t i) const BASALT_EXCLUDES(mu_);
 
   const RunInfo info_;
   const std::shared_ptr<RunsShared> shared_;
   std::atomic<uint64_t> shape_;
   std::atomic<uint64_t> dropped_{kNotDropped};
   mutable Mutex mu_;
-  mutable std::set<size_t> quarantined_ BASALT_GUARDED_BY(mu_);
-  mutable std::vector<bool> checked_ BASALT_GUARDED_BY(mu_);  // by superblock
+  mutable std::map<size_t, std::string> quarantined_ BASALT_GUARDED_BY(mu_);  // with the reason
+  mutable std::vector<bool> checked_ BASALT_GUARDED_BY(mu_);                  // by superblock
 };
 
 }  // namespace basalt::storage

@@ -39,6 +39,10 @@ inline constexpr int kCrashWriters = 3;
 
 storage::StoreOptions CrashOptions(const std::string& directory);
 
+// A sample older than CrashOptions' retention, in a series of its own that no ledger knows: so that
+// retention always has something to drop. `i`: any number that rises.
+Status WriteWhatRetentionDrops(storage::Store& store, int i);
+
 // Carries it out, waiting. An error: the store refused.
 Status Carry(storage::Store& store, const CrashOperation& operation);
 void ApplyTo(storage::ModelState& state, const CrashOperation& operation);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -15,12 +16,16 @@
 #include <string>
 #include <vector>
 
+#include "storage/backup.h"
+#include "storage/integrity.h"
 #include "tests/crash/crash_script.h"
+#include "tests/crash/step_table.h"
 
 namespace basalt::testing {
 namespace {
 
 struct Ended {
+  std::array<bool, kCrashSteps> in_step{};  // under way when it was killed
   std::vector<CrashLedger::Progress> progress{kCrashWriters};
   std::string error;  // what the writer complained of
   bool opened = false;
@@ -29,7 +34,7 @@ struct Ended {
 // Starts the writer, lets it run for `life` after it has opened the store (or `life` in all, if it
 // is not to get so far), kills it and returns what it had said.
 Ended RunUntilKilled(const std::string& directory, uint64_t seed, uint64_t round,
-                     std::chrono::microseconds life, bool while_opening) {
+                     std::chrono::microseconds life, bool while_opening, const std::string& step) {
   int pipe_ends[2];
   BASALT_CHECK(pipe2(pipe_ends, O_CLOEXEC) == 0);
   // A pipe that is full would hold the writer up; 1 MiB is tens of thousands of operations.
@@ -41,7 +46,7 @@ Ended RunUntilKilled(const std::string& directory, uint64_t seed, uint64_t round
     const std::string seed_text = std::to_string(seed);
     const std::string round_text = std::to_string(round);
     execl(BASALT_CRASH_WRITER, "crash_writer", directory.c_str(), seed_text.c_str(),
-          round_text.c_str(), nullptr);
+          round_text.c_str(), step.empty() ? nullptr : step.c_str(), nullptr);
     _exit(127);
   }
   close(pipe_ends[1]);
@@ -81,6 +86,8 @@ Ended RunUntilKilled(const std::string& directory, uint64_t seed, uint64_t round
     begin = line_end + 1;
     if (line == "o") {
       ended.opened = true;
+    } else if (line[0] == '+' || line[0] == '-') {
+      ended.in_step.at(std::stoul(line.substr(1))) = line[0] == '+';
     } else if (line[0] == 'e') {
       ended.error += ": " + line;
     } else {
@@ -91,6 +98,29 @@ Ended RunUntilKilled(const std::string& directory, uint64_t seed, uint64_t round
   return ended;
 }
 
+// Whatever was killed: the backups that are listed are whole, and one of four is restored and
+// reads.
+std::string CheckBackups(const std::string& directory, const std::string& target, uint64_t random) {
+  if (!std::filesystem::exists(directory + "/BASALT-BACKUP")) return "";
+  std::vector<std::string> damaged;
+  const auto backups = storage::ListBackups(directory, damaged);
+  if (!backups.ok()) return backups.status().ToString();
+  if (!damaged.empty()) return damaged.front();
+  if (backups->empty()) return "";
+  const auto problems = storage::VerifyBackup(directory, backups->back().name, nullptr);
+  if (!problems.ok()) return problems.status().ToString();
+  if (!problems->empty()) return problems->front();
+  if (random % 4 != 0) return "";
+  const auto restored =
+      storage::RestoreBackup({.directory = directory, .name = "", .target = target});
+  if (!restored.ok()) return restored.status().ToString();
+  const auto verified = storage::VerifyDirectory(target, {});
+  if (!verified.ok()) return verified.status().ToString();
+  if (!verified->damage.empty()) return verified->damage.front().what;
+  const auto opened = storage::Store::Open(CrashOptions(target));
+  return opened.ok() ? "" : opened.status().ToString();
+}
+
 TEST(Kill, WhatWasAcknowledgedSurvivesAKillAnywhere) {
   const char* rounds_text = std::getenv("BASALT_CRASH_ROUNDS");
   const uint64_t rounds = rounds_text == nullptr ? 20 : std::strtoull(rounds_text, nullptr, 10);
@@ -98,6 +128,7 @@ TEST(Kill, WhatWasAcknowledgedSurvivesAKillAnywhere) {
   std::mt19937_64 random(seed);
   uint64_t operations = 0;
   uint64_t reopened = 0;
+  StepTable steps;
   // A directory lives for a few rounds, so that recovery meets what an earlier recovery left.
   constexpr uint64_t kRoundsPerDirectory = 10;
   for (uint64_t first = 0; first < rounds; first += kRoundsPerDirectory) {
@@ -106,9 +137,15 @@ TEST(Kill, WhatWasAcknowledgedSurvivesAKillAnywhere) {
     for (uint64_t round = first; round < std::min(first + kRoundsPerDirectory, rounds); ++round) {
       SCOPED_TRACE("seed " + std::to_string(seed) + " round " + std::to_string(round));
       const bool while_opening = random() % 5 == 0;
-      const std::chrono::microseconds life(random() % (while_opening ? 150'000 : 700'000));
-      const Ended ended = RunUntilKilled(temp.path("data"), seed, round, life, while_opening);
+      // Half of the rounds end in the middle of the step that was interrupted least so far.
+      const bool in_step = !while_opening && random() % 2 == 0;
+      const std::chrono::microseconds life(
+          in_step ? 3'000'000 : random() % (while_opening ? 150'000 : 700'000));
+      const Ended ended = RunUntilKilled(temp.path("data"), seed, round, life, while_opening,
+                                         in_step ? std::to_string(steps.Rarest()) : "");
       ASSERT_EQ(ended.error, "");
+      for (size_t s = 0; s < kCrashSteps; ++s) steps.interrupted[s] += ended.in_step[s] ? 1 : 0;
+      ASSERT_EQ(CheckBackups(temp.path("data-backups"), temp.path("restored"), random()), "");
       for (const auto& progress : ended.progress) operations += progress.acknowledged;
 
       auto opened = storage::Store::Open(CrashOptions(temp.path("data")));
@@ -123,11 +160,13 @@ TEST(Kill, WhatWasAcknowledgedSurvivesAKillAnywhere) {
       ASSERT_TRUE((*opened)->Close().ok());
       // Half-made checkpoints are nobody's business, but they must not pile up.
       for (const auto& entry : std::filesystem::directory_iterator(temp.path())) {
-        if (entry.path().filename() != "data") std::filesystem::remove_all(entry.path());
+        const std::string name = entry.path().filename();
+        if (name != "data" && name != "data-backups") std::filesystem::remove_all(entry.path());
       }
     }
   }
-  std::cout << rounds << " rounds, " << operations << " acknowledged operations\n";
+  std::cout << rounds << " rounds, " << operations << " acknowledged operations; " << steps.Text()
+            << "\n";
   EXPECT_EQ(reopened, rounds);
   EXPECT_GT(operations, rounds) << "the writers hardly came to write";
 }

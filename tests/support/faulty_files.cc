@@ -63,6 +63,16 @@ class FaultyFiles final : public storage::Files {
   Status SyncDirectory(const std::string& directory) override {
     return disk_.SyncDirectory(directory);
   }
+  Result<storage::FileInfo> Stat(const std::string& path) override {
+    if (disk_.IsDirectory(path)) return storage::FileInfo{.is_directory = true};
+    BASALT_TRY_ASSIGN(const auto file, disk_.Open(path));
+    BASALT_TRY_ASSIGN(const uint64_t bytes, disk_.Size(file));
+    return storage::FileInfo{.bytes = bytes, .modified_ns = disk_.Modified(file)};
+  }
+  Status RemoveDirectory(const std::string& path) override { return disk_.RemoveDirectory(path); }
+  Result<uint64_t> FreeBytes(const std::string& /*directory*/) override {
+    return disk_.FreeBytes();
+  }
   Result<std::unique_ptr<storage::FileLock>> Lock(const std::string& path) override {
     BASALT_TRY_ASSIGN(const uint64_t number, disk_.Lock(path));
     return std::unique_ptr<storage::FileLock>(std::make_unique<FaultyLock>(disk_, number));

@@ -24,8 +24,11 @@ struct SimulatedDisk::Node {
   std::string live;
   std::string durable;
   std::set<uint64_t> dirty;  // sectors that differ, perhaps
+  int64_t modified = 0;
+  bool in_order = false;
 
   void MarkDirty(uint64_t begin, uint64_t end) {
+    ++modified;
     for (uint64_t s = begin / kSector; s * kSector < end; ++s) dirty.insert(s);
   }
   void Resize(uint64_t bytes) {
@@ -105,7 +108,10 @@ void SimulatedDisk::Restore(Survival survival) {
   for (const auto& [path, node] : names_) nodes.insert(node.get());
   for (Node* node : nodes) {
     if (survival == Survival::kEverything) node->Sync();
-    if (survival == Survival::kAnything) {
+    if (survival == Survival::kAnything && node->in_order) {
+      const uint64_t from = std::min(node->durable.size(), node->live.size());
+      node->durable = node->live.substr(0, from + random_() % (node->live.size() - from + 1));
+    } else if (survival == Survival::kAnything) {
       const uint64_t small = std::min(node->live.size(), node->durable.size());
       const uint64_t large = std::max(node->live.size(), node->durable.size());
       uint64_t size = node->live.size();
@@ -301,10 +307,44 @@ Result<uint64_t> SimulatedDisk::Size(const Handle& file) {
   return file.node->live.size();
 }
 
+int64_t SimulatedDisk::Modified(const Handle& file) {
+  MutexLock lock(mu_);
+  return file.node->modified;
+}
+
+Result<uint64_t> SimulatedDisk::FreeBytes() {
+  MutexLock lock(mu_);
+  if (!powered_) return Unavailable("the power is off");
+  return capacity_ == UINT64_MAX ? UINT64_MAX : capacity_ - std::min(capacity_, UsedBytes());
+}
+
+void SimulatedDisk::MoveDirectory(const std::string& from, const std::string& to) {
+  const auto moved = [&](const std::string& path) {
+    const bool below = path == from || path.starts_with(from + "/");
+    return below ? to + path.substr(from.size()) : path;
+  };
+  for (auto* const names : {&names_, &durable_names_}) {
+    std::map<std::string, std::shared_ptr<Node>> next;
+    for (const auto& [path, node] : *names) next[moved(path)] = node;
+    *names = std::move(next);
+  }
+  for (NameChange& change : pending_) {
+    change = {moved(change.directory), moved(change.set), change.node, moved(change.remove)};
+  }
+  std::set<std::string> directories;
+  for (const std::string& path : directories_) directories.insert(moved(path));
+  directories_ = std::move(directories);
+}
+
 Status SimulatedDisk::Rename(const std::string& from, const std::string& to) {
   CallHook(DiskOp::kRename, to);
   MutexLock lock(mu_);
   BASALT_TRY_ASSIGN(const Go go, Begin(DiskOp::kRename, to));
+  if (directories_.contains(from)) {
+    if (go == Go::kShort) return ResourceExhausted(to + ": injected: No space left on device");
+    if (go == Go::kOn || Coin(2)) MoveDirectory(from, to);
+    return go == Go::kCut ? CutLocked() : OkStatus();
+  }
   const auto found = names_.find(from);
   if (found == names_.end()) return NoSuchFile(from);
   if (!directories_.contains(ParentOf(to))) return NoSuchFile(ParentOf(to));
@@ -391,6 +431,11 @@ Result<std::vector<std::string>> SimulatedDisk::List(const std::string& path) {
 bool SimulatedDisk::IsDirectory(const std::string& path) const {
   MutexLock lock(mu_);
   return directories_.contains(path);
+}
+
+void SimulatedDisk::KeepInOrder(const Handle& file) {
+  MutexLock lock(mu_);
+  file.node->in_order = true;
 }
 
 Result<uint64_t> SimulatedDisk::Lock(const std::string& path) {

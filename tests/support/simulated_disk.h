@@ -10,7 +10,8 @@
 // The model is POSIX at its harshest: bytes are durable after a sync of their file, names after a
 // sync of their directory, and of all else any part may survive a cut: single sectors, torn
 // sectors, a file's size without its bytes, a later rename without an earlier one. A failed sync
-// forgets what it should have written, as Linux does. Making a directory is durable at once.
+// forgets what it should have written, as Linux does. Making and renaming a directory
+// are durable at once.
 #pragma once
 
 #include <cstdint>
@@ -103,6 +104,9 @@ class SimulatedDisk {
   Status Truncate(const Handle& file, uint64_t bytes) BASALT_EXCLUDES(mu_);
   Status Sync(const Handle& file) BASALT_EXCLUDES(mu_);
   Result<uint64_t> Size(const Handle& file) BASALT_EXCLUDES(mu_);
+  // Rises with every change of the file's bytes.
+  int64_t Modified(const Handle& file) BASALT_EXCLUDES(mu_);
+  Result<uint64_t> FreeBytes() BASALT_EXCLUDES(mu_);  // UINT64_MAX: as much as you like
   Status Rename(const std::string& from, const std::string& to) BASALT_EXCLUDES(mu_);
   Status Link(const std::string& from, const std::string& to) BASALT_EXCLUDES(mu_);
   Status Unlink(const std::string& path) BASALT_EXCLUDES(mu_);
@@ -111,6 +115,9 @@ class SimulatedDisk {
   Status RemoveDirectory(const std::string& path) BASALT_EXCLUDES(mu_);
   Result<std::vector<std::string>> List(const std::string& path) BASALT_EXCLUDES(mu_);
   [[nodiscard]] bool IsDirectory(const std::string& path) const BASALT_EXCLUDES(mu_);
+  // Of a file that only grows: what a power cut leaves of it is a beginning, as on a file system
+  // that shows a size only once the bytes are there.
+  void KeepInOrder(const Handle& file) BASALT_EXCLUDES(mu_);
   // Returns the lock's number, for Unlock.
   Result<uint64_t> Lock(const std::string& path) BASALT_EXCLUDES(mu_);
   void Unlock(uint64_t number) BASALT_EXCLUDES(mu_);
@@ -129,6 +136,8 @@ class SimulatedDisk {
   Result<Go> Begin(DiskOp op, const std::string& path) BASALT_REQUIRES(mu_);
   Result<Go> BeginOn(DiskOp op, const Handle& file) BASALT_REQUIRES(mu_);
   Status CutLocked() BASALT_REQUIRES(mu_);
+  // With all that is below it; durable at once, as making one is.
+  void MoveDirectory(const std::string& from, const std::string& to) BASALT_REQUIRES(mu_);
   // Of a call that changes names: does it or, in a power cut, perhaps not.
   Status Change(Go go, NameChange change) BASALT_REQUIRES(mu_);
   bool Coin(uint32_t one_in) BASALT_REQUIRES(mu_) { return random_() % one_in == 0; }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/http/api/endpoint.h"
+#include "storage/store.h"
 
 namespace basalt::http::api {
 namespace {
@@ -15,11 +16,21 @@ void AddAdmin(const SharedContext& context, Router& router, Method method, std::
        [context, respond](Request, ResponseWriter writer) { writer.Send(respond(*context)); }});
 }
 
-Response Healthy(const ApiContext& /*context*/) { return TextResponse(200, "Basalt is Healthy."); }
+// A full disk is no reason to restart the server or to send queries elsewhere, but it is said.
+std::string WithDetail(const ApiContext& context, const char* text) {
+  if (context.stats == nullptr) return text;
+  const storage::StoreStats stats = context.stats();
+  return stats.read_only ? std::string(text) + " It takes no writes: " + stats.read_only_reason
+                         : text;
+}
+
+Response Healthy(const ApiContext& context) {
+  return TextResponse(200, WithDetail(context, "Basalt is Healthy."));
+}
 
 Response Ready(const ApiContext& context) {
   const Status status = context.ready == nullptr ? OkStatus() : context.ready();
-  if (status.ok()) return TextResponse(200, "Basalt is Ready.");
+  if (status.ok()) return TextResponse(200, WithDetail(context, "Basalt is Ready."));
   return TextResponse(503, "Service Unavailable: " + std::string(status.message()));
 }
 

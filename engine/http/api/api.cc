@@ -18,6 +18,7 @@ void RegisterApi(const ApiContext& context, Router& router) {
   RegisterRules(shared, router);
   RegisterSlo(shared, router);
   RegisterStatus(shared, router);
+  RegisterMaintenance(shared, router);
   RegisterAdmin(shared, router);
   RegisterWrites(shared, router);
 }

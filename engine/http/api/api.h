@@ -18,6 +18,7 @@
 #include "engine/base/status.h"
 #include "engine/http/api/alerts_view.h"
 #include "engine/http/api/export_source.h"
+#include "engine/http/api/maintenance_view.h"
 #include "engine/http/api/slo_source.h"
 #include "engine/http/api/write_handler.h"
 #include "engine/http/router.h"
@@ -68,6 +69,7 @@ struct ApiContext {
   // (optional) deletes and their receipts; null while the store is not open
   std::function<storage::Store*()> store;
   bool admin_api = false;  // what changes data by hand is answered; otherwise 503, as upstream
+  MaintenanceDoor* maintenance = nullptr;  // (optional) snapshots and scrubs
   BuildInfo build;
   std::vector<std::pair<std::string, std::string>> flags;  // sorted by name; /api/v1/status/flags
   std::vector<std::string> alertmanagers;                  // base URLs; /api/v1/alertmanagers

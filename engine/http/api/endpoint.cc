@@ -58,7 +58,7 @@ Result<std::shared_ptr<const storage::Snapshot>> Call::TakeSnapshot() const {
 }
 
 void AddEndpoint(const SharedContext& context, Router& router, std::vector<Method> methods,
-                 std::string_view pattern, Endpoint endpoint) {
+                 std::string_view pattern, Endpoint endpoint, RouteClass route_class) {
   const Handler handler = [context, endpoint = std::move(endpoint)](Request request,
                                                                     ResponseWriter writer) {
     Answer answer = Run(*context, request, endpoint);
@@ -66,7 +66,7 @@ void AddEndpoint(const SharedContext& context, Router& router, std::vector<Metho
     Deliver(std::move(answer), std::move(writer));
   };
   for (const Method method : methods)
-    router.Add(method, pattern, {RouteClass::kQuery, kMaxFormBytes, handler});
+    router.Add(method, pattern, {route_class, kMaxFormBytes, handler});
 }
 
 void AddRawEndpoint(const SharedContext& context, Router& router, std::vector<Method> methods,

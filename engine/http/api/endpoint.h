@@ -36,10 +36,11 @@ inline constexpr Duration kReadYourWritesWait = std::chrono::seconds(10);
 using Endpoint = std::function<Answer(Call&)>;
 using SharedContext = std::shared_ptr<const ApiContext>;
 
-// Adds `endpoint` for each method, on the query executor. Answers 503 while the context is not
-// ready, and 400 if the tenant header is wrong.
+// Adds `endpoint` for each method, on the executor of `route_class`. Answers 503 while the context
+// is not ready, and 400 if the tenant header is wrong.
 void AddEndpoint(const SharedContext& context, Router& router, std::vector<Method> methods,
-                 std::string_view pattern, Endpoint endpoint);
+                 std::string_view pattern, Endpoint endpoint,
+                 RouteClass route_class = RouteClass::kQuery);
 
 // The same for an answer that is no JSON: `endpoint` writes it itself.
 using RawEndpoint = std::function<void(Call&, ResponseWriter)>;
@@ -62,6 +63,7 @@ void RegisterExpressions(const SharedContext& context, Router& router);
 void RegisterRules(const SharedContext& context, Router& router);
 void RegisterSlo(const SharedContext& context, Router& router);
 void RegisterStatus(const SharedContext& context, Router& router);
+void RegisterMaintenance(const SharedContext& context, Router& router);
 void RegisterAdmin(const SharedContext& context, Router& router);
 void RegisterWrites(const SharedContext& context, Router& router);
 

@@ -167,5 +167,23 @@ TEST(Bytes, RoundTrip) {
   EXPECT_FALSE(ParseBytes("99999999999TiB").ok());
 }
 
+TEST(Config, TheDiskThresholdsAndTheAnswerToOverloadAreChecked) {
+  Config config;
+  ASSERT_TRUE(ApplyYaml("storage: {disk_reserve: 1GiB, disk_resume: 2GiB, scrub_interval: 1d}\n"
+                        "ingest: {overload_status: 429}",
+                        "c.yml", config)
+                  .ok());
+  EXPECT_EQ(config.storage.disk_reserve_bytes, size_t{1} << 30);
+  EXPECT_EQ(config.storage.disk_resume_bytes, size_t{2} << 30);
+  EXPECT_EQ(config.storage.scrub_interval, std::chrono::hours(24));
+  EXPECT_EQ(config.ingest.overload_status, 429);
+  EXPECT_TRUE(ValidateConfig(config).ok());
+  config.storage.disk_resume_bytes = 1;
+  EXPECT_EQ(ValidateConfig(config).message(),
+            "storage.disk_resume: 1B is below storage.disk_reserve, 1GiB");
+  EXPECT_EQ(ApplyYaml("ingest: {overload_status: 500}", "c.yml", config).message(),
+            "c.yml:1: ingest.overload_status: \"500\" is neither 503 nor 429");
+}
+
 }  // namespace
 }  // namespace basalt::admin

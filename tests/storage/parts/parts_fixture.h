@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,7 +58,8 @@ class PartsFixture : public testing::Test {
   // samples.
   static FinishedRun MakeRun(RunStore& store, const std::string& tag, uint16_t day = kDay,
                              uint64_t last = 10, PartitionId partition = PartitionId{1},
-                             uint32_t blocks = 3, size_t bytes = 500) {
+                             uint32_t blocks = 3, size_t bytes = 500,
+                             std::optional<uint64_t> after = std::nullopt) {
     RunWriter writer = store.NewRun(partition, day, kSealLevel).value();
     for (uint32_t i = 0; i < blocks; ++i) {
       const std::string data = tag + std::to_string(i) + std::string(bytes, 'x');
@@ -70,7 +72,7 @@ class PartsFixture : public testing::Test {
       block.bytes = data;
       EXPECT_TRUE(writer.Add(block).ok());
     }
-    return writer.Finish({0, last - 1}, {0, last}, {0, last}).value();
+    return writer.Finish({0, after.value_or(last - 1)}, {0, last}, {0, last}).value();
   }
   // Commits one run of its own and returns its number.
   uint32_t CommitRun(const std::string& tag, uint16_t day = kDay, uint64_t last = 10,

@@ -52,6 +52,22 @@ TEST_F(RunsTest, ReadsBackWhatWasCommittedAlsoAfterAReopen) {
   EXPECT_THAT(store_->Writers().value(), IsEmpty());
 }
 
+// What comes later in the order wins, so an older sample of A must not pass B's when A is
+// rewritten.
+TEST_F(RunsTest, ASealOfWhatAnotherLeftStaysBehindARewriteOfTheOther) {
+  Open();
+  const uint32_t sealed = CommitRun("A", kDay, 10);
+  RunCommit rest;  // nothing was applied in between
+  rest.added.push_back(MakeRun(*store_, "B", kDay, 10, PartitionId{1}, 3, 500, /*after=*/10));
+  ASSERT_TRUE(store_->Commit(std::move(rest)).ok());
+  EXPECT_THAT(Tags(*store_), ElementsAre("A", "B"));
+  RunCommit rewrite;  // of A alone, with a higher number than B's
+  rewrite.added.push_back(MakeRun(*store_, "R", kDay, 10));
+  rewrite.dropped = {sealed};
+  ASSERT_TRUE(store_->Commit(std::move(rewrite)).ok());
+  EXPECT_THAT(Tags(*store_), ElementsAre("R", "B"));
+}
+
 TEST_F(RunsTest, FindsTheSuperblocksThatMayHoldASeries) {
   Open();
   RunWriter writer = store_->NewRun(PartitionId{0}, kDay, kSealLevel).value();
@@ -226,12 +242,34 @@ TEST_F(RunsTest, NamesAndCountsADamagedBlockAndReadsTheOthers) {
     }
   }
   EXPECT_EQ(store_->Stats().damaged_blocks, 1u);
-  EXPECT_EQ(store_->Damage().size(), 1u);
+  EXPECT_EQ(run.Quarantined().size(), 1u);
+  EXPECT_THAT(store_->FileOf(run.info()), HasSubstr(".sst"));
   // A reader that finds damage inside another block says so the same way.
   EXPECT_EQ(run.Quarantine(5, DataLoss("superblock: checksum")).message(),
-            "partition 3 day 2024-10-04 run 1 block 5: superblock: checksum");
+            "partition 3 day 2024-10-04 run 1 block 5 is damaged: its samples from "
+            "2024-10-04T00:00:00Z to 2024-10-04T00:00:01Z are left out (superblock: checksum)");
   EXPECT_EQ(run.Read(5).status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(store_->Stats().damaged_blocks, 2u);
+  // It is remembered, and goes with the run.
+  Close();
+  Open();
+  EXPECT_EQ(store_->Stats().damaged_blocks, 2u);
+  EXPECT_EQ(store_->Snapshot()->runs()[0]->Read(5).status().code(), StatusCode::kDataLoss);
+  EXPECT_TRUE(store_->Snapshot()->runs()[0]->Release(5));
+  EXPECT_FALSE(store_->Snapshot()->runs()[0]->Release(5));
+  RunCommit drop;
+  drop.dropped = {1};
+  ASSERT_TRUE(store_->Commit(std::move(drop)).ok());
+  EXPECT_EQ(store_->Stats().damaged_blocks, 0u);
+  size_t lines = 0;
+  ASSERT_TRUE(database_
+                  ->ForEach(Family::kMeta, "Q",
+                            [&](std::string_view, std::string_view) {
+                              ++lines;
+                              return OkStatus();
+                            })
+                  .ok());
+  EXPECT_EQ(lines, 0u);
 }
 
 TEST_F(RunsTest, SaysSoWhenAFileOfTheManifestIsGone) {

@@ -1,0 +1,41 @@
+// tests/crash/step_table.h -- which steps of the store were under way when it was stopped, counted.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+#include "storage/store.h"
+
+namespace basalt::testing {
+
+// The store's steps, and a backup of a checkpoint of it.
+inline constexpr size_t kCrashSteps = static_cast<size_t>(storage::StoreStep::kCheckpoint) + 2;
+inline constexpr size_t kBackupStep = kCrashSteps - 1;
+inline constexpr std::array<const char*, kCrashSteps> kStepNames = {
+    "seal",    "ingest", "index flush", "meta commit", "trim",
+    "rewrite", "delete", "retention",   "checkpoint",  "backup"};
+
+struct StepTable {
+  std::array<uint64_t, kCrashSteps> interrupted{};
+
+  [[nodiscard]] std::string Text() const {
+    std::string out = "interrupted while it was under way:";
+    for (size_t i = 0; i < kCrashSteps; ++i) {
+      out +=
+          (i == 0 ? " " : ", ") + std::string(kStepNames[i]) + " " + std::to_string(interrupted[i]);
+    }
+    return out;
+  }
+  // The one that was interrupted least.
+  [[nodiscard]] size_t Rarest() const {
+    size_t rarest = 0;
+    for (size_t i = 1; i < kCrashSteps; ++i) {
+      if (interrupted[i] < interrupted[rarest]) rarest = i;
+    }
+    return rarest;
+  }
+};
+
+}  // namespace basalt::testing

@@ -1,0 +1,34 @@
+#include "tools/server_call.h"
+
+#include <simdjson.h>
+
+#include <chrono>
+#include <utility>
+
+#include "engine/http/client.h"
+
+namespace basalt::cli {
+
+Result<std::string> CallServer(const std::string& url, std::string_view method,
+                               std::string_view path) {
+  BASALT_TRY_ASSIGN(http::Url parsed, http::ParseUrl(url));
+  // A snapshot links thousands of files; nothing that is asked here takes minutes.
+  http::Client client(std::move(parsed), {.timeout = std::chrono::minutes(10)});
+  auto response = client.Send(method, path, {}, {});
+  if (!response.ok()) {
+    return response.status().WithContext("no answer from " + url +
+                                         " (is 'basalt serve' running there?)");
+  }
+  if (response->status / 100 == 2) return std::move(response->body);
+  simdjson::dom::parser parser;
+  simdjson::dom::element answer;
+  std::string_view text;
+  if (parser.parse(response->body).get(answer) == simdjson::SUCCESS &&
+      answer["error"].get(text) == simdjson::SUCCESS) {
+    return Unavailable(url + ": " + std::string(text));
+  }
+  return Unavailable(url + ": HTTP status " + std::to_string(response->status) + ": " +
+                     response->body.substr(0, 200));
+}
+
+}  // namespace basalt::cli
