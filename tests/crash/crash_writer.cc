@@ -41,12 +41,15 @@ void Say(const std::string& line) {
   std::_Exit(2);
 }
 
+// The two steps that are long and seldom.
+bool IsCopy(size_t step) { return step == kBackupStep || step + 1 == kBackupStep; }
+
 // Kills the process some time after a step has begun for the n-th time.
 class Assassin {
  public:
   Assassin(size_t step, uint64_t seed) : step_(step), random_(seed) {
-    left_ = 1 + static_cast<int>(random_() % 6);
-    constexpr std::array<uint64_t, 5> kAfterMicroseconds = {1, 1, 300, 1500, 6000};
+    left_ = 1 + static_cast<int>(random_() % (IsCopy(step) ? 2 : 6));
+    constexpr std::array<uint64_t, 6> kAfterMicroseconds = {1, 1, 1, 1, 300, 6000};
     after_ = std::chrono::microseconds(random_() %
                                        kAfterMicroseconds[random_() % kAfterMicroseconds.size()]);
   }
@@ -75,8 +78,8 @@ int main(int argc, char** argv) {
   const std::string directory = argv[1];
   const uint64_t seed = std::strtoull(argv[2], nullptr, 10);
   const uint64_t round = std::strtoull(argv[3], nullptr, 10);
-  Assassin assassin(argc == 5 ? std::strtoull(argv[4], nullptr, 10) : kCrashSteps,
-                    seed * 7919 + round);
+  const size_t wanted = argc == 5 ? std::strtoull(argv[4], nullptr, 10) : kCrashSteps;
+  Assassin assassin(wanted, seed * 7919 + round);
   const auto on_step = [&](size_t step, bool begins) {
     Say((begins ? "+" : "-") + std::to_string(step) + "\n");
     if (begins) assassin.Begins(step);
@@ -122,7 +125,7 @@ int main(int argc, char** argv) {
       } else {
         store.SealIfDue();
       }
-      if (random() % 40 != 0) continue;
+      if (random() % (IsCopy(wanted) ? 3 : 40) != 0) continue;
       const std::string copy =
           directory + "-copy-" + std::to_string(round) + "-" + std::to_string(i);
       if (const Status status = store.Checkpoint(copy); !status.ok()) Fail(status);

@@ -17,6 +17,9 @@ inline constexpr std::array<const char*, kCrashSteps> kStepNames = {
     "seal",    "ingest", "index flush", "meta commit", "trim",
     "rewrite", "delete", "retention",   "checkpoint",  "backup"};
 
+// The long form of kill_test interrupts each step at least so often.
+inline constexpr uint64_t kLeastInterrupted = 20;
+
 struct StepTable {
   std::array<uint64_t, kCrashSteps> interrupted{};
 
@@ -28,10 +31,10 @@ struct StepTable {
     }
     return out;
   }
-  // The one that was interrupted least.
-  [[nodiscard]] size_t Rarest() const {
+  // The one of the first `steps` that was interrupted least.
+  [[nodiscard]] size_t Rarest(size_t steps = kCrashSteps) const {
     size_t rarest = 0;
-    for (size_t i = 1; i < kCrashSteps; ++i) {
+    for (size_t i = 1; i < steps; ++i) {
       if (interrupted[i] < interrupted[rarest]) rarest = i;
     }
     return rarest;
