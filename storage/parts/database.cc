@@ -277,11 +277,13 @@ Result<std::string> Database::Get(Family family, std::string_view key) const {
   return value;
 }
 
-Result<PinnedBytes> Database::GetPinned(Family family, std::string_view key) const {
+Result<PinnedBytes> Database::GetPinned(Family family, std::string_view key, CacheUse use) const {
   PinnedBytes bytes;
   bytes.impl_ = std::make_unique<PinnedBytes::Impl>();
-  const rocksdb::Status status = rocks_->db->Get(rocksdb::ReadOptions(), rocks_->handle(family),
-                                                 ToSlice(key), &bytes.impl_->slice);
+  rocksdb::ReadOptions options;
+  options.fill_cache = use == CacheUse::kKeep;
+  const rocksdb::Status status =
+      rocks_->db->Get(options, rocks_->handle(family), ToSlice(key), &bytes.impl_->slice);
   if (!status.ok()) {
     return FromRocks(status, std::string("read ") + kFamilyNames[static_cast<size_t>(family)]);
   }

@@ -68,6 +68,10 @@ class WriteBatch {
   std::unique_ptr<Impl> impl_;
 };
 
+// Whether a block that had to be read from the disk stays in the block cache. A rewrite reads
+// everything once, and its files go: it passes by what queries keep there.
+enum class CacheUse : uint8_t { kKeep, kPass };
+
 // Bytes pinned in the block cache (or owned); the view holds while this lives. Cheap to move.
 class PinnedBytes {
  public:
@@ -96,7 +100,8 @@ class Database {
 
   // kNotFound if absent.
   Result<std::string> Get(Family family, std::string_view key) const;
-  Result<PinnedBytes> GetPinned(Family family, std::string_view key) const;
+  Result<PinnedBytes> GetPinned(Family family, std::string_view key,
+                                CacheUse use = CacheUse::kKeep) const;
   // Calls `fn` for every key that starts with `prefix`, in key order, until it fails.
   Status ForEach(
       Family family, std::string_view prefix,

@@ -5,7 +5,7 @@
 namespace basalt::storage {
 
 Status RowStream::LoadColumns(size_t i) {
-  BASALT_TRY_ASSIGN(const PinnedBytes bytes, run_->Read(i));
+  BASALT_TRY_ASSIGN(const PinnedBytes bytes, run_->Read(i, CacheUse::kPass));
   const Result<Superblock> block = Superblock::Open(bytes.view());
   if (!block.ok()) return run_->Quarantine(i, block.status());
   if (static_cast<uint32_t>((*directory_)[i].place.group) != shared_columns_.size()) {
@@ -35,7 +35,7 @@ Status RowStream::NextBlock() {
   row_ = 0;
   while (next_block_ < rows_end_) {
     const size_t i = next_block_++;
-    BASALT_TRY_ASSIGN(bytes_, run_->Read(i));
+    BASALT_TRY_ASSIGN(bytes_, run_->Read(i, CacheUse::kPass));
     const Result<Superblock> block = Superblock::Open(bytes_.view());
     if (!block.ok()) return run_->Quarantine(i, block.status());
     if (block->row_count() == 0) continue;

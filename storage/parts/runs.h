@@ -162,7 +162,9 @@ class Run {
   // block, times and reason if RocksDB's checksum does not fit; the block is then quarantined: from
   // now on, restarts included, it is not read (and that is the error), until a scrub finds that it
   // reads well again. The error of one block always has the same words.
-  [[nodiscard]] virtual Result<PinnedBytes> Read(size_t i) const = 0;
+  [[nodiscard]] virtual Result<PinnedBytes> Read(size_t i, CacheUse use) const = 0;
+  // For who will read it again.
+  [[nodiscard]] Result<PinnedBytes> Read(size_t i) const { return Read(i, CacheUse::kKeep); }
   // Somebody has found the superblock's own checksum to be right. RocksDB checks its own whenever
   // it reads the file again, so that need not be done twice; it saves 2 us a superblock.
   [[nodiscard]] virtual bool IsChecked(size_t i) const = 0;

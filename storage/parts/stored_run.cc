@@ -161,12 +161,12 @@ Result<std::pair<size_t, size_t>> StoredRun::Find(const SeriesPlace& place) cons
                    static_cast<size_t>(last - refs.begin())};
 }
 
-Result<PinnedBytes> StoredRun::Read(size_t i) const {
+Result<PinnedBytes> StoredRun::Read(size_t i, CacheUse use) const {
   BASALT_TRY_ASSIGN(const std::shared_ptr<const RunDirectory> refs, Directory());
   BASALT_CHECK(i < refs->size(), "superblock index out of range");
   BASALT_TRY(WhyNotRead(i));
   Result<PinnedBytes> bytes = shared_->database.GetPinned(
-      Family::kBlocks, SuperblockKey(info_, (*refs)[i].place, (*refs)[i].row));
+      Family::kBlocks, SuperblockKey(info_, (*refs)[i].place, (*refs)[i].row), use);
   if (bytes.ok()) return bytes;
   // A disk that does not answer is not a damaged block: that may pass.
   if (bytes.status().code() != StatusCode::kDataLoss &&

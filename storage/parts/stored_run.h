@@ -106,7 +106,9 @@ class StoredRun final : public Run {
   [[nodiscard]] Result<std::shared_ptr<const RunDirectory>> Directory() const override
       BASALT_EXCLUDES(mu_);
   [[nodiscard]] Result<std::pair<size_t, size_t>> Find(const SeriesPlace& place) const override;
-  [[nodiscard]] Result<PinnedBytes> Read(size_t i) const override BASALT_EXCLUDES(mu_);
+  using Run::Read;
+  [[nodiscard]] Result<PinnedBytes> Read(size_t i, CacheUse use) const override
+      BASALT_EXCLUDES(mu_);
   [[nodiscard]] bool IsChecked(size_t i) const override BASALT_EXCLUDES(mu_);
   void SetChecked(size_t i) const override BASALT_EXCLUDES(mu_);
   [[nodiscard]] Status Quarantine(size_t i, const Status& why) const override BASALT_EXCLUDES(mu_);
