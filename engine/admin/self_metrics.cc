@@ -90,7 +90,7 @@ void CollectStore(std::vector<Family>& out, const storage::StoreStats& s) {
   counter("basalt_retention_runs_dropped_total", "Runs that retention dropped.",
           s.retention_runs_dropped);
   counter("basalt_retention_dropped_bytes_total", "Bytes of those.", s.retention_bytes_dropped);
-  counter("basalt_retention_size_days_dropped_total", "Days dropped for want of room.",
+  counter("basalt_retention_size_drops_total", "UTC days dropped for want of room.",
           s.retention_size_days_dropped);
   counter("basalt_storage_samples_too_old_total",
           "Samples refused because retention has dropped their day.", s.samples_too_old);
