@@ -196,7 +196,7 @@ void DescribeBackup(CLI::App& app, BackupOptions& options) {
   restore->footer(
       "Examples:\n"
       "  basalt restore --from /backup/basalt --data /var/lib/basalt\n"
-      "  basalt restore --from /backup/basalt --name 20261123T040000Z-1a2b3c4d --data ./then");
+      "  basalt restore --from /backup/basalt --name 20261123T040000.000Z-1a2b3c4d --data ./then");
   restore->add_option("--from", options.restore.from, "Backup directory")->required();
   restore->add_option("--name", options.restore.name, "Which backup [the newest]");
   restore->add_option("--data", options.restore.data, "A new or empty directory")->required();

@@ -28,16 +28,16 @@ bool IsSkipped(const std::string& path) {
          path == "db/incoming" || path == "db/LOG" || path.starts_with("db/LOG.old.");
 }
 
-// "20261123T040000Z-1a2b3c4d": sorts by time; the hash tells two of one second apart.
+// "20261123T040000.000Z-1a2b3c4d": sorts by time; the hash tells the sources apart.
 std::string NameOf(Timestamp taken, const std::string& source) {
   const int64_t ms = ToMs(taken);
   const std::time_t seconds = ms / 1000;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   std::array<char, 32> text{};
-  const size_t n = std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%SZ", &utc);
-  std::array<char, 16> suffix{};
-  std::snprintf(suffix.data(), suffix.size(), "-%08x",
+  const size_t n = std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%S", &utc);
+  std::array<char, 24> suffix{};
+  std::snprintf(suffix.data(), suffix.size(), ".%03dZ-%08x", static_cast<int>(ms % 1000),
                 static_cast<uint32_t>(HashBytes64(source + std::to_string(ms))));
   return std::string(text.data(), n) + suffix.data();
 }

@@ -73,7 +73,7 @@ class Backups(ServerTest):
         sizes = [one["newBytes"] / one["bytes"] for one in sorted(taken, key=lambda one: one["name"])]
         self.assertLess(sizes[2], 0.2, "nothing was written before the third: %s" % sizes)
         self.assertEqual(run("backup", "verify", "--from", backups, "--quiet")[0], 0)
-        self.assertEqual(server.get("/api/v1/admin/tsdb/snapshots")["snapshots"], [], "a backup cleans up")
+        self.assertEqual(server.get("/api/v1/admin/tsdb/snapshots"), [], "a backup cleans up")
 
         # The first one, with at least what was acknowledged when it began.
         first = min(one["name"] for one in taken)
@@ -104,7 +104,8 @@ class Backups(ServerTest):
         server = self.basalt()
         self.assertEqual(server.write(samples(0, 600))[0], 204)
         self.assertEqual(http("POST", server.url + "/-/settle", b"")[0], 200)
-        self.assertEqual(server.write(samples(600, 700))[0], 204)
+        for at in range(600, 700, 10):  # later requests say that the first was durable, so damage is no torn end
+            self.assertEqual(server.write(samples(at, at + 10))[0], 204)
         server.process.kill()  # so that the log has something
         self.assertEqual(run("verify", "--data", server.data)[0], 0)
         kinds = {}
@@ -120,9 +121,9 @@ class Backups(ServerTest):
             with self.subTest(kind=kind):
                 flip(path, 600)
                 code, out, err = run("verify", "--data", server.data)
+                flip(path, 600)
                 self.assertEqual(code, 1, out + err)
                 self.assertIn(os.path.basename(path), out)
-                flip(path, 600)
         self.assertEqual(run("verify", "--data", server.data)[0], 0)
 
         flip(kinds[".sst"], 600)

@@ -41,7 +41,7 @@ BackupFile FileOf(const std::string& path) {
 
 TEST(BackupManifest, ComesBackAsItWas) {
   BackupManifest manifest;
-  manifest.name = "20261123T040000Z-1a2b3c4d";
+  manifest.name = "20261123T040000.000Z-1a2b3c4d";
   manifest.taken_ms = kBegin;
   manifest.source = "/var/lib/with spaces";
   manifest.files = {FileOf("alerts.log"), FileOf("db/a name.sst")};
