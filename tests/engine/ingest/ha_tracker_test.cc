@@ -108,12 +108,20 @@ TEST_F(Pairs, ElectionsThatCannotBeReadDoNotShutEverybodyOut) {
   EXPECT_EQ(pairs.Decide(From("b")).verdict, Verdict::kElected);
 }
 
-TEST_F(Pairs, ALeaderWhoseClockRanAheadDoesNotKeepItsSuccessorOut) {
+TEST_F(Pairs, ALeaderWhoseClockRanFarAheadDoesNotKeepItsSuccessorOut) {
   HaTracker pairs = Make();
   (void)pairs.Decide(From("a"));
   pairs.Stored(From("a"), kStartMs + 500'000);
   clock.ms += 30'000;
-  EXPECT_EQ(pairs.Decide(From("b")).after_ms, kStartMs);
+  EXPECT_EQ(pairs.Decide(From("b")).after_ms, kStartMs + 30'000);
+}
+
+TEST_F(Pairs, ALeaderWhoseClockRanALittleAheadIsNotCountedTwice) {
+  HaTracker pairs = Make();
+  (void)pairs.Decide(From("a"));
+  pairs.Stored(From("a"), kStartMs + 200);  // heard at kStartMs
+  clock.ms += 30'000;
+  EXPECT_EQ(pairs.Decide(From("b")).after_ms, kStartMs + 200);
 }
 
 TEST_F(Pairs, WhatIsHeldIsBoundedByBytesAndAge) {
