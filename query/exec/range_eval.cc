@@ -19,6 +19,13 @@ bool HasAnySuffix(std::string_view name) {
   return false;
 }
 
+// Times at the ends of what an int64_t holds stay there.
+int64_t Earlier(int64_t ms, int64_t by) {
+  int64_t out = 0;
+  if (!__builtin_sub_overflow(ms, by, &out)) return out;
+  return by > 0 ? INT64_MIN : INT64_MAX;
+}
+
 }  // namespace
 
 void NoteNonCounter(std::string_view name, plan::PosRange pos, Annotations& annotations) {
@@ -28,12 +35,12 @@ void NoteNonCounter(std::string_view name, plan::PosRange pos, Annotations& anno
 storage::TimeRange TimesNeeded(const plan::Grid& grid, int64_t range_ms, int64_t offset_ms,
                                std::optional<int64_t> at_ms, plan::RangeMode mode,
                                int64_t lookback_ms) {
-  int64_t from = (at_ms.has_value() ? *at_ms : grid.start_ms) - offset_ms - range_ms;
-  int64_t to = (at_ms.has_value() ? *at_ms : grid.last_ms()) - offset_ms;
-  if (range_ms == 0 || mode != plan::RangeMode::kPlain) from -= lookback_ms;
-  if (mode == plan::RangeMode::kSmoothed) to += lookback_ms;
+  int64_t from = Earlier(Earlier(at_ms.value_or(grid.start_ms), offset_ms), range_ms);
+  int64_t to = Earlier(at_ms.value_or(grid.last_ms()), offset_ms);
+  if (range_ms == 0 || mode != plan::RangeMode::kPlain) from = Earlier(from, lookback_ms);
+  if (mode == plan::RangeMode::kSmoothed) to = Earlier(to, -lookback_ms);
   // Windows are open on the left.
-  return {from + 1, to};
+  return {Earlier(from, -1), to};
 }
 
 FloatHistogram ReadHistogram(const NativeHistogram& histogram) {
