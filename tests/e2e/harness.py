@@ -1,7 +1,8 @@
 """Real servers for tests: Basalt's release binary, Debian's Prometheus, Alertmanager and node_exporter.
 
 Everything listens on loopback, on ports that were free a moment ago; everything lives in a temporary directory and is
-ended by its own process id. A program that is not there skips the test that needs it, and says so.
+ended by its own process id. A program that is not there skips the test that needs it, and says so; but a Basalt that
+was named (BASALT_BINARY, as tools/test does) and is not there is a failure, or every test would pass by not running.
 """
 import contextlib
 import json
@@ -26,6 +27,8 @@ def basalt_binary(name="basalt"):
     binary = os.environ.get("BASALT_BINARY", os.path.join(ROOT, "build", "release", "basalt"))
     path = os.path.join(os.path.dirname(binary), name)
     if not os.access(path, os.X_OK):
+        if "BASALT_BINARY" in os.environ:
+            raise AssertionError("no %s, which BASALT_BINARY names" % path)
         raise unittest.SkipTest("no %s; run tools/build (or set BASALT_BINARY)" % path)
     return path
 
