@@ -1,17 +1,15 @@
 // Selection::ReadPresence by reading samples: right for every selection, and what the store's own
 // way is tested against.
 #include <algorithm>
-#include <bit>
 #include <utility>
 #include <vector>
 
+#include "engine/base/stale.h"
 #include "storage/codec/row_summary.h"
 #include "storage/reader.h"
 
 namespace basalt::storage {
 namespace {
-
-bool IsStale(double value) { return std::bit_cast<uint64_t>(value) == kStaleMarkerBits; }
 
 // The smallest step whose evaluation time is at or after `ms`; may be `count`.
 uint32_t FirstStepFrom(const EvaluationTimes& times, int64_t ms) {
@@ -51,8 +49,8 @@ void MarkSeries(const EvaluationTimes& times, int64_t lookback_ms, const SeriesC
     const bool is_float =
         h == points || (f < floats && columns.time_ms[f] < columns.histograms[h].time_ms);
     const int64_t ms = is_float ? columns.time_ms[f] : columns.histograms[h].time_ms;
-    const bool stale = is_float ? !columns.values.empty() && IsStale(columns.values[f])
-                                : IsStale(columns.histograms[h].histogram.sum);
+    const bool stale = is_float ? !columns.values.empty() && IsStaleMarker(columns.values[f])
+                                : IsStaleMarker(columns.histograms[h].histogram.sum);
     ++(is_float ? f : h);
     int64_t next_ms = INT64_MAX;
     if (f < floats) next_ms = columns.time_ms[f];

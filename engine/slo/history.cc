@@ -4,6 +4,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "engine/base/stale.h"
+
 namespace basalt::slo {
 namespace {
 

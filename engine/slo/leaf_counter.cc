@@ -1,10 +1,10 @@
 #include "engine/slo/leaf_counter.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdlib>
 
+#include "engine/base/stale.h"
 #include "engine/slo/fraction.h"
 
 namespace basalt::slo {
@@ -78,11 +78,6 @@ Amount BookedUpTo(const Booking& booking, int64_t time_ms) {
   if (time_ms <= booking.from_ms) return 0;
   return static_cast<Amount>(static_cast<Int128>(booking.amount) * (time_ms - booking.from_ms) /
                              (booking.to_ms - booking.from_ms));
-}
-
-bool IsStaleMarker(double value) {
-  // Prometheus' StaleNaN, one bit pattern among the NaNs.
-  return std::bit_cast<uint64_t>(value) == 0x7ff0000000000002ULL;
 }
 
 bool IsCountable(double value) { return std::isfinite(value) && value >= 0; }

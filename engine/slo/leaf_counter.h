@@ -48,8 +48,6 @@ struct LeafSample {
   int64_t start_ms = storage::kNoStartMs;
 };
 
-bool IsStaleMarker(double value);
-
 // Samples that count nothing and change nothing: NaN, infinite and negative values.
 bool IsCountable(double value);
 

@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "engine/base/stale.h"
 #include "engine/base/status.h"
 
 namespace basalt::slo {

@@ -6,9 +6,9 @@
 #include <limits>
 #include <utility>
 
+#include "engine/base/kahan.h"
 #include "engine/base/varint.h"
 #include "query/exec/histogram_ops.h"
-#include "query/exec/kahan.h"
 
 namespace basalt::query::exec {
 namespace {

@@ -5,8 +5,9 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/base/kahan.h"
+#include "engine/base/stale.h"
 #include "query/exec/functions/range.h"
-#include "query/exec/kahan.h"
 #include "query/exec/quantile.h"
 #include "query/exec/range_eval.h"
 
@@ -78,7 +79,7 @@ constexpr uint64_t kSlideFrom = 4;
 
 bool AnyStale(std::span<const double> values) {
   uint64_t found = 0;
-  for (const double v : values) found |= static_cast<uint64_t>(IsStale(v));
+  for (const double v : values) found |= static_cast<uint64_t>(IsStaleMarker(v));
   return found != 0;
 }
 
@@ -161,7 +162,7 @@ Result<bool> FloatRowEvaluator::Evaluate(const storage::SeriesColumns& columns, 
     time_ms_.clear();
     values_.clear();
     for (size_t i = 0; i < values.size(); ++i) {
-      if (IsStale(values[i])) continue;
+      if (IsStaleMarker(values[i])) continue;
       time_ms_.push_back(columns.time_ms[i]);
       values_.push_back(values[i]);
     }
@@ -381,7 +382,7 @@ bool FloatRowEvaluator::FillLatest(std::span<const double> values, const Windows
     const uint32_t to = w.to[w.first_step + i];
     const double v = w.kinds[i] == CellKind::kFloat ? values[to - 1] : 0;
     out_[i] = v;
-    stale |= static_cast<uint64_t>(IsStale(v));
+    stale |= static_cast<uint64_t>(IsStaleMarker(v));
   }
   if (stale == 0 && w.gapless) {
     samples_ += n;
@@ -390,7 +391,7 @@ bool FloatRowEvaluator::FillLatest(std::span<const double> values, const Windows
   kinds_.assign(w.kinds.begin(), w.kinds.end());
   present = 0;
   for (size_t i = 0; i < n; ++i) {
-    if (IsStale(out_[i])) kinds_[i] = CellKind::kAbsent;
+    if (IsStaleMarker(out_[i])) kinds_[i] = CellKind::kAbsent;
     if (kinds_[i] != CellKind::kAbsent) ++present;
   }
   samples_ += present;
@@ -456,7 +457,7 @@ bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, Floa
     if (extremes || AnyStale(values)) {
       for (; at < end; ++at) {
         const double v = c.values[at];
-        if (IsStale(v)) continue;
+        if (IsStaleMarker(v)) continue;
         see(v, c.time_ms[at]);
         see_extreme(v);
         ++count;

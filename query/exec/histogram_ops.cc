@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "query/exec/kahan.h"
+#include "engine/base/kahan.h"
 
 namespace basalt::query::exec {
 namespace {

@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "engine/base/kahan.h"
 #include "query/float_histogram.h"
 
 namespace basalt::query::exec {
@@ -24,6 +25,7 @@ struct HistogramOutcome {
 // a += b, a -= b. Empty buckets may be left: Compact() removes them.
 HistogramOutcome Add(FloatHistogram& a, const FloatHistogram& b);
 HistogramOutcome Subtract(FloatHistogram& a, const FloatHistogram& b);
+using basalt::KahanAdd;  // of doubles, beside the one of histograms below
 // a += b with Kahan's correction in `correction`, a histogram of a's layout, made on the first
 // call.
 HistogramOutcome KahanAdd(FloatHistogram& a, const FloatHistogram& b,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/base/stale.h"
 #include "query/exec/histogram_ops.h"
 #include "query/exec/range_eval.h"
 
@@ -22,7 +23,8 @@ std::optional<Cell> Describe(const InstantSpec& spec, const storage::SeriesColum
                              Found found) {
   const bool h = found.histogram;
   const size_t i = found.index;
-  if (h ? IsStale(c.histograms[i].histogram.sum) : IsStale(c.values[i])) return std::nullopt;
+  if (h ? IsStaleMarker(c.histograms[i].histogram.sum) : IsStaleMarker(c.values[i]))
+    return std::nullopt;
   switch (spec.function) {
     case FunctionId::kTimestamp:
       return Cell::Float(Seconds(h ? c.histograms[i].time_ms : c.time_ms[i]));
@@ -74,7 +76,7 @@ void EvaluateInstant(const InstantSpec& spec, const storage::SeriesColumns& c,
     if (!found.histogram && spec.function == FunctionId::kCount) {
       // The common case, without a Cell.
       const double v = c.values[found.index];
-      if (!IsStale(v)) out.Append(step, v);
+      if (!IsStaleMarker(v)) out.Append(step, v);
       continue;
     }
     if (!previous.has_value() || previous->histogram != found.histogram ||

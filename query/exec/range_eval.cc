@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/stale.h"
 #include "query/exec/histogram_ops.h"
 
 namespace basalt::query::exec {
@@ -86,13 +87,13 @@ void SampleFilter::KeepStats(const StatsReach& reach) {
 Samples SampleFilter::Filter(const storage::SeriesColumns& c, bool with_start_times,
                              const std::optional<StatsReach>& stats) {
   Samples out{c.time_ms, c.values, with_start_times ? c.start_ms : std::span<const int64_t>(), {}};
-  const auto first_stale = std::find_if(c.values.begin(), c.values.end(), IsStale);
+  const auto first_stale = std::find_if(c.values.begin(), c.values.end(), IsStaleMarker);
   if (first_stale != c.values.end()) {
     time_ms_.clear();
     values_.clear();
     start_ms_.clear();
     for (size_t i = 0; i < c.values.size(); ++i) {
-      if (IsStale(c.values[i])) continue;
+      if (IsStaleMarker(c.values[i])) continue;
       time_ms_.push_back(c.time_ms[i]);
       values_.push_back(c.values[i]);
       if (!out.start_ms.empty()) start_ms_.push_back(c.start_ms[i]);
@@ -101,7 +102,7 @@ Samples SampleFilter::Filter(const storage::SeriesColumns& c, bool with_start_ti
   }
   histograms_.clear();
   for (const storage::HistogramPoint& point : c.histograms) {
-    if (IsStale(point.histogram.sum)) continue;
+    if (IsStaleMarker(point.histogram.sum)) continue;
     histograms_.push_back({point.time_ms, with_start_times ? point.start_ms : storage::kNoStartMs,
                            std::make_shared<const FloatHistogram>(ReadHistogram(point.histogram))});
   }

@@ -31,10 +31,6 @@ storage::TimeRange TimesNeeded(const plan::Grid& grid, int64_t range_ms, int64_t
                                std::optional<int64_t> at_ms, plan::RangeMode mode,
                                int64_t lookback_ms);
 
-inline bool IsStale(double value) {
-  constexpr uint64_t kStaleMarker = 0x7ff0000000000002;
-  return std::bit_cast<uint64_t>(value) == kStaleMarker;
-}
 // A rate of what is not named like a counter earns a hint.
 void NoteNonCounter(std::string_view name, plan::PosRange pos, Annotations& annotations);
 // A stored histogram as PromQL sees it.

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 
+#include "engine/base/stale.h"
 #include "storage/codec/bit_pack.h"
 #include "storage/codec/kernels.h"
 #include "storage/codec/row_summary.h"

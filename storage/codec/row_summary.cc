@@ -5,30 +5,13 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/base/kahan.h"
+#include "engine/base/stale.h"
 #include "engine/base/status.h"
 #include "storage/codec/decimal.h"
 
 namespace basalt::storage {
 namespace {
-
-// PromQL's compensated addition (Kahan, with Neumaier's exchange): `carry` collects what rounding
-// takes from `sum`.
-struct CompensatedSum {
-  double sum = 0;
-  double carry = 0;
-  void Add(double value) {
-    const double next = sum + value;
-    if (std::isinf(next)) {
-      carry = 0;
-    } else if (std::fabs(sum) >= std::fabs(value)) {
-      carry += (sum - next) + value;
-    } else {
-      carry += (value - next) + sum;
-    }
-    sum = next;
-  }
-  [[nodiscard]] double Value() const { return std::isinf(sum) ? sum : sum + carry; }
-};
 
 // Tells whether every order of adding gives the same bits: see the header.
 class ExactSum {
@@ -66,14 +49,13 @@ class ExactSum {
 
 }  // namespace
 
-bool IsStaleMarker(double value) { return std::bit_cast<uint64_t>(value) == kStaleMarkerBits; }
-
 RowSummary SummarizeRow(std::span<const int64_t> time_ms, std::span<const double> values,
                         std::span<const int64_t> start_ms) {
   BASALT_CHECK(time_ms.size() == values.size() &&
                (start_ms.empty() || start_ms.size() == values.size()));
   RowSummary s;
-  CompensatedSum sum;
+  double sum = 0;
+  double correction = 0;
   ExactSum exact;
   size_t last = 0;
   size_t resets = 0;
@@ -95,7 +77,7 @@ RowSummary SummarizeRow(std::span<const int64_t> time_ms, std::span<const double
       if (value > s.max || std::isnan(s.max)) s.max = value;
     }
     s.has_nan |= std::isnan(value);
-    sum.Add(value);
+    KahanAdd(value, sum, correction);
     exact.Add(value);
     ++s.count;
     last = i;
@@ -103,7 +85,7 @@ RowSummary SummarizeRow(std::span<const int64_t> time_ms, std::span<const double
   if (s.count == 0) return s;
   s.last_ms = time_ms[last];
   s.last = values[last];
-  s.sum = sum.Value();
+  s.sum = std::isinf(sum) ? sum : sum + correction;
   s.exact_sum = exact.exact();
   s.has_resets = resets > 0;
   if (resets <= RowSummary::kMaxResets) {

@@ -14,11 +14,6 @@ namespace basalt::storage {
 // 0.067 B a sample at 120, 0.015 at 512).
 inline constexpr size_t kMinSummarySamples = 128;
 
-// The stale marker's one bit pattern: a NaN with this payload ends a series; any other NaN is a
-// value.
-inline constexpr uint64_t kStaleMarkerBits = 0x7ff0'0000'0000'0002;
-bool IsStaleMarker(double value);
-
 // Summarizes a row: parallel columns of at least one sample, in strictly rising time; `start_ms`
 // may be empty.
 //

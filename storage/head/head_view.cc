@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/stale.h"
 #include "storage/codec/row_summary.h"
 #include "storage/head/group.h"
 #include "storage/head/partition_head.h"

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 
+#include "engine/base/kahan.h"
+#include "engine/base/stale.h"
 #include "storage/codec/keys.h"
 #include "storage/codec/row_summary.h"
 
@@ -23,19 +25,6 @@ int32_t UnitOf(double value) {
   uint64_t mantissa = bits & ((uint64_t{1} << 52) - 1);
   if (exponent > 0) mantissa |= uint64_t{1} << 52;
   return std::max(exponent, 1) - 1075 + std::countr_zero(mantissa);
-}
-
-// PromQL's compensated addition (Neumaier); an infinite sum has no carry.
-void AddCompensated(double value, double& sum, double& carry) {
-  const double next = sum + value;
-  if (std::isinf(next)) {
-    carry = 0;
-  } else if (std::fabs(sum) >= std::fabs(value)) {
-    carry += (sum - next) + value;
-  } else {
-    carry += (value - next) + sum;
-  }
-  sum = next;
 }
 
 bool Same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
@@ -59,7 +48,7 @@ void AddValue(int64_t time_ms, double value, StoredBucket& stored) {
         b.sum_unit == kNoSumUnit || unit == kNoSumUnit ? kNoSumUnit : std::min(b.sum_unit, unit);
   }
   b.has_nan |= std::isnan(value);
-  AddCompensated(value, b.sum, stored.carry);
+  KahanAdd(value, b.sum, stored.carry);
   ++b.count;
   b.last_ms = time_ms;
   b.last = value;

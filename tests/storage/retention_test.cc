@@ -13,6 +13,7 @@
 #include <set>
 
 #include "engine/base/log.h"
+#include "engine/base/stale.h"
 #include "storage/codec/keys.h"
 #include "storage/codec/row_summary.h"
 #include "storage/index/index.h"

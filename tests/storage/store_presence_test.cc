@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/stale.h"
 #include "storage/codec/row_summary.h"
 #include "tests/storage/store_model.h"
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/stale.h"
 #include "storage/codec/row_summary.h"
 
 namespace basalt::testing {
@@ -36,10 +37,10 @@ enum class Shape : uint8_t {
 inline constexpr size_t kShapeCount = 16;
 
 inline constexpr std::array<uint64_t, 16> kSpecialBits = {
-    storage::kStaleMarkerBits, 0x7ff8000000000001, 0x7ff8000000000000, 0xfff8000000000000,
-    0x7ff0000000000001,        0x7ff0000000000000, 0xfff0000000000000, 0x8000000000000000,
-    0x0000000000000000,        0x0000000000000001, 0x000fffffffffffff, 0x8000000000000001,
-    0x7fefffffffffffff,        0x4340000000000000, 0xc3e0000000000000, 0xffffffffffffffff};
+    kStaleMarkerBits,   0x7ff8000000000001, 0x7ff8000000000000, 0xfff8000000000000,
+    0x7ff0000000000001, 0x7ff0000000000000, 0xfff0000000000000, 0x8000000000000000,
+    0x0000000000000000, 0x0000000000000001, 0x000fffffffffffff, 0x8000000000000001,
+    0x7fefffffffffffff, 0x4340000000000000, 0xc3e0000000000000, 0xffffffffffffffff};
 
 inline std::string ShapeName(Shape shape) {
   static constexpr std::array<const char*, kShapeCount> kNames = {
@@ -94,7 +95,7 @@ inline std::vector<double> MakeValues(Shape shape, size_t count, uint64_t seed) 
         break;
       case Shape::kEndsStale:
         v = i + 1 < count ? sum += static_cast<double>(below(100))
-                          : std::bit_cast<double>(storage::kStaleMarkerBits);
+                          : std::bit_cast<double>(kStaleMarkerBits);
         break;
       case Shape::kWithNan:
         v = below(4) == 0 ? std::bit_cast<double>(kSpecialBits[1])

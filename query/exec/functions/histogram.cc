@@ -10,9 +10,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "engine/base/hash.h"
+#include "engine/base/kahan.h"
 #include "query/exec/assemble.h"
 #include "query/exec/functions/vector.h"
-#include "query/exec/kahan.h"
 #include "query/exec/quantile.h"
 #include "query/number_format.h"
 

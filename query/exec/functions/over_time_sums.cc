@@ -2,9 +2,9 @@
 #include <cmath>
 #include <optional>
 
+#include "engine/base/kahan.h"
 #include "query/exec/functions/range.h"
 #include "query/exec/histogram_ops.h"
-#include "query/exec/kahan.h"
 
 namespace basalt::query::exec {
 namespace {

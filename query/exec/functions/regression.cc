@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <limits>
 
+#include "engine/base/kahan.h"
 #include "query/exec/functions/range.h"
-#include "query/exec/kahan.h"
 
 namespace basalt::query::exec {
 namespace {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/base/stale.h"
 #include "engine/slo/alert_state.h"
 #include "engine/slo/conditions.h"
 #include "engine/slo/leaf_counter.h"

@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "engine/base/stale.h"
 #include "storage/reader.h"
 #include "tests/support/sample_shapes.h"
 
@@ -57,7 +58,7 @@ inline std::vector<HistogramPoint> MakeHistograms(size_t count, bool is_float, b
     NativeHistogram& h = p.histogram;
     h.is_float = is_float;
     if (random() % 60 == 0) {  // a stale marker has nothing but its sum
-      h.sum = std::bit_cast<double>(storage::kStaleMarkerBits);
+      h.sum = std::bit_cast<double>(kStaleMarkerBits);
       continue;
     }
     h.reset_hint = static_cast<ResetHint>(random() % 8 == 0 ? random() % 4 : 0);

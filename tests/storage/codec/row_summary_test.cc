@@ -11,6 +11,7 @@
 #include <random>
 #include <vector>
 
+#include "engine/base/stale.h"
 #include "tests/support/sample_shapes.h"
 
 namespace basalt::storage {

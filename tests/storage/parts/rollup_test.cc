@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "engine/base/stale.h"
 #include "storage/codec/keys.h"
 #include "storage/codec/row_summary.h"
 #include "storage/parts/pace.h"

@@ -1,10 +1,11 @@
-// query/exec/kahan.h -- summation with a running correction (Kahan's, in Neumaier's form), as
-// PromQL's sums have it.
+// engine/base/kahan.h -- summation with a running correction (Kahan's, in Neumaier's form), as
+// PromQL's sums have it. One for all: what storage keeps of rows and what queries add must agree to
+// the bit.
 #pragma once
 
 #include <cmath>
 
-namespace basalt::query::exec {
+namespace basalt {
 
 // Adds `increment` to `sum`; `correction` collects what rounding loses. The total is sum +
 // correction.
@@ -20,4 +21,4 @@ inline void KahanAdd(double increment, double& sum, double& correction) {
   sum = total;
 }
 
-}  // namespace basalt::query::exec
+}  // namespace basalt
