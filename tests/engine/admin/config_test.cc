@@ -96,7 +96,7 @@ TEST(Config, ReadsBackWhatItRenders) {
   Config config;
   config.http.cors_origin = "";
   config.storage.retention = std::chrono::hours(36);
-  config.alerting.slo_paths = {"a.yml", "slos/b.yml"};
+  config.alerting.slo_paths = {"a.yml", "slos/b, c \"d\".yml"};
   Config back;
   ASSERT_TRUE(ApplyYaml(RenderYaml(config), "rendered", back).ok()) << RenderYaml(config);
   EXPECT_EQ(RenderYaml(back), RenderYaml(config));
