@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/base/compress.h"
-#include "tests/engine/http/fake_transport.h"
+#include "tests/engine/http/session_fixture.h"
 
 namespace basalt::http {
 namespace {
@@ -20,70 +20,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
-
-constexpr std::string_view kGet = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
-
-// A source of `pieces` pieces "<i>;" that tells how often it was asked and whether it is gone.
-struct SourceLog {
-  int asked = 0;
-  bool destroyed = false;
-};
-class CountingSource final : public BodySource {
- public:
-  CountingSource(SourceLog& log, int pieces, std::optional<int> abort_at = std::nullopt)
-      : log_(log), pieces_(pieces), abort_at_(abort_at) {}
-  ~CountingSource() override { log_.destroyed = true; }
-  More Next(std::string& piece) override {
-    const int i = log_.asked++;
-    if (i == abort_at_) return More::kAbort;
-    piece += std::to_string(i) + ";";
-    return i + 1 == pieces_ ? More::kDone : More::kMore;
-  }
-
- private:
-  SourceLog& log_;
-  const int pieces_;
-  const std::optional<int> abort_at_;
-};
-
-class SessionTest : public testing::Test {
- protected:
-  SessionTest() {
-    Handle(Method::kGet, "/hello",
-           [](Request, ResponseWriter writer) { writer.Send(TextResponse(200, "hello")); });
-    Handle(
-        Method::kPost, "/echo",
-        [](Request request, ResponseWriter writer) {
-          Response response;
-          response.body = request.body.view();
-          writer.Send(std::move(response));
-        },
-        /*max_body_bytes=*/100'000);
-    Handle(Method::kGet, "/drop", [](Request, ResponseWriter) {});
-    Handle(Method::kGet, "/big", [](Request, ResponseWriter writer) {
-      writer.Send(TextResponse(200, std::string(5000, 'a')));
-    });
-    Handle(Method::kGet, "/stream", [this](Request, ResponseWriter writer) {
-      writer.Stream(Response{}, std::make_unique<CountingSource>(source_, pieces_, abort_at_));
-    });
-    Handle(Method::kGet, "/hold", [this](Request request, ResponseWriter writer) {
-      held_cancel_ = request.cancel;
-      held_.emplace(std::move(writer));
-    });
-  }
-
-  void Handle(Method method, std::string_view pattern, Handler handler,
-              size_t max_body_bytes = 1000) {
-    h_.router().Add(method, pattern, {RouteClass::kQuery, max_body_bytes, std::move(handler)});
-  }
-
-  SourceLog source_;
-  int pieces_ = 3;
-  std::optional<int> abort_at_;
-  std::optional<ResponseWriter> held_;
-  std::stop_token held_cancel_;
-  SessionHarness h_;
-};
 
 TEST_F(SessionTest, AnswersAndKeepsTheConnection) {
   h_.Open();
@@ -162,9 +98,6 @@ TEST_P(Rejects, WithAStatusAndClosesTheConnection) {
   EXPECT_TRUE(h_.transport.write_shut);
   h_.Wait(h_.options().linger_timeout);
   EXPECT_TRUE(h_.transport.closed);
-}
-std::string Post(std::string_view headers, std::string_view body = "") {
-  return "POST /echo HTTP/1.1\r\nHost: x\r\n" + std::string(headers) + "\r\n" + std::string(body);
 }
 INSTANTIATE_TEST_SUITE_P(
     Table, Rejects,
@@ -410,169 +343,6 @@ TEST_F(SessionTest, LeavesASourceAloneWhileAPieceOfItIsMade) {
   ASSERT_TRUE(h_.executor().RunOne());
   h_.Run();
   EXPECT_TRUE(source_.destroyed);
-}
-
-TEST_F(SessionTest, AnswersUnavailableWhenTheExecutorIsFull) {
-  h_.Open();
-  h_.executor().capacity = 0;
-  const std::string answer = h_.Ask(kGet);
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
-  EXPECT_THAT(answer, HasSubstr("Retry-After: 1\r\n"));
-  EXPECT_THAT(answer, HasSubstr(R"("errorType":"unavailable")"));
-  h_.executor().capacity = 10;
-  EXPECT_EQ(BodyOf(h_.Ask(kGet)), "hello\n");
-}
-
-TEST_F(SessionTest, AnswersTooManyRequestsWhenBodiesHoldAllMemory) {
-  h_.context().bodies = std::make_shared<BodyPool>(
-      BodyPool::Limits{.max_in_flight_bytes = 64 << 10, .max_idle_bytes = 0});
-  h_.Open();
-  Body other;
-  ASSERT_TRUE(h_.context().bodies->Reserve(other, 48 << 10));
-  const std::string answer = h_.Ask(Post("Content-Length: 20000\r\n"));
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
-  EXPECT_THAT(answer, HasSubstr("Retry-After: 1\r\n"));
-
-  SessionHarness again;
-  again.context().bodies = h_.context().bodies;
-  again.context().router = h_.router();
-  again.Open();
-  other.Release();
-  EXPECT_THAT(again.Ask(Post("Content-Length: 20000\r\n", std::string(20000, 'a'))),
-              StartsWith("HTTP/1.1 200 "));
-  EXPECT_EQ(h_.context().bodies->in_flight_bytes(), 0U);
-}
-
-TEST_F(SessionTest, RefusesChunksThatOutgrowTheMemoryOfBodies) {
-  h_.context().bodies = std::make_shared<BodyPool>(
-      BodyPool::Limits{.max_in_flight_bytes = 40 << 10, .max_idle_bytes = 0});
-  h_.Open();
-  const std::string chunk = "4000\r\n" + std::string(0x4000, 'a') + "\r\n";
-  EXPECT_THAT(h_.Ask(Post("Transfer-Encoding: chunked\r\n", chunk + chunk + chunk)),
-              StartsWith("HTTP/1.1 503 "));
-  EXPECT_EQ(h_.context().bodies->in_flight_bytes(), 0U);
-}
-
-TEST_F(SessionTest, AsksTheAdmissionHookBeforeItReadsABody) {
-  h_.options().admit = [](const Request& request) -> std::optional<Response> {
-    if (request.headers.Get("authorization") == "Bearer x") return std::nullopt;
-    return TextResponse(401, "who are you?");
-  };
-  h_.Open();
-  EXPECT_THAT(h_.Ask(Post("Authorization: Bearer x\r\nContent-Length: 1\r\n", "a")),
-              StartsWith("HTTP/1.1 200 "));
-  EXPECT_THAT(h_.Ask(Post("Content-Length: 90000\r\n")), StartsWith("HTTP/1.1 401 "));
-}
-
-TEST_F(SessionTest, ClosesAnIdleConnectionInTime) {
-  h_.Open();
-  h_.Ask(kGet);
-  h_.Wait(h_.options().idle_timeout - Duration(1));
-  EXPECT_FALSE(h_.transport.closed);
-  h_.Wait(Duration(1));
-  EXPECT_TRUE(h_.transport.closed);
-}
-
-TEST_F(SessionTest, AnswersTimeoutToAHeaderThatDripsIn) {
-  h_.Open();
-  h_.Say("GET /hello HTTP/1.1\r\n");
-  for (int i = 0; i < 9; ++i) {
-    h_.Wait(std::chrono::seconds(1));
-    h_.Say("X: y\r\n");
-  }
-  EXPECT_THAT(h_.Heard(), IsEmpty());
-  h_.Wait(std::chrono::seconds(1));
-  EXPECT_THAT(h_.Heard(), StartsWith("HTTP/1.1 408 "));
-}
-
-TEST_F(SessionTest, AnswersTimeoutToABodyThatDripsIn) {
-  h_.Open();
-  h_.Say(Post("Content-Length: 1000\r\n"));
-  for (int i = 0; i < 59; ++i) {
-    h_.Wait(std::chrono::seconds(1));
-    h_.Say("x");
-  }
-  EXPECT_THAT(h_.Heard(), IsEmpty());
-  h_.Wait(std::chrono::seconds(1));
-  EXPECT_THAT(h_.Heard(), StartsWith("HTTP/1.1 408 "));
-  h_.Wait(h_.options().linger_timeout);
-  EXPECT_TRUE(h_.transport.closed);
-  EXPECT_EQ(h_.context().bodies->in_flight_bytes(), 0U);
-}
-
-TEST_F(SessionTest, CutsAClientThatTakesNothing) {
-  h_.Open();
-  h_.transport.stalled = true;
-  pieces_ = 100;
-  h_.Say("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
-  h_.Wait(h_.options().write_timeout - Duration(1));
-  EXPECT_FALSE(h_.transport.closed);
-  h_.Wait(Duration(1));
-  EXPECT_TRUE(h_.transport.closed);
-  h_.Run();
-  EXPECT_TRUE(source_.destroyed);
-}
-
-TEST_F(SessionTest, GivesAHandlerAllTheTimeItTakes) {
-  h_.Open();
-  h_.Say("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
-  h_.Wait(std::chrono::hours(1));
-  EXPECT_FALSE(held_cancel_.stop_requested());
-  held_->Send(TextResponse(200, "late"));
-  h_.Run();
-  EXPECT_THAT(h_.Heard(), EndsWith("late\n"));
-}
-
-TEST_F(SessionTest, CancelsTheRequestOfAClientThatLeaves) {
-  h_.Open();
-  h_.Say("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_FALSE(held_cancel_.stop_requested());
-  h_.transport.peer_closed = true;
-  h_.Run();
-  EXPECT_TRUE(held_cancel_.stop_requested());
-  // It may only have closed its sending half: the answer still goes out.
-  held_->Send(TextResponse(200, "anyway"));
-  h_.Run();
-  EXPECT_THAT(h_.Heard(), EndsWith("anyway\n"));
-  EXPECT_TRUE(h_.transport.closed);
-}
-
-TEST_F(SessionTest, DropsTheAnswerOfARequestWhoseConnectionIsGone) {
-  h_.Open();
-  h_.Say("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
-  h_.session().Abort();
-  EXPECT_TRUE(held_cancel_.stop_requested());
-  held_->Send(TextResponse(200, "to nobody"));
-  h_.Run();
-  EXPECT_THAT(h_.Heard(), IsEmpty());
-}
-
-TEST_F(SessionTest, ThrowsAwayALimitedAmountAfterItsLastAnswer) {
-  h_.Open();
-  h_.Ask(Post("Content-Length: 100000000\r\n"));
-  EXPECT_TRUE(h_.transport.write_shut);
-  h_.Say(std::string(h_.options().linger_bytes, 'x'));
-  EXPECT_FALSE(h_.transport.closed);
-  h_.Say("x");
-  EXPECT_TRUE(h_.transport.closed);
-}
-
-TEST_F(SessionTest, DrainClosesWhatIsIdleAndFinishesWhatIsNot) {
-  SessionHarness idle;
-  idle.Open();
-  idle.session().Drain();
-  EXPECT_TRUE(idle.transport.closed);
-
-  h_.Open();
-  h_.Say("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
-  h_.session().Drain();
-  EXPECT_FALSE(h_.transport.closed);
-  held_->Send(TextResponse(200, "last"));
-  h_.Run();
-  const std::string answer = h_.Heard();
-  EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
-  EXPECT_THAT(answer, EndsWith("last\n"));
-  EXPECT_TRUE(h_.transport.write_shut);
 }
 
 TEST_F(SessionTest, LetsNoHandlerValueBeginAHeaderOfItsOwn) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/base/stale.h"
+#include "tests/support/same_bits.h"
 #include "tests/support/sample_shapes.h"
 
 namespace basalt::storage {
@@ -15,13 +16,9 @@ namespace {
 
 using ::basalt::testing::kShapeCount;
 using ::basalt::testing::MakeValues;
+using ::basalt::testing::SameBits;
 using ::basalt::testing::Shape;
 using ::basalt::testing::ShapeName;
-
-bool SameBytes(std::span<const double> a, std::span<const double> b) {
-  return a.size() == b.size() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
-}
 
 std::string MustEncode(const std::vector<double>& values, const RowOptions& options = {}) {
   std::string out;
@@ -45,7 +42,7 @@ RC_GTEST_PROP(Row, DecodeInvertsEncodeBitForBit, ()) {
   const auto values = MakeValues(shape, count, *rc::gen::arbitrary<uint64_t>());
   const std::string bytes = MustEncode(values, {.entropy = *rc::gen::arbitrary<bool>()});
   RC_ASSERT(bytes.size() <= MaxRowBytes(count));
-  RC_ASSERT(SameBytes(MustDecode(bytes, count), values));
+  RC_ASSERT(SameBits(MustDecode(bytes, count), values));
   RC_ASSERT(MustEncode(values) == MustEncode(values));
 }
 
@@ -56,7 +53,7 @@ TEST(Row, EveryShapeComesBackBitForBit) {
       for (uint64_t seed = 0; seed < 8; ++seed) {
         const auto values = MakeValues(static_cast<Shape>(shape), count, seed);
         const std::string bytes = MustEncode(values);
-        ASSERT_TRUE(SameBytes(MustDecode(bytes, count), values))
+        ASSERT_TRUE(SameBits(MustDecode(bytes, count), values))
             << ShapeName(static_cast<Shape>(shape)) << " count " << count << " seed " << seed;
         ASSERT_LE(bytes.size(), MaxRowBytes(count));
         ASSERT_LE(MustEncode(values, {.entropy = true}).size(), MaxRowBytes(count));
@@ -73,7 +70,7 @@ TEST(Row, EverySpecialValueComesBackAloneAndAmongOthers) {
           std::vector<double>{1, special, 2},
           std::vector<double>{special, 0.25, special, special, 0.5},
           std::vector<double>{1, 2, 3, special}}) {
-      EXPECT_TRUE(SameBytes(MustDecode(MustEncode(values), values.size()), values))
+      EXPECT_TRUE(SameBits(MustDecode(MustEncode(values), values.size()), values))
           << std::hex << bits;
     }
   }
@@ -90,7 +87,7 @@ TEST(Row, RangesAreThePartsOfTheWhole) {
           const size_t first = random() % count;
           std::vector<double> out(1 + random() % (count - first));
           ASSERT_TRUE(DecodeRowRange(bytes, count, first, out).ok());
-          ASSERT_TRUE(SameBytes(out, std::span(values).subspan(first, out.size())))
+          ASSERT_TRUE(SameBits(out, std::span(values).subspan(first, out.size())))
               << ShapeName(static_cast<Shape>(shape)) << " " << count << " from " << first;
         }
       }
@@ -110,7 +107,7 @@ class RowSize : public ::testing::TestWithParam<SizeCase> {};
 TEST_P(RowSize, IsWhatTheFormatPromises) {
   const std::string bytes = MustEncode(GetParam().values);
   EXPECT_LE(bytes.size(), GetParam().at_most);
-  EXPECT_TRUE(SameBytes(MustDecode(bytes, GetParam().values.size()), GetParam().values));
+  EXPECT_TRUE(SameBits(MustDecode(bytes, GetParam().values.size()), GetParam().values));
 }
 
 std::vector<double> Ramp(size_t count, double step) {

@@ -12,6 +12,7 @@
 #include "storage/codec/superblock_builder.h"
 #include "storage/codec/superblock_format.h"
 #include "tests/storage/codec/histogram_shapes.h"
+#include "tests/support/same_bits.h"
 #include "tests/support/sample_shapes.h"
 
 namespace basalt::storage {
@@ -21,6 +22,7 @@ using ::basalt::testing::kShapeCount;
 using ::basalt::testing::MakeHistograms;
 using ::basalt::testing::MakeTimes;
 using ::basalt::testing::MakeValues;
+using ::basalt::testing::SameBits;
 using ::basalt::testing::SameHistogram;
 using ::basalt::testing::Shape;
 
@@ -36,11 +38,6 @@ struct ModelRow {
   bool summarized = false;
   uint32_t index = 0;  // its time column, as the builder numbered it
 };
-
-bool SameBytes(std::span<const double> a, std::span<const double> b) {
-  return a.size() == b.size() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
-}
 
 void MustAdd(SuperblockBuilder& builder, ModelRow& row, bool shared, uint32_t shared_number) {
   const auto column =
@@ -110,7 +107,7 @@ void Check(const Superblock& block, RowDecoder& decoder, uint32_t number, const 
   std::vector<double> values(info->samples);
   const Status decoded = decoder.Values(number, values);
   ASSERT_TRUE(decoded.ok()) << decoded.ToString();
-  EXPECT_TRUE(SameBytes(values, model.values)) << "row " << number;
+  EXPECT_TRUE(SameBits(values, model.values)) << "row " << number;
   std::vector<int64_t> starts(info->samples, kNoStartMs);
   if (info->has_starts) {
     ASSERT_TRUE(block.DecodeStarts(number, starts).ok());
@@ -130,7 +127,7 @@ void Check(const Superblock& block, RowDecoder& decoder, uint32_t number, const 
     all.insert(all.end(), s.before_reset.begin(), s.before_reset.end());
     return all;
   };
-  EXPECT_TRUE(SameBytes(numbers(got), numbers(expected)));
+  EXPECT_TRUE(SameBits(numbers(got), numbers(expected)));
   EXPECT_EQ(got.resets, expected.resets);
   EXPECT_EQ(std::tie(got.first_ms, got.last_ms, got.count, got.exact_sum, got.has_resets,
                      got.has_nan, got.has_stale),
@@ -400,224 +397,6 @@ TEST(Superblock, ARepeatedRowCostsAFewBytes) {
     return builder.Finish().size();
   };
   EXPECT_LE(build(101) - build(1), 100U * 4);
-}
-
-// The buckets of one histogram: neighbours that rise together.
-std::vector<std::vector<double>> MakeBuckets(size_t buckets, size_t samples) {
-  std::mt19937_64 random(1);
-  std::vector<std::vector<double>> rows(buckets, std::vector<double>(samples));
-  std::vector<double> counts(buckets, 1e6);
-  for (size_t i = 0; i < samples; ++i) {
-    for (uint64_t observed = random() % 50; observed > 0; --observed) {
-      for (size_t b = random() % 4; b < buckets; ++b) counts[b] += 1;
-    }
-    for (size_t b = 0; b < buckets; ++b) rows[b][i] = counts[b];
-  }
-  return rows;
-}
-
-std::string BuildBuckets(const std::vector<std::vector<double>>& rows,
-                         const std::vector<int64_t>& times) {
-  SuperblockBuilder builder;
-  const uint32_t column = builder.AddColumn(times).value();
-  for (uint32_t i = 0; i < rows.size(); ++i) {
-    EXPECT_TRUE(
-        builder.AddRow({.ordinal = SeriesOrdinal{i}, .time_column = column, .values = rows[i]})
-            .ok());
-  }
-  return builder.Finish();
-}
-
-TEST(Neighbours, LeanOnOneAnotherInBoundedChainsAndAreReadInAnyOrder) {
-  const auto times = MakeTimes(300, 15'000, 0, 0, 1);
-  auto rows = MakeBuckets(60, times.size());
-  // From bucket 3 on all are equal; make them differ, with a few repeats and a constant in between.
-  std::mt19937_64 random(1);
-  for (size_t b = 4; b < rows.size(); ++b) {
-    if (b % 11 == 0) {
-      rows[b].assign(times.size(), 7);
-    } else if (b % 7 != 0) {
-      double extra = 0;
-      for (double& v : rows[b]) v += extra += random() % 20 == 0 ? 1 : 0;
-    }
-  }
-  const std::string bytes = BuildBuckets(rows, times);
-  const auto block = Superblock::Open(bytes);
-  ASSERT_TRUE(block.ok());
-  size_t leaning = 0;
-  size_t chain = 0;
-  for (uint32_t i = 0; i < rows.size(); ++i) {
-    const bool leans = block->row(i)->leans;
-    leaning += leans ? 1 : 0;
-    chain = leans ? chain + 1 : 0;
-    EXPECT_LE(chain, kMaxNeighbourChain);
-  }
-  EXPECT_GT(leaning, 30U);
-
-  RowDecoder decoder(*block);
-  std::vector<double> values(times.size());
-  const auto expect_row = [&](uint32_t row) {
-    ASSERT_TRUE(decoder.Values(row, values).ok());
-    EXPECT_TRUE(SameBytes(values, rows[row])) << row;
-  };
-  for (uint32_t i = 0; i < rows.size(); ++i) expect_row(i);
-  for (auto i = static_cast<uint32_t>(rows.size()); i-- > 0;) expect_row(i);
-  for (int round = 0; round < 300; ++round)
-    expect_row(static_cast<uint32_t>(random() % rows.size()));
-  for (int round = 0; round < 300; ++round) {
-    const auto row = static_cast<uint32_t>(random() % rows.size());
-    const size_t first = random() % times.size();
-    const auto part = std::span(values).first(1 + random() % (times.size() - first));
-    ASSERT_TRUE(decoder.ValuesRange(row, first, part).ok());
-    EXPECT_TRUE(SameBytes(part, std::span(rows[row]).subspan(first, part.size())));
-  }
-  EXPECT_EQ(decoder.ValuesRange(5, 299, std::span(values).first(2)).code(),
-            StatusCode::kInvalidArgument);
-
-  // Another superblock at another place must not be read against the integers of this one.
-  const auto other_rows = MakeBuckets(20, times.size());
-  const std::string other_bytes = BuildBuckets(other_rows, times);
-  const auto other = Superblock::Open(other_bytes);
-  for (uint32_t i = 0; i + 1 < other_rows.size(); ++i) {
-    decoder.Reset(*block);
-    expect_row(i);
-    decoder.Reset(*other);
-    ASSERT_TRUE(decoder.Values(i + 1, values).ok());
-    EXPECT_TRUE(SameBytes(values, other_rows[i + 1]));
-  }
-}
-
-TEST(Neighbours, TakeLessThanTwoThirdsOfWhatTheyWouldAlone) {
-  const auto times = MakeTimes(512, 15'000, 0, 0, 1);
-  auto rows = MakeBuckets(16, times.size());
-  std::mt19937_64 random(1);
-  for (size_t b = 1; b < rows.size(); ++b) {
-    double extra = 0;
-    for (size_t i = 0; i < times.size(); ++i)
-      rows[b][i] = rows[b - 1][i] + (extra += random() % 20 == 0 ? 1 : 0);
-  }
-  size_t alone = 0;
-  for (const auto& row : rows) {
-    std::string bytes;
-    ASSERT_TRUE(EncodeRow(row, bytes).ok());
-    alone += bytes.size();
-  }
-  EXPECT_LT(BuildBuckets(rows, times).size() * 3, alone * 2);
-}
-
-TEST(Neighbours, ABrokenChainIsDataLoss) {
-  const auto times = MakeTimes(100, 15'000, 0, 0, 1);
-  auto rows = MakeBuckets(4, times.size());
-  std::string bytes = BuildBuckets(rows, times);
-  // The first row made to lean on what is not there: its method is the first byte of the bodies.
-  std::string alone;
-  ASSERT_TRUE(EncodeRow(rows[0], alone).ok());
-  const size_t at = bytes.find(alone);
-  ASSERT_NE(at, std::string::npos);
-  bytes[at] = static_cast<char>((bytes[at] & ~0x27) | 5);
-  const uint32_t checksum = SuperblockChecksum(bytes);
-  std::memcpy(bytes.data() + kChecksumOffset, &checksum, 4);
-  const auto block = Superblock::Open(bytes);
-  ASSERT_TRUE(block.ok());
-  RowDecoder decoder(*block);
-  std::vector<double> values(times.size());
-  const Status status = decoder.Values(0, values);
-  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
-  EXPECT_EQ(status.message(), "superblock: row 0: it leans on no row");
-}
-
-class BuilderRefuses : public ::testing::Test {
- protected:
-  BuilderRefuses() { column_ = builder_.AddColumn(times_).value(); }
-  // The message of the refusal; the builder must be as it was.
-  std::string Refusal(const RowInput& row) {
-    const size_t before = builder_.EstimatedBytes();
-    const Status status = builder_.AddRow(row);
-    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status.ToString();
-    EXPECT_EQ(builder_.EstimatedBytes(), before);
-    EXPECT_EQ(builder_.row_count(), 0U);
-    return std::string(status.message());
-  }
-  const std::vector<int64_t> times_ = {1000, 2000, 3000};
-  const std::vector<double> values_ = {1, 2, 3};
-  SuperblockBuilder builder_;
-  uint32_t column_ = 0;
-};
-
-TEST_F(BuilderRefuses, RowsThatDoNotFitAndNamesTheField) {
-  using ::testing::Test;
-  EXPECT_NE(Refusal({.time_column = 5, .values = values_}).find("time_column"), std::string::npos);
-  EXPECT_NE(Refusal({.time_column = column_}).find("values or histograms"), std::string::npos);
-  EXPECT_NE(Refusal({.time_column = column_, .values = std::span(values_).first(2)})
-                .find("samples 2, not 3"),
-            std::string::npos);
-  const std::vector<uint64_t> none = {0};
-  const std::vector<uint64_t> past = {15};
-  const std::vector<uint64_t> two_words = {7, 0};
-  EXPECT_NE(Refusal({.time_column = column_, .presence = none, .values = values_}).find("presence"),
-            std::string::npos);
-  EXPECT_NE(Refusal({.time_column = column_, .presence = past, .values = values_}).find("presence"),
-            std::string::npos);
-  EXPECT_NE(
-      Refusal({.time_column = column_, .presence = two_words, .values = values_}).find("presence"),
-      std::string::npos);
-  const std::vector<int64_t> starts = {1};
-  EXPECT_NE(
-      Refusal({.time_column = column_, .values = values_, .start_ms = starts}).find("start_ms"),
-      std::string::npos);
-  auto histograms = MakeHistograms(3, false, false, 1);
-  EXPECT_NE(
-      Refusal({.time_column = column_, .histograms = histograms}).find("histograms[0].time_ms"),
-      std::string::npos);
-  EXPECT_NE(Refusal({.time_column = column_, .values = values_, .histograms = histograms})
-                .find("values or histograms"),
-            std::string::npos);
-  for (size_t i = 0; i < 3; ++i) histograms[i].time_ms = times_[i];
-  RowSummary summary;
-  EXPECT_NE(Refusal({.time_column = column_, .histograms = histograms, .summary = &summary})
-                .find("summary"),
-            std::string::npos);
-  summary.count = 4;
-  EXPECT_NE(Refusal({.time_column = column_, .values = values_, .summary = &summary})
-                .find("summary.count"),
-            std::string::npos);
-  summary = {.first_ms = 1, .last_ms = 3000, .count = 3};
-  EXPECT_NE(Refusal({.time_column = column_, .values = values_, .summary = &summary})
-                .find("summary.first_ms"),
-            std::string::npos);
-}
-
-TEST_F(BuilderRefuses, ColumnsThatDoNotRiseOrChange) {
-  EXPECT_EQ(builder_.AddColumn(std::vector<int64_t>{2, 1}).status().code(),
-            StatusCode::kInvalidArgument);
-  EXPECT_EQ(builder_.AddColumn({}).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(builder_.AddSharedColumn(3, std::vector<int64_t>{2, 2}).status().code(),
-            StatusCode::kInvalidArgument);
-  EXPECT_TRUE(builder_.AddSharedColumn(3, times_).ok());
-  EXPECT_EQ(builder_.AddSharedColumn(3, std::vector<int64_t>{1}).status().code(),
-            StatusCode::kInvalidArgument);
-  EXPECT_EQ(builder_.AddSharedColumn(UINT32_MAX, times_).status().code(),
-            StatusCode::kInvalidArgument);
-  EXPECT_EQ(builder_.PlaceTimes(times_, 99).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(builder_.PlaceTimes({}, column_).status().code(), StatusCode::kInvalidArgument);
-}
-
-TEST_F(BuilderRefuses, MoreRowsAndColumnsThanItsBounds) {
-  for (size_t i = 0; i < kMaxRowsPerSuperblock; ++i) {
-    ASSERT_TRUE(builder_.AddRow({.time_column = column_, .values = values_}).ok());
-  }
-  EXPECT_EQ(builder_.AddRow({.time_column = column_, .values = values_}).code(),
-            StatusCode::kResourceExhausted);
-  for (int64_t i = 1; i < static_cast<int64_t>(kMaxColumnsPerSuperblock); ++i) {
-    ASSERT_TRUE(builder_.AddColumn(std::vector<int64_t>{i}).ok());
-  }
-  EXPECT_EQ(builder_.AddColumn(std::vector<int64_t>{0}).status().code(),
-            StatusCode::kResourceExhausted);
-  const std::string bytes = builder_.Finish();
-  const auto block = Superblock::Open(bytes);
-  ASSERT_TRUE(block.ok()) << block.status().ToString();
-  EXPECT_EQ(block->row_count(), kMaxRowsPerSuperblock);
-  EXPECT_EQ(block->column_count(), kMaxColumnsPerSuperblock);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "storage/ingest_batch.h"
+#include "tests/support/same_bits.h"
 
 namespace basalt::testing {
 
@@ -157,14 +158,6 @@ class BatchGenerator {
   std::mt19937_64 random_;
   double last_ = 1;
 };
-
-inline bool SameBits(double a, double b) {
-  return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b);
-}
-inline bool SameBits(const std::vector<double>& a, const std::vector<double>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](double x, double y) { return SameBits(x, y); });
-}
 
 // What differs first; empty if nothing does. Labels are compared by what the series' bytes are, not
 // by where they lie.

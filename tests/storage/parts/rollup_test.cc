@@ -12,9 +12,12 @@
 #include "storage/codec/keys.h"
 #include "storage/codec/row_summary.h"
 #include "storage/parts/pace.h"
+#include "tests/support/same_bits.h"
 
 namespace basalt::storage {
 namespace {
+
+using ::basalt::testing::SameBits;
 
 constexpr uint16_t kDay = 20'000;
 constexpr int64_t kMidnight = DayStartMs(kDay + 1);
@@ -23,10 +26,6 @@ struct Point {
   int64_t time_ms;
   double value;
 };
-
-bool SameBits(double a, double b) {
-  return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b);
-}
 
 bool Same(const RollupBucket& a, const RollupBucket& b) {
   return a.end_ms == b.end_ms && a.count == b.count && a.first_ms == b.first_ms &&
