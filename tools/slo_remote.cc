@@ -43,6 +43,8 @@ slo::SimulatedAlert AlertOf(const dom::element& at) {
   alert.slo = Text(at, "slo");
   alert.severity = Text(at, "severity") == "page" ? slo::Severity::kPage : slo::Severity::kTicket;
   alert.starts_ms = Integer(at, "startsMs");
+  bool held_back = false;
+  if (at["heldBack"].get(held_back) == simdjson::SUCCESS) alert.held_back = held_back;
   int64_t ends_ms = 0;
   if (at["endsMs"].get(ends_ms) == simdjson::SUCCESS) alert.ends_ms = ends_ms;
   dom::object labels;

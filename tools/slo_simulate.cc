@@ -87,8 +87,9 @@ void Print(const Simulated& run, bool markdown) {
 
 double PagesPerWeek(const Simulated& run) {
   const auto pages = std::count_if(
-      run.report.alerts.begin(), run.report.alerts.end(),
-      [](const slo::SimulatedAlert& alert) { return alert.severity == slo::Severity::kPage; });
+      run.report.alerts.begin(), run.report.alerts.end(), [](const slo::SimulatedAlert& alert) {
+        return alert.severity == slo::Severity::kPage && !alert.held_back;
+      });
   const double weeks =
       static_cast<double>(run.options.to_ms - run.options.from_ms) / (7.0 * kMsPerDay);
   return static_cast<double>(pages) / weeks;

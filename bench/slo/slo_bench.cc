@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/slo/slo_set.h"
 #include "engine/slo/slo_files.h"
+#include "engine/slo/slo_set.h"
 #include "tests/engine/slo/fake_store.h"
 
 namespace basalt::slo {
@@ -51,14 +51,15 @@ slos:
         total_query: sum by (tenant) (rate(requests_total[{{.window}}]))
     alerting: {name: ShopErrors}
 )",
-                    "bench.yml")
+                      "bench.yml")
       .definitions;
 }
 
 Labels SeriesOf(const char* metric, size_t group) {
   return Labels{{"__name__", metric},
                 {"job", "shop"},
-                {"instance", "i" + std::to_string(group % 1000)},
+                // Groups of one target are scraped together: 3000 is a multiple of one_in.
+                {"instance", "i" + std::to_string(group % 3000)},
                 {"tenant", "t" + std::to_string(group)}};
 }
 

@@ -40,6 +40,12 @@ struct LinearSli {
   std::vector<std::string> group_by;  // sorted, unique; each combination of values is a group
 };
 
+// Groups that one SLO may have: a label with unbounded values must not take the process down.
+inline constexpr size_t kMaxGroupsPerSlo = 100'000;
+// What basalt/v1 has without `max_groups`; formats that know of no bound have kMaxGroupsPerSlo.
+inline constexpr size_t kDefaultMaxGroups = 1000;
+inline constexpr std::string_view kOtherGroup = "__other__";
+
 enum class Severity : uint8_t { kPage, kTicket };
 inline constexpr size_t kSeverityCount = 2;
 std::string_view SeverityName(Severity severity);  // "page", "ticket"
@@ -110,6 +116,13 @@ struct Definition {
   Labels record_matchers;
   std::string error_query;  // as written
   std::string total_query;
+
+  // Groups of their own, at most. Series of further ones count together in the group whose labels
+  // all are kOtherGroup, and in the total.
+  size_t max_groups = kMaxGroupsPerSlo;
+  // The sum of all groups has alerts too, without group labels; while one fires, its groups' alerts
+  // of that severity are held back.
+  bool total_alerts = false;
 
   std::string alert_name;
   std::array<AlertSpec, kSeverityCount> alerts;  // by Severity

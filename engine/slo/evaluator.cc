@@ -71,10 +71,13 @@ Status Evaluator::Load() {
   needs_load_ = false;
   if (poller_ != nullptr) poller_->Reset(definitions_);
   RememberAbsence(before);
+  held_back_.clear();
   ++stats_.loads;
   stats_.load_ns = static_cast<uint64_t>((options_.clock->Monotonic() - begin).count());
   Publish(transitions);
   ResolveOrphans(before);
+  too_many_groups_.clear();
+  WatchGroupCounts(before);
   return OkStatus();
 }
 
@@ -82,15 +85,25 @@ Status Evaluator::Load() {
 // stays: no data resolves nothing.
 void Evaluator::ResolveOrphans(const std::vector<notify::Alert>& before) {
   std::unordered_set<std::string> alive;
-  for (const Definition& definition : definitions_) {
+  // An SLO that has got groups, or whose total alerts no longer, has no alert without group labels.
+  std::unordered_set<Hash128, Hash128Hash> replaced;
+  for (SloIndex slo = 0; slo < definitions_.size(); ++slo) {
+    const Definition& definition = definitions_[slo];
+    const std::vector<std::string> unlabelled(definition.sli.group_by.size());
+    const bool has_unlabelled = definition.sli.group_by.empty() || definition.total_alerts ||
+                                set_->groups_of(slo).contains(unlabelled);
     for (size_t s = 0; s < kSeverityCount; ++s) {
       const auto severity = static_cast<Severity>(s);
       if (!definition.alert(severity).enabled) continue;
+      if (!has_unlabelled) {
+        replaced.insert(notify::Fingerprint(AlertIdentity(definition, {}, severity)));
+      }
       alive.insert(definition.id + "\n" + std::string(SeverityName(severity)) + "\n" +
                    definition.alert_name);
     }
     if (definition.absent.has_value())
       alive.insert(definition.id + "\n\n" + definition.absent->name);
+    alive.insert(definition.id + "\n\n" + std::string(kTooManyGroups));  // WatchGroupCounts tells
   }
   std::vector<notify::Alert> resolved;
   for (notify::Alert alert : before) {
@@ -99,7 +112,7 @@ void Evaluator::ResolveOrphans(const std::vector<notify::Alert>& before) {
     const std::string key = std::string(id) + "\n" +
                             std::string(alert.identity.Get("sloth_severity")) + "\n" +
                             std::string(alert.identity.Get("alertname"));
-    if (alive.contains(key)) continue;
+    if (alive.contains(key) && !replaced.contains(notify::Fingerprint(alert))) continue;
     alert.ends_at = options_.clock->Now();
     resolved.push_back(std::move(alert));
   }
@@ -158,15 +171,22 @@ AlertNumbers Evaluator::NumbersOf(GroupIndex g, Severity severity) {
 notify::Alert Evaluator::AlertOf(GroupIndex g, Severity severity, const AlertState& state) {
   const SloGroup& group = set_->group(g);
   const Definition& definition = set_->definitions()[group.slo];
-  return MakeAlert(definition, group.values, severity, state, NumbersOf(g, severity),
-                   options_.external_url);
+  const AlertNumbers numbers = NumbersOf(g, severity);
+  notify::Alert alert =
+      MakeAlert(definition, group.values, severity, state, numbers, options_.external_url);
+  if (const std::string worst = WorstGroups(g, numbers); !worst.empty()) {
+    alert.annotations.Set("slo_worst_groups", worst);
+  }
+  return alert;
 }
 
 void Evaluator::Publish(const std::vector<Transition>& transitions) {
   std::vector<notify::Alert> alerts;
   for (const Transition& transition : transitions) {
+    if (HoldBack(transition)) continue;
     alerts.push_back(AlertOf(transition.group, transition.severity, transition.state));
   }
+  for (const Transition& transition : transitions) LetGo(transition, alerts);
   Send(std::move(alerts));
 }
 

@@ -15,9 +15,11 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/base/clock.h"
@@ -116,6 +118,17 @@ class Evaluator {
  private:
   Status Load() BASALT_REQUIRES(mu_);
   void Publish(const std::vector<Transition>& transitions) BASALT_REQUIRES(mu_);
+  // evaluator_groups.cc: what groups, their total and __other__ say to each other.
+  // True: nobody is to hear of it, because the total of its SLO fires.
+  bool HoldBack(const Transition& transition) BASALT_REQUIRES(mu_);
+  // Its groups' alerts that were held back, to be sent now that their total fires no longer.
+  void LetGo(const Transition& total, std::vector<notify::Alert>& alerts) BASALT_REQUIRES(mu_);
+  [[nodiscard]] bool IsHeldBack(GroupIndex g, Severity severity) const BASALT_REQUIRES(mu_);
+  // "region=eu: 52 % (104 of 200); ...": the groups with most errors in the condition's short
+  // window. Empty for what is no total.
+  std::string WorstGroups(GroupIndex g, const AlertNumbers& numbers) BASALT_REQUIRES(mu_);
+  // Tickets of SLOs with more groups than their max_groups.
+  void WatchGroupCounts(const std::vector<notify::Alert>& firing) BASALT_REQUIRES(mu_);
   void ResolveOrphans(const std::vector<notify::Alert>& before) BASALT_REQUIRES(mu_);
   void Send(std::vector<notify::Alert> alerts) BASALT_REQUIRES(mu_);
   // evaluator_absence.cc
@@ -151,6 +164,8 @@ class Evaluator {
   std::chrono::nanoseconds absence_looked_ BASALT_GUARDED_BY(mu_){0};
   int64_t loaded_ms_ BASALT_GUARDED_BY(mu_) = 0;
   std::map<Hash128, notify::Alert> absent_ BASALT_GUARDED_BY(mu_);  // that fire
+  std::set<std::pair<GroupIndex, Severity>> held_back_ BASALT_GUARDED_BY(mu_);
+  std::set<SloIndex> too_many_groups_ BASALT_GUARDED_BY(mu_);  // that people have been told of
 
   Mutex thread_mu_;
   CondVar wake_;

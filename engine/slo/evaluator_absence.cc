@@ -18,8 +18,9 @@ void Evaluator::RememberAbsence(const std::vector<notify::Alert>& firing) {
   loaded_ms_ = ToMs(options_.clock->Now());
   absent_.clear();
   for (const notify::Alert& alert : firing) {
-    const bool is_ours =
-        alert.identity.Get("sloth_id") != "" && alert.identity.Get("sloth_severity") == "";
+    const bool is_ours = alert.identity.Get("sloth_id") != "" &&
+                         alert.identity.Get("sloth_severity") == "" &&
+                         alert.identity.Get("alertname") != kTooManyGroups;
     if (is_ours) absent_.emplace(notify::Fingerprint(alert), alert);
   }
 }
@@ -65,6 +66,7 @@ void Evaluator::WatchForAbsence() {
     }
   }
   Send(std::move(changed));
+  WatchGroupCounts({});
 }
 
 }  // namespace basalt::slo

@@ -108,6 +108,10 @@ SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups, std::chrono::nanoseco
   view.line = definition.line;
 
   const std::vector<GroupIndex> groups = GroupsShown(slo, max_groups, view.groups_omitted);
+  if (const auto total = set_->total_of(slo)) view.total = ViewOfGroup(*total, until);
+  view.total_alerts = definition.total_alerts;
+  view.max_groups = definition.max_groups;
+  view.other_series = set_->other_series_of(slo);
   for (const GroupIndex g : groups) view.groups.push_back(ViewOfGroup(g, until));
   return view;
 }
@@ -135,6 +139,10 @@ std::optional<std::vector<BudgetHistoryView>> Evaluator::BudgetHistory(
     if (definition.tenant != tenant || definition.id != id) continue;
     std::vector<BudgetHistoryView> out;
     uint64_t omitted = 0;
+    if (const auto total = set_->total_of(slo)) {
+      out.push_back(HistoryOf(*total, from));
+      out.back().is_total = true;
+    }
     for (const GroupIndex g : GroupsShown(slo, max_groups, omitted)) {
       out.push_back(HistoryOf(g, from));
     }
@@ -260,7 +268,8 @@ SeverityView Evaluator::ViewOfSeverity(GroupIndex g, Severity severity) {
   const Definition& definition = set_->definitions()[group.slo];
   SeverityView view;
   view.severity = severity;
-  if (!definition.alert(severity).enabled) {
+  const bool only_shown = group.kind == SloGroup::Kind::kTotal && !definition.total_alerts;
+  if (!definition.alert(severity).enabled || only_shown) {
     view.state = SeverityState::kDisabled;
     return view;
   }
@@ -274,14 +283,13 @@ SeverityView Evaluator::ViewOfSeverity(GroupIndex g, Severity severity) {
     return view;
   }
   view.state = state.undefined_since_ms != 0 ? SeverityState::kFrozen : SeverityState::kFiring;
+  view.held_back = IsHeldBack(g, severity);
   view.starts_at = FromMs(state.starts_ms);
   if (state.cleared_ms != 0) view.cleared_at = FromMs(state.cleared_ms);
   const AlertNumbers numbers = NumbersOf(g, severity);
   view.reason = WhyItFired(definition, numbers);
   view.value = BurnRate(definition, numbers.in_long);
-  view.annotations =
-      MakeAlert(definition, group.values, severity, state, numbers, options_.external_url)
-          .annotations;
+  view.annotations = AlertOf(g, severity, state).annotations;
   return view;
 }
 
@@ -307,17 +315,19 @@ std::vector<SloAlertRule> Evaluator::AlertRules(TenantId tenant) {
       rule.keep_firing_for = definition.keep_firing_for;
       rule.last_evaluation = last_sweep_;
       rule.evaluation_time = std::chrono::nanoseconds(stats_.last_sweep_ns);
-      for (const auto& [values, g] : set_->groups_of(slo)) {
+      const auto add = [&](GroupIndex g) BASALT_REQUIRES(mu_) {
         const SloGroup& group = set_->group(g);
         if (group.inconsistent) {
           rule.healthy = false;
           rule.last_error = "error_query counts more events than total_query";
         }
-        if (!group.alerts[s].firing) continue;
+        if (!group.alerts[s].firing) return;
         const SeverityView view = ViewOfSeverity(g, severity);
         rule.firing.push_back(
             {view.labels, view.annotations, *view.starts_at, view.cleared_at, view.value});
-      }
+      };
+      if (const auto total = set_->total_of(slo)) add(*total);
+      for (const auto& [values, g] : set_->groups_of(slo)) add(g);
       rules.push_back(std::move(rule));
     }
     if (!definition.absent.has_value()) continue;

@@ -221,6 +221,30 @@ notify::Alert MakeAbsentAlert(const Definition& definition, const std::vector<st
   return alert;
 }
 
+notify::Alert MakeTooManyGroupsAlert(const Definition& definition, Timestamp now,
+                                     const std::string& external_url) {
+  notify::Alert alert;
+  for (const Label& label : definition.labels) {
+    if (!IsOwnerLabel(label.name)) alert.identity.Set(label.name, label.value);
+  }
+  alert.identity.Set("sloth_id", definition.id);
+  alert.identity.Set("sloth_service", definition.service);
+  alert.identity.Set("sloth_slo", definition.name);
+  alert.identity.Set("alertname", kTooManyGroups);
+  alert.labels = OwnerLabels(definition);
+  alert.starts_at = now;
+  if (!external_url.empty()) alert.generator_url = external_url + "/slo?id=" + definition.id;
+  const std::string most = std::to_string(definition.max_groups);
+  alert.annotations.Set("title", definition.service + " " + definition.name +
+                                     " SLO has more than " + most + " groups.");
+  alert.annotations.Set("summary", "What is beyond " + most +
+                                       " groups is alerted on together, as " +
+                                       std::string(kOtherGroup) +
+                                       ": raise max_groups, or group by labels of fewer values.");
+  alert.annotations.Set("description", definition.description);
+  return alert;
+}
+
 notify::Alert MakeAlert(const Definition& definition, const std::vector<std::string>& values,
                         Severity severity, const AlertState& state, const AlertNumbers& numbers,
                         const std::string& external_url) {

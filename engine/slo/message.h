@@ -46,6 +46,11 @@ Labels AbsentIdentity(const Definition& definition, const std::vector<std::strin
 notify::Alert MakeAbsentAlert(const Definition& definition, const std::vector<std::string>* values,
                               int64_t last_ms, const std::string& external_url);
 
+// A label of the SLO's has more values than it may have groups. A ticket.
+inline constexpr std::string_view kTooManyGroups = "SLOTooManyGroups";
+notify::Alert MakeTooManyGroupsAlert(const Definition& definition, Timestamp now,
+                                     const std::string& external_url);
+
 // Replaces {{ $labels.x }} (also .Labels.x) and {{ $value }}; what else stands in braces stays.
 std::string ExpandTemplate(std::string_view text, const Labels& labels, std::string_view value);
 

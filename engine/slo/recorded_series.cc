@@ -17,11 +17,9 @@ class Recorder {
 
   std::vector<RecordedSample> Take() {
     OfSlo();
-    for (const GroupView& group : view_.groups) {
-      OfGroup(group);
-      if (view_.origin == Origin::kPyrra) PyrraOfGroup(group);
-      for (const SeverityView& severity : group.severities) OfAlert(severity);
-    }
+    // Dashboards of formats that know of no total would add it to its groups.
+    if (view_.total.has_value() && view_.total_alerts) OfAll(*view_.total);
+    for (const GroupView& group : view_.groups) OfAll(group);
     return std::move(out_);
   }
 
@@ -55,6 +53,12 @@ class Recorder {
       Add("pyrra_objective", view_.record_labels, view_.objective);
       Add("pyrra_window", view_.record_labels, std::chrono::duration<double>(view_.period).count());
     }
+  }
+
+  void OfAll(const GroupView& group) {
+    OfGroup(group);
+    if (view_.origin == Origin::kPyrra) PyrraOfGroup(group);
+    for (const SeverityView& severity : group.severities) OfAlert(severity);
   }
 
   void OfGroup(const GroupView& group) {

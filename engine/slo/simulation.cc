@@ -65,6 +65,26 @@ std::vector<SimulatedAlert> AlertsOf(const SloSet& set, const std::vector<Transi
   return alerts;
 }
 
+// As Evaluator::HoldBack does.
+void HoldBack(const SloSet& set, std::vector<SimulatedAlert>& alerts) {
+  for (const Definition& definition : set.definitions()) {
+    if (!definition.total_alerts) continue;
+    std::vector<const SimulatedAlert*> totals;
+    for (const SimulatedAlert& alert : alerts) {
+      if (alert.slo == definition.id && alert.group.empty()) totals.push_back(&alert);
+    }
+    for (SimulatedAlert& alert : alerts) {
+      if (alert.slo != definition.id || alert.group.empty()) continue;
+      alert.held_back = std::any_of(totals.begin(), totals.end(), [&](const SimulatedAlert* total) {
+        if (total->severity != alert.severity || total->starts_ms > alert.starts_ms) return false;
+        if (!total->ends_ms.has_value()) return true;
+        return *total->ends_ms > alert.starts_ms && alert.ends_ms.has_value() &&
+               *alert.ends_ms <= *total->ends_ms;
+      });
+    }
+  }
+}
+
 // What polled SLIs would have been told: as the poller asks, at simulated times.
 Status FeedPolled(SloSet& set, const SimulationOptions& options, SliQueries& queries,
                   std::vector<Transition>& transitions) {
@@ -113,6 +133,7 @@ Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleSto
 
   SimulationReport report;
   report.alerts = AlertsOf(set, transitions);
+  HoldBack(set, report.alerts);
   for (SloIndex slo = 0; slo < set.definitions().size(); ++slo) {
     const Definition& definition = set.definitions()[slo];
     SimulatedSlo one;

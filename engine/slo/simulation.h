@@ -37,6 +37,9 @@ struct SimulatedAlert {
   Severity severity = Severity::kPage;
   int64_t starts_ms = 0;
   std::optional<int64_t> ends_ms;  // none: it still fires at the end
+  // The total of its SLO, which has no group labels, fired when it started and until it was over:
+  // nobody would have been told.
+  bool held_back = false;
 };
 
 struct SimulatedSlo {

@@ -31,6 +31,8 @@ SloSet::SloSet(std::vector<Definition> definitions, SampleStore& store,
         return ReadEdge(g, slots_.layout(g).windows()[window].level, sum, from_ms);
       }),
       groups_by_slo_(definitions_.size()),
+      totals_(definitions_.size()),
+      other_series_(definitions_.size()),
       entry_of_leaf_(store.reader().partition_count()) {}
 
 History* SloSet::OpenHistory() {
@@ -49,16 +51,33 @@ void SloSet::NoteError(const Status& status) {
   stats_.last_storage_error = status.ToString();
 }
 
-std::optional<GroupIndex> SloSet::GroupFor(SloIndex slo, std::vector<std::string> values) {
+std::optional<GroupIndex> SloSet::GroupFor(SloIndex slo, const std::vector<std::string>& values) {
   auto& groups = groups_by_slo_[slo];
   if (const auto it = groups.find(values); it != groups.end()) return it->second;
-  if (groups.size() >= kMaxGroupsPerSlo) {
-    ++stats_.dropped_groups;
-    return std::nullopt;
-  }
+  if (groups.size() >= definitions_[slo].max_groups) return std::nullopt;
+  const GroupIndex g = AddGroup(slo, SloGroup::Kind::kOwn, values);
+  groups.emplace(values, g);
+  return g;
+}
+
+GroupIndex SloSet::OtherOf(SloIndex slo) {
+  const std::vector<std::string> values(definitions_[slo].sli.group_by.size(),
+                                        std::string(kOtherGroup));
+  const auto [it, is_new] = groups_by_slo_[slo].try_emplace(values, 0);
+  if (is_new) it->second = AddGroup(slo, SloGroup::Kind::kOther, values);
+  groups_[it->second]->kind = SloGroup::Kind::kOther;  // should anybody have labels like these
+  return it->second;
+}
+
+GroupIndex SloSet::TotalOf(SloIndex slo) {
+  if (!totals_[slo].has_value()) totals_[slo] = AddGroup(slo, SloGroup::Kind::kTotal, {});
+  return *totals_[slo];
+}
+
+GroupIndex SloSet::AddGroup(SloIndex slo, SloGroup::Kind kind, std::vector<std::string> values) {
   const GroupIndex g = slots_.AddGroup(definitions_[slo].layout, replay_from_ms_);
   auto group =
-      std::make_unique<SloGroup>(SloGroup{slo, values, Rounds(replay_from_ms_), {}, {}, {}});
+      std::make_unique<SloGroup>(SloGroup{slo, kind, values, Rounds(replay_from_ms_), {}, {}, {}});
   const Definition& definition = definitions_[slo];
   const auto& conditions = definition.conditions;
   if (std::any_of(conditions.begin(), conditions.end(),
@@ -67,13 +86,12 @@ std::optional<GroupIndex> SloSet::GroupFor(SloIndex slo, std::vector<std::string
   }
   for (size_t s = 0; s < kSeverityCount; ++s) {
     const auto severity = static_cast<Severity>(s);
-    if (!definition.alert(severity).enabled) continue;
+    if (!definition.alert(severity).enabled || !HasAlerts(definition, kind)) continue;
     if (const auto starts_ms = restored_(definition, values, severity)) {
       group->alerts[s] = {true, *starts_ms, 0, 0, true, 0};
     }
   }
   groups_.push_back(std::move(group));
-  groups.emplace(std::move(values), g);
   return g;
 }
 
@@ -86,12 +104,19 @@ uint32_t SloSet::EntryFor(PartitionId partition, SeriesOrdinal ordinal, TargetNu
   entry.first_place = static_cast<uint32_t>(places_.size());
   entry.partition = partition;
   entry.ordinal = ordinal;
-  for (const Contribution& c : contributions) {
-    const auto g = GroupFor(c.slo, GroupValues(definitions_[c.slo], labels));
-    if (!g.has_value()) continue;
-    const auto leaf = groups_[*g]->rounds.AddLeaf(TargetKey(partition, target), c.bad, c.total);
-    places_.push_back({*g, leaf});
+  const auto add = [&](GroupIndex g, const Contribution& c) {
+    const auto leaf = groups_[g]->rounds.AddLeaf(TargetKey(partition, target), c.bad, c.total);
+    places_.push_back({g, leaf});
     ++entry.place_count;
+  };
+  for (const Contribution& c : contributions) {
+    const auto own = GroupFor(c.slo, GroupValues(definitions_[c.slo], labels));
+    if (!own.has_value()) {
+      ++stats_.other_series;
+      ++other_series_[c.slo];
+    }
+    add(own.has_value() ? *own : OtherOf(c.slo), c);
+    if (!definitions_[c.slo].sli.group_by.empty()) add(TotalOf(c.slo), c);
   }
   entries_.push_back(entry);
   return it->second;
@@ -104,9 +129,7 @@ void SloSet::Touch(GroupIndex g) {
 
 void SloSet::AddLate(GroupIndex g, const GroupBooking& booking) {
   slots_.Add(g, booking);
-  // Edges that were read before do not know of it.
-  auto it = edges_.lower_bound(EdgeKey{g, 0, INT64_MIN});
-  while (it != edges_.end() && std::get<0>(it->first) == g) it = edges_.erase(it);
+  ForgetEdges(g);  // those that were read before do not know of it
 }
 
 void SloSet::Book(const LeafEntry& entry, const Booking& booking) {
@@ -233,6 +256,7 @@ void SloSet::SettleRound(GroupIndex g, SettledRound& round, std::vector<Transiti
   }
 
   const Definition& definition = definitions_[group.slo];
+  if (!HasAlerts(definition, group.kind)) return;
   const Moment moment{slots_, g, round.time_ms, {}, edge_reader_, excluded()};
   group.inconsistent = false;
   for (size_t s = 0; s < kSeverityCount; ++s) {
@@ -247,7 +271,7 @@ void SloSet::SettleRound(GroupIndex g, SettledRound& round, std::vector<Transiti
       group.held_condition[s] = which;
     }
     if (change != AlertChange::kNone && transitions != nullptr) {
-      transitions->push_back({g, severity, group.alerts[s]});
+      transitions->push_back({g, severity, group.alerts[s], change != AlertChange::kStartMoved});
     }
   }
 }
@@ -255,6 +279,7 @@ void SloSet::SettleRound(GroupIndex g, SettledRound& round, std::vector<Transiti
 void SloSet::FireEarly(GroupIndex g, std::vector<Transition>& transitions) {
   SloGroup& group = *groups_[g];
   const Definition& definition = definitions_[group.slo];
+  if (!HasAlerts(definition, group.kind)) return;
   std::optional<Amount> unreported;
   group.rounds.ForEachOpen([&](int64_t time_ms, const Counts& open) {
     for (size_t s = 0; s < kSeverityCount; ++s) {

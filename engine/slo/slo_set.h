@@ -40,10 +40,6 @@ namespace basalt::slo {
 // starts here (or where it was published to start).
 inline constexpr int64_t kReplayMs = 6 * 3'600'000;
 
-// Groups that one SLO may have. Series of further groups are counted in `dropped_groups` and
-// nowhere else: a label with unbounded values must not take the process down.
-inline constexpr size_t kMaxGroupsPerSlo = 100'000;
-
 // Time that one sweep may spend on reading histories of new series and on corrections; the rest
 // waits for the next one, so that a roll-out does not delay the pages of others.
 inline constexpr std::chrono::milliseconds kHistoryBudget{50};
@@ -69,8 +65,11 @@ struct SloSetOptions {
 };
 
 struct SloGroup {
+  // kTotal: the sum over all groups of an SLO with group_by. kOther: what is beyond its max_groups.
+  enum class Kind : uint8_t { kOwn, kOther, kTotal };
   SloIndex slo = 0;
-  std::vector<std::string> values;  // of group_by
+  Kind kind = Kind::kOwn;
+  std::vector<std::string> values;  // of group_by; empty for kTotal
   Rounds rounds;
   std::array<AlertState, kSeverityCount> alerts;
   std::array<size_t, kSeverityCount> held_condition{};  // the one that fired last
@@ -80,10 +79,16 @@ struct SloGroup {
   bool has_data = false;  // a round has settled
 };
 
+// A total that is only shown decides nothing.
+inline bool HasAlerts(const Definition& definition, SloGroup::Kind kind) {
+  return kind != SloGroup::Kind::kTotal || definition.total_alerts;
+}
+
 struct Transition {
   GroupIndex group = 0;
   Severity severity = Severity::kPage;
   AlertState state;
+  bool news = true;  // fires or resolves; false: fires on, and its start has moved
 };
 
 // Since construction.
@@ -94,7 +99,8 @@ struct SweepStats {
   uint64_t edge_reads = 0;
   uint64_t corrections = 0;
   uint64_t storage_errors = 0;
-  uint64_t dropped_groups = 0;  // series of groups beyond kMaxGroupsPerSlo
+  uint64_t other_series = 0;    // of groups beyond their SLO's max_groups
+  uint64_t dropped_groups = 0;  // answers for such groups of polled SLIs, which count nowhere
   std::string last_storage_error;
 };
 
@@ -143,6 +149,11 @@ class SloSet {
       SloIndex slo) const {
     return groups_by_slo_[slo];
   }
+  // The sum over all groups of an SLO with group_by; none before its first series, and of SLIs that
+  // are polled.
+  [[nodiscard]] std::optional<GroupIndex> total_of(SloIndex slo) const { return totals_[slo]; }
+  // Series that its max_groups has put into kOtherGroup.
+  [[nodiscard]] uint64_t other_series_of(SloIndex slo) const { return other_series_[slo]; }
   [[nodiscard]] const SweepStats& stats() const { return stats_; }
   // A window of the group as of its last settled round. The edge is read back where needed, or,
   // unless `exactly`, counted in proportion. Call DropSnapshot after a run of reads.
@@ -189,7 +200,11 @@ class SloSet {
   History* OpenHistory();
   void NoteError(const Status& status);
 
-  std::optional<GroupIndex> GroupFor(SloIndex slo, std::vector<std::string> values);
+  GroupIndex AddGroup(SloIndex slo, SloGroup::Kind kind, std::vector<std::string> values);
+  // The group of its own, or none: there are too many already.
+  std::optional<GroupIndex> GroupFor(SloIndex slo, const std::vector<std::string>& values);
+  GroupIndex OtherOf(SloIndex slo);
+  GroupIndex TotalOf(SloIndex slo);
   uint32_t EntryFor(PartitionId partition, SeriesOrdinal ordinal, TargetNumber target,
                     const Labels& labels, const std::vector<Contribution>& contributions);
   void BookHistory(LeafEntry& entry, const LeafHistory& history);
@@ -223,7 +238,11 @@ class SloSet {
   void AddDirty(const Dirty& dirty);
   void CorrectDirty(std::chrono::nanoseconds until);
   Result<bool> Correct(const Dirty& dirty);
-  Status CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms);
+  // `total`, if given, changes by the same as `g`.
+  Status CorrectGroup(GroupIndex g, std::optional<GroupIndex> total, int64_t begin_ms,
+                      int64_t end_ms);
+  [[nodiscard]] bool KeepsAsMuch(GroupIndex g, GroupIndex total) const;
+  void ForgetEdges(GroupIndex g);
 
   const std::vector<Definition> definitions_;
   SampleStore& store_;
@@ -237,6 +256,8 @@ class SloSet {
   SlotTable slots_;
   std::vector<std::unique_ptr<SloGroup>> groups_;
   std::vector<std::map<std::vector<std::string>, GroupIndex>> groups_by_slo_;
+  std::vector<std::optional<GroupIndex>> totals_;  // by SLO
+  std::vector<uint64_t> other_series_;             // by SLO
   std::vector<LeafEntry> entries_;
   std::vector<Place> places_;
   std::unordered_map<uint64_t, uint32_t> entry_by_series_;  // partition, ordinal

@@ -30,6 +30,11 @@ Counts Inside(const std::vector<GroupBooking>& bookings, int64_t from_ms, int64_
   return sum;
 }
 
+// What to select a group's series by; null: any of its SLO's may be among them.
+const std::vector<std::string>* ValuesOf(const SloGroup& group) {
+  return group.kind == SloGroup::Kind::kOwn ? &group.values : nullptr;
+}
+
 }  // namespace
 
 // The bookings that touch (begin_ms, end_ms], of samples at or before `cut_ms`, as they have been
@@ -63,7 +68,8 @@ Result<std::vector<GroupBooking>> SloSet::GroupBookings(GroupIndex g, int64_t be
     return OkStatus();
   };
   const storage::TimeRange range{begin_ms - kMaxGapMs, end_ms + kMaxGapMs};
-  BASALT_TRY(history->ForEachLeaf(definitions_[group.slo], group.slo, &group.values, range, visit));
+  BASALT_TRY(
+      history->ForEachLeaf(definitions_[group.slo], group.slo, ValuesOf(group), range, visit));
   return bookings;
 }
 
@@ -109,6 +115,8 @@ Result<bool> SloSet::Correct(const Dirty& dirty) {
   for (const Place& place : PlacesOf(entry)) {
     const GroupIndex g = place.group;
     const SloGroup& group = *groups_[g];
+    if (group.kind == SloGroup::Kind::kTotal) continue;  // with the leaf's own group
+    const std::optional<GroupIndex> total = totals_[group.slo];
     int64_t begin_ms = dirty.from_ms;
     int64_t end_ms = dirty.to_ms;
     const auto reach = [&](const StoredLeaf& leaf, const storage::Selection&, size_t) -> Status {
@@ -121,16 +129,41 @@ Result<bool> SloSet::Correct(const Dirty& dirty) {
     };
     const storage::TimeRange around{dirty.from_ms - kMaxGapMs, dirty.to_ms + kMaxGapMs};
     BASALT_TRY(
-        history_->ForEachLeaf(definitions_[group.slo], group.slo, &group.values, around, reach));
+        history_->ForEachLeaf(definitions_[group.slo], group.slo, ValuesOf(group), around, reach));
     // An open round holds what was counted without the late sample; it has to settle first.
-    if (group.rounds.has_open() && group.rounds.first_open_ms() <= end_ms) return false;
-    BASALT_TRY(CorrectGroup(g, begin_ms - kCorrectionMarginMs, end_ms + kCorrectionMarginMs));
+    const auto is_open = [&](GroupIndex one) {
+      const Rounds& rounds = groups_[one]->rounds;
+      return rounds.has_open() && rounds.first_open_ms() <= end_ms;
+    };
+    if (is_open(g) || (total.has_value() && is_open(*total))) return false;
+    begin_ms -= kCorrectionMarginMs;
+    end_ms += kCorrectionMarginMs;
+    // Reading every series of the SLO for one late sample is the last resort.
+    const bool together = total.has_value() && KeepsAsMuch(g, *total);
+    BASALT_TRY(CorrectGroup(g, together ? total : std::nullopt, begin_ms, end_ms));
+    if (total.has_value() && !together) {
+      BASALT_TRY(CorrectGroup(*total, std::nullopt, begin_ms, end_ms));
+    }
   }
   ++stats_.corrections;
   return true;
 }
 
-Status SloSet::CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms) {
+// Whether every slot that `total` still has is one of `g`'s too.
+bool SloSet::KeepsAsMuch(GroupIndex g, GroupIndex total) const {
+  for (size_t level = 0; level < slots_.layout(g).levels().size(); ++level) {
+    if (slots_.FirstSlot(g, level) > slots_.FirstSlot(total, level)) return false;
+  }
+  return true;
+}
+
+void SloSet::ForgetEdges(GroupIndex g) {
+  auto it = edges_.lower_bound(EdgeKey{g, 0, INT64_MIN});
+  while (it != edges_.end() && std::get<0>(it->first) == g) it = edges_.erase(it);
+}
+
+Status SloSet::CorrectGroup(GroupIndex g, std::optional<GroupIndex> total, int64_t begin_ms,
+                            int64_t end_ms) {
   const int64_t head_ms = slots_.head_ms(g);
   end_ms = std::min(end_ms, head_ms);
   // The finest level that still keeps all of it gives what changes; coarser ones take over the
@@ -148,6 +181,10 @@ Status SloSet::CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms) {
   end_ms = (last + 1) * base_ms;
   BASALT_TRY_ASSIGN(const std::vector<GroupBooking> bookings,
                     GroupBookings(g, begin_ms, end_ms, head_ms));
+  const auto correct = [&](size_t level, int64_t k, const Counts& delta) {
+    slots_.Correct(g, level, k, delta);
+    if (total.has_value()) slots_.Correct(*total, level, k, delta);
+  };
   for (size_t level = 0; level <= base; ++level) {
     const int64_t slot_ms = levels[level].slot_ms;
     for (int64_t k = std::max(begin_ms / slot_ms, slots_.FirstSlot(g, level)); k < end_ms / slot_ms;
@@ -155,14 +192,15 @@ Status SloSet::CorrectGroup(GroupIndex g, int64_t begin_ms, int64_t end_ms) {
       const Counts now_counts = Inside(bookings, k * slot_ms, (k + 1) * slot_ms);
       const Counts delta = now_counts - slots_.Slot(g, level, k);
       if (delta == Counts{}) continue;
-      slots_.Correct(g, level, k, delta);
+      correct(level, k, delta);
       if (level != base) continue;
       for (size_t above = base + 1; above < levels.size(); ++above) {
-        slots_.Correct(g, above, SlotOf((k + 1) * slot_ms, levels[above].slot_ms), delta);
+        correct(above, SlotOf((k + 1) * slot_ms, levels[above].slot_ms), delta);
       }
     }
   }
-  std::erase_if(edges_, [&](const auto& edge) { return std::get<0>(edge.first) == g; });
+  ForgetEdges(g);
+  if (total.has_value()) ForgetEdges(*total);
   return OkStatus();
 }
 

@@ -13,6 +13,10 @@ class SloSet::Masks final : public Excluded {
   struct Mask {
     Labels group;
     std::vector<TimeSpan> spans;
+    // Groups of the SLO that it is for, of the first `looked_at` groups there are: a total has to
+    // leave out what they leave out.
+    mutable std::vector<GroupIndex> groups;
+    mutable size_t looked_at = 0;
   };
 
   explicit Masks(SloSet& set) : set_(set), by_slo_(set.definitions_.size()) {}
@@ -23,15 +27,21 @@ class SloSet::Masks final : public Excluded {
   }
 
   [[nodiscard]] bool Any(GroupIndex g, int64_t from_ms, int64_t to_ms) const override {
-    return !by_slo_[set_.groups_[g]->slo].empty() && !SpansOf(g, from_ms, to_ms).empty();
+    if (by_slo_[set_.groups_[g]->slo].empty()) return false;
+    if (!SpansOf(g, from_ms, to_ms).empty()) return true;
+    if (set_.groups_[g]->kind != SloGroup::Kind::kTotal) return false;
+    const std::vector<GroupIndex> parts = PartsOf(g);
+    return std::any_of(parts.begin(), parts.end(),
+                       [&](GroupIndex part) { return !SpansOf(part, from_ms, to_ms).empty(); });
   }
   WindowReading Read(GroupIndex g, int64_t from_ms, int64_t to_ms) const override {
     WindowReading out;
-    for (const auto& [from, to] : SpansOf(g, from_ms, to_ms)) {
-      const WindowReading since = set_.ReadSince(g, from, true);
-      const WindowReading after = set_.ReadSince(g, to, true);
-      out.counts += since.counts - after.counts;
-      out.exact = out.exact && since.exact && after.exact;
+    AddSpans(g, SpansOf(g, from_ms, to_ms), out);
+    if (set_.groups_[g]->kind != SloGroup::Kind::kTotal) return out;
+    for (const GroupIndex part : PartsOf(g)) {
+      // What is excluded for the whole SLO has been counted above.
+      const std::vector<TimeSpan> whole = SpansOf(g, from_ms, to_ms);
+      AddSpans(part, Without(SpansOf(part, from_ms, to_ms), whole), out);
     }
     return out;
   }
@@ -40,14 +50,8 @@ class SloSet::Masks final : public Excluded {
     const SloGroup& group = *set_.groups_[g];
     std::vector<TimeSpan> spans;
     for (const Mask& mask : by_slo_[group.slo]) {
-      if (!mask.group.empty()) {
-        const Labels labels = GroupLabels(set_.definitions_[group.slo], group.values);
-        if (!std::all_of(mask.group.begin(), mask.group.end(), [&](const Label& label) {
-              return labels.Get(label.name) == label.value;
-            })) {
-          continue;
-        }
-      }
+      const bool is_total = group.kind == SloGroup::Kind::kTotal;
+      if (!mask.group.empty() && (is_total || !IsFor(mask, group))) continue;
       for (const auto& [from, to] : mask.spans) {
         if (from < to_ms && to > from_ms) {
           spans.emplace_back(std::max(from, from_ms), std::min(to, to_ms));
@@ -67,6 +71,53 @@ class SloSet::Masks final : public Excluded {
   }
 
  private:
+  [[nodiscard]] bool IsFor(const Mask& mask, const SloGroup& group) const {
+    const Labels labels = GroupLabels(set_.definitions_[group.slo], group.values);
+    return std::all_of(mask.group.begin(), mask.group.end(),
+                       [&](const Label& label) { return labels.Get(label.name) == label.value; });
+  }
+  // The groups below a total that have exclusions of their own; each once.
+  [[nodiscard]] std::vector<GroupIndex> PartsOf(GroupIndex total) const {
+    const SloIndex slo = set_.groups_[total]->slo;
+    std::vector<GroupIndex> parts;
+    for (const Mask& mask : by_slo_[slo]) {
+      if (mask.group.empty()) continue;
+      for (; mask.looked_at < set_.groups_.size(); ++mask.looked_at) {
+        const SloGroup& group = *set_.groups_[mask.looked_at];
+        if (group.slo == slo && group.kind != SloGroup::Kind::kTotal && IsFor(mask, group)) {
+          mask.groups.push_back(static_cast<GroupIndex>(mask.looked_at));
+        }
+      }
+      parts.insert(parts.end(), mask.groups.begin(), mask.groups.end());
+    }
+    std::sort(parts.begin(), parts.end());
+    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
+    return parts;
+  }
+  void AddSpans(GroupIndex g, const std::vector<TimeSpan>& spans, WindowReading& out) const {
+    for (const auto& [from, to] : spans) {
+      const WindowReading since = set_.ReadSince(g, from, true);
+      const WindowReading after = set_.ReadSince(g, to, true);
+      out.counts += since.counts - after.counts;
+      out.exact = out.exact && since.exact && after.exact;
+    }
+  }
+  // `spans` without what lies in `taken`; both merged and in order.
+  static std::vector<TimeSpan> Without(const std::vector<TimeSpan>& spans,
+                                       const std::vector<TimeSpan>& taken) {
+    std::vector<TimeSpan> out;
+    for (const auto& [from, to] : spans) {
+      int64_t at = from;
+      for (const auto& [taken_from, taken_to] : taken) {
+        if (taken_to <= at || taken_from >= to) continue;
+        if (taken_from > at) out.emplace_back(at, taken_from);
+        at = taken_to;
+      }
+      if (at < to) out.emplace_back(at, to);
+    }
+    return out;
+  }
+
   SloSet& set_;
   std::vector<std::vector<Mask>> by_slo_;
 };
@@ -88,7 +139,9 @@ void SloSet::SetExclusions(const std::vector<Exclusion>& exclusions) {
       if (exclusion.removed_ms != 0) continue;
       if (!exclusion.slo.empty() && exclusion.slo != definition.id) continue;
       Masks::Mask mask{exclusion.group,
-                       exclusion.Within({now_ms - reach_ms - kReplayMs, now_ms + 2 * kMsPerDay})};
+                       exclusion.Within({now_ms - reach_ms - kReplayMs, now_ms + 2 * kMsPerDay}),
+                       {},
+                       0};
       if (!mask.spans.empty()) masks->Add(slo, std::move(mask));
     }
   }

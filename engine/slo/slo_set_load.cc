@@ -93,6 +93,7 @@ Status SloSet::Load(std::vector<Transition>& transitions) {
 void SloSet::CompareWithPublished(GroupIndex g, std::vector<Transition>& transitions) {
   SloGroup& group = *groups_[g];
   const Definition& definition = definitions_[group.slo];
+  if (!HasAlerts(definition, group.kind)) return;
   for (size_t s = 0; s < kSeverityCount; ++s) {
     const auto severity = static_cast<Severity>(s);
     AlertState& state = group.alerts[s];
@@ -112,8 +113,11 @@ void SloSet::CompareWithPublished(GroupIndex g, std::vector<Transition>& transit
 void SloSet::Feed(std::vector<PolledRound> rounds, std::vector<Transition>& transitions) {
   std::unordered_set<GroupIndex> replayed;
   for (PolledRound& polled : rounds) {
-    const auto g = GroupFor(polled.slo, std::move(polled.values));
-    if (!g.has_value()) continue;
+    const auto g = GroupFor(polled.slo, polled.values);
+    if (!g.has_value()) {
+      ++stats_.dropped_groups;  // ratios of several groups do not add up to one
+      continue;
+    }
     SettledRound& round = polled.round;
     if (round.time_ms <= slots_.head_ms(*g)) {
       if (round.counts != Counts{}) AddLate(*g, {round.time_ms, round.time_ms, round.counts});

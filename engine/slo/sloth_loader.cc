@@ -39,6 +39,7 @@ class Checker {
            const Labels& service_labels);
   void Period(const Fields& fields, Definition& slo);
   TrafficGuard Guard(const Fields& fields);
+  void MaxGroups(const Fields& fields, Definition& slo);
   void Plugin(const Place& at, Definition& slo);
   void Sli(const Place& parent, const Fields& fields, Definition& slo);
   std::vector<Tier> Tiers(const Fields& fields, const Definition& slo);
@@ -100,16 +101,28 @@ TrafficGuard Checker::Guard(const Fields& fields) {
   return guard;
 }
 
+void Checker::MaxGroups(const Fields& fields, Definition& slo) {
+  slo.max_groups = kDefaultMaxGroups;
+  const auto number = yaml_.Number(fields, "max_groups");
+  if (!number.has_value()) return;
+  if (number->den != 1 || number->num > static_cast<int64_t>(kMaxGroupsPerSlo)) {
+    return yaml_.Error(fields.at("max_groups"),
+                       "has to be a whole number from 1 to " + std::to_string(kMaxGroupsPerSlo));
+  }
+  slo.max_groups = static_cast<size_t>(number->num);
+}
+
 void Checker::Slo(const Place& at, const Fields& of_service, const std::string& service,
                   const Labels& service_labels) {
   const int errors_before = yaml_.errors();
   const bool native = dialect_.origin == Origin::kBasalt;
   const Fields fields =
-      native ? yaml_.FieldsOf(at, {"name", "description", "objective", "labels", "period",
-                                   "calendar", "tiers", "against_period", "min_bad", "min_total",
-                                   "confidence", "keep_firing_for", "sli", "alerting"})
-             : yaml_.FieldsOf(at, {"name", "description", "objective", "labels", "plugins", "sli",
-                                   "alerting"});
+      native
+          ? yaml_.FieldsOf(at, {"name", "description", "objective", "labels", "period", "calendar",
+                                "tiers", "against_period", "min_bad", "min_total", "confidence",
+                                "keep_firing_for", "max_groups", "sli", "alerting"})
+          : yaml_.FieldsOf(
+                at, {"name", "description", "objective", "labels", "plugins", "sli", "alerting"});
   if (!at.node.IsMap()) return;
   Definition slo;
   slo.origin = dialect_.origin;
@@ -126,6 +139,7 @@ void Checker::Slo(const Place& at, const Fields& of_service, const std::string& 
   slo.against_period = yaml_.Flag(fields, "against_period", false);
   slo.keep_firing_for = yaml_.Length(fields, "keep_firing_for").value_or(Duration(0));
   slo.guard = Guard(fields);
+  if (native) MaxGroups(fields, slo);
   const std::string objective = yaml_.RequiredText(at, fields, "objective");
   if (!objective.empty()) SetObjective(yaml_, fields.at("objective"), objective, false, slo);
   Sli(at, fields, slo);
@@ -240,10 +254,11 @@ void Checker::Alerting(const Place& parent, const Fields& fields, Definition& sl
   }
   const bool is_resource = dialect_.page_alert == kResource.page_alert;
   const Fields own =
-      is_resource ? yaml_.FieldsOf(it->second, {"name", "labels", "annotations", "pageAlert",
-                                                "ticketAlert", "page_alert", "ticket_alert"})
-                  : yaml_.FieldsOf(it->second, {"name", "labels", "annotations", "page_alert",
-                                                "ticket_alert", "absent", "absent_name"});
+      is_resource
+          ? yaml_.FieldsOf(it->second, {"name", "labels", "annotations", "pageAlert", "ticketAlert",
+                                        "page_alert", "ticket_alert"})
+          : yaml_.FieldsOf(it->second, {"name", "labels", "annotations", "page_alert",
+                                        "ticket_alert", "total_alert", "absent", "absent_name"});
   for (const auto& [key, known] :
        {std::pair("page_alert", "pageAlert"), std::pair("ticket_alert", "ticketAlert")}) {
     if (!is_resource || !own.contains(key)) continue;
@@ -261,6 +276,15 @@ void Checker::Alerting(const Place& parent, const Fields& fields, Definition& sl
     if (const std::string name = yaml_.Text(own, "absent_name"); !name.empty()) {
       slo.absent->name = name;
     }
+  }
+  slo.total_alerts =
+      dialect_.origin == Origin::kBasalt && !slo.sli.group_by.empty() && !slo.polled.has_value();
+  if (own.contains("total_alert")) {
+    if (dialect_.origin != Origin::kBasalt) {
+      yaml_.Error(own.at("total_alert"), "is a key of basalt/v1");
+    }
+    const Fields total = yaml_.FieldsOf(own.at("total_alert"), {"disable"});
+    slo.total_alerts &= !yaml_.Flag(total, "disable", false);
   }
   const Labels annotations = yaml_.StringMap(own, "annotations", false);
   slo.alerts = {Alert(own, dialect_.page_alert, labels, annotations),

@@ -33,6 +33,7 @@ struct SeverityView {
   std::optional<Timestamp> cleared_at;             // firing on by keep_firing_for since then
   std::optional<Timestamp> ended_at;               // of the last episode, since start-up
   std::optional<Timestamp> delivered_at;           // a receiver has accepted it
+  bool held_back = false;                          // not sent while the SLO's total fires
   Labels labels;                                   // of the alert; empty if disabled
   Labels annotations;                              // while firing
   std::string reason;                              // while firing: the inequality, with numbers
@@ -69,7 +70,8 @@ struct EpisodeView {
   double peak_burn_rate = 0;
 };
 struct BudgetHistoryView {
-  Labels labels;  // of the group
+  Labels labels;          // of the group
+  bool is_total = false;  // the sum over all groups
   BudgetView budget;
   // Finer the younger: minutes of the last two hours, hours of days ago, as the SLO's slots are.
   std::vector<BudgetStep> steps;
@@ -118,6 +120,12 @@ struct SloView {
   int line = 0;
   std::vector<GroupView> groups;
   uint64_t groups_omitted = 0;  // beyond the caller's limit
+  // The sum over all groups of an SLO with group_by; none before its first series, and of polled
+  // SLIs.
+  std::optional<GroupView> total;
+  bool total_alerts = false;  // it has alerts too
+  uint64_t max_groups = 0;
+  uint64_t other_series = 0;  // that count in the group __other__ for want of room
 };
 
 // One alerting rule a severity: how an SLO looks in /api/v1/rules.

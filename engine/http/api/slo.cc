@@ -56,6 +56,12 @@ void WriteSeverity(const slo::SeverityView& severity, JsonWriter& json) {
   WriteOptionalTime("keepFiringSince", severity.cleared_at, json);
   WriteOptionalTime("endedAt", severity.ended_at, json);
   WriteOptionalTime("deliveredAt", severity.delivered_at, json);
+  json.Key("suppressedBy");
+  if (severity.held_back) {
+    json.String("total");
+  } else {
+    json.Null();
+  }
   json.Key("labels");
   json.LabelSet(severity.labels);
   json.Key("annotations");
@@ -133,6 +139,18 @@ void WriteSlo(const slo::SloView& view, JsonWriter& json) {
   json.EndArray();
   json.Key("groupsOmitted");
   json.Uint(view.groups_omitted);
+  if (!view.group_by.empty()) {
+    json.Key("total");
+    if (view.total.has_value()) {
+      WriteGroup(*view.total, json);
+    } else {
+      json.Null();
+    }
+    json.Key("maxGroups");
+    json.Uint(view.max_groups);
+    json.Key("seriesBeyondMaxGroups");
+    json.Uint(view.other_series);
+  }
   json.EndObject();
 }
 
@@ -234,6 +252,7 @@ Answer History(const Call& call, bool steps) {
     json.BeginObject();
     json.Key("labels");
     json.LabelSet(group.labels);
+    json.Field("isTotal", group.is_total);
     json.Key("budget");
     WriteBudget(group.budget, json);
     WriteNumber("coverage", group.coverage, json);
@@ -359,6 +378,7 @@ void WriteReport(const slo::SimulationReport& report, JsonWriter& json) {
     json.Key("group");
     json.LabelSet(alert.group);
     json.Field("severity", slo::SeverityName(alert.severity));
+    json.Field("heldBack", alert.held_back);
     json.Key("startsMs");
     json.Int(alert.starts_ms);
     json.Key("endsMs");

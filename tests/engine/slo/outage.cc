@@ -29,8 +29,11 @@ std::string Describe(const std::vector<oracle::Episode>& episodes) {
 
 }  // namespace
 
-Play::Play(const std::string& group_by)
-    : group_by_(group_by), clock_(kStartMs), directory_(TemporaryDirectory()) {
+Play::Play(const std::string& group_by, int max_groups)
+    : group_by_(group_by),
+      max_groups_(max_groups),
+      clock_(kStartMs),
+      directory_(TemporaryDirectory()) {
   Restart(kStartMs);
 }
 
@@ -65,34 +68,45 @@ void Play::Differ(const std::string& what) {
   if (mismatch_.empty()) mismatch_ = what;
 }
 
-oracle::Oracle& Play::TruthOf(const std::string& series) {
-  const std::string group = group_by_.empty() ? "" : series.substr(series.find(' ') + 1);
-  return truths_.try_emplace(group, oracle::Oracle(1, 1000)).first->second;
+std::vector<std::string> Play::GroupsOf(const std::string& series) {
+  if (group_by_.empty()) return {""};
+  const std::string own = series.substr(series.find(' ') + 1);
+  if (max_groups_ == 0) return {own};
+  if (!series.starts_with("up") && own_groups_.size() < static_cast<size_t>(max_groups_)) {
+    own_groups_.insert(own);
+  }
+  return {own_groups_.contains(own) ? own : kOther, kTotal};
 }
 
-oracle::Series& Play::TrueSeries(const std::string& series) {
-  oracle::Series& one = TruthOf(series).series[series];
-  one.target = series.substr(series.find(' ') + 1);
-  one.bad = series.starts_with("errors") ? 1 : 0;
-  one.total = series.starts_with("requests") ? 1 : 0;
-  one.presence_only = series.starts_with("up");
-  return one;
+std::vector<oracle::Series*> Play::TrueSeries(const std::string& series) {
+  std::vector<oracle::Series*> out;
+  for (const std::string& group : GroupsOf(series)) {
+    oracle::Series& one =
+        truths_.try_emplace(group, oracle::Oracle(1, 1000)).first->second.series[series];
+    one.target = series.substr(series.find(' ') + 1);
+    one.bad = series.starts_with("errors") ? 1 : 0;
+    one.total = series.starts_with("requests") ? 1 : 0;
+    one.presence_only = series.starts_with("up");
+    out.push_back(&one);
+  }
+  return out;
 }
 
 void Play::Write(const std::string& series, int64_t t_ms, double value, int64_t start_ms) {
   store_.Write(Scenario::LabelsOf(series), t_ms, value, start_ms);
-  TrueSeries(series).samples[t_ms] = {value, start_ms, false};
+  for (oracle::Series* one : TrueSeries(series)) one->samples[t_ms] = {value, start_ms, false};
 }
 
 void Play::Stale(const std::string& series, int64_t t_ms) {
   store_.WriteStale(Scenario::LabelsOf(series), t_ms);
-  TrueSeries(series).samples[t_ms] = {0, 0, true};
+  for (oracle::Series* one : TrueSeries(series)) one->samples[t_ms] = {0, 0, true};
 }
 
 void Play::Delete(const std::string& series, int64_t from_ms, int64_t to_ms) {
   store_.Delete(Scenario::LabelsOf(series), from_ms, to_ms);
-  auto& samples = TrueSeries(series).samples;
-  samples.erase(samples.lower_bound(from_ms), samples.upper_bound(to_ms));
+  for (oracle::Series* one : TrueSeries(series)) {
+    one->samples.erase(one->samples.lower_bound(from_ms), one->samples.upper_bound(to_ms));
+  }
 }
 
 void Play::Forget(const std::string& series) { store_.Forget(Scenario::LabelsOf(series)); }
@@ -113,13 +127,16 @@ void Play::Restart(int64_t now_ms) {
   ledger_ = std::move(ledger).value();
   options.ledger = ledger_.get();
   evaluator_ = std::make_unique<Evaluator>(store_, sink_, options);
-  const Status status = evaluator_->SetDefinitions(ShopSlo(group_by_));
+  const std::string more =
+      max_groups_ > 0 ? "    max_groups: " + std::to_string(max_groups_) + "\n" : "";
+  const Status status = evaluator_->SetDefinitions(ShopSlo(group_by_, more, max_groups_ > 0));
   if (!status.ok()) Differ("load: " + status.ToString());
 }
 
 std::optional<GroupView> Play::View(const std::string& group) const {
   const auto slo = evaluator_->Slo(kDefaultTenant, kSlo);
   if (!slo.has_value()) return std::nullopt;
+  if (max_groups_ > 0 && group == kTotal) return slo->total;
   for (const GroupView& view : slo->groups) {
     if (group_by_.empty() || view.labels.Get(group_by_) == group) return view;
   }
@@ -189,6 +206,7 @@ void Play::CompareWindows(int64_t t_ms, const oracle::Oracle& truth, const Group
 
 void Play::Finish() {
   for (const auto& [group, truth] : truths_) {
+    if (max_groups_ > 0 && group != kTotal) continue;  // the total speaks for its groups
     for (const bool urgent : {true, false}) {
       std::vector<oracle::Episode> expected = urgent ? truth.past_pages : truth.past_tickets;
       const oracle::Episode& last = urgent ? truth.page : truth.ticket;
@@ -196,7 +214,10 @@ void Play::Finish() {
       std::vector<oracle::Episode> found;
       for (const notify::Alert& alert : sink_.published) {
         if (alert.urgent != urgent) continue;
-        if (!group_by_.empty() && alert.identity.Get(group_by_) != group) continue;
+        if (max_groups_ > 0 && alert.identity.Get("alertname") != "ShopErrors") continue;
+        if (!group_by_.empty() && alert.identity.Get(group_by_) != (max_groups_ > 0 ? "" : group)) {
+          continue;
+        }
         if (!found.empty() && found.back().firing) found.pop_back();  // a newer word on the same
         found.push_back({!alert.resolved(), ToMs(alert.starts_at),
                          alert.resolved() ? ToMs(*alert.ends_at) : 0, 0});
@@ -229,7 +250,7 @@ size_t Play::fired_publications() const {
 }
 
 std::string PlayOut(const OutageShape& shape) {
-  Play play(shape.group_by);
+  Play play(shape.group_by, shape.max_groups);
   shape.play(play);
   play.Finish();
   if (!play.agrees()) return play.mismatch();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,12 @@ namespace basalt::slo {
 
 class Play {
  public:
-  // `group_by` is "" or "instance".
-  explicit Play(const std::string& group_by);
+  static constexpr const char* kTotal = "*";
+  static constexpr const char* kOther = "__other__";
+
+  // `group_by` is "" or "instance". With `max_groups` above 0 the total alerts too: it is the group
+  // kTotal here, and kOther is what is beyond them.
+  explicit Play(const std::string& group_by, int max_groups = 0);
   ~Play();
 
   // As Scenario::Write: "errors a" is errors_total{job="shop",instance="a"}.
@@ -48,14 +53,18 @@ class Play {
   [[nodiscard]] size_t fired_publications() const;
 
  private:
-  oracle::Oracle& TruthOf(const std::string& series);
-  oracle::Series& TrueSeries(const std::string& series);
+  // The names of the groups that a series counts in.
+  std::vector<std::string> GroupsOf(const std::string& series);
+  // The same series in the oracles of each of its groups.
+  std::vector<oracle::Series*> TrueSeries(const std::string& series);
   [[nodiscard]] std::optional<GroupView> View(const std::string& group) const;
   void Differ(const std::string& what);
   void CompareAlerts(int64_t t_ms, const oracle::Oracle& truth, const GroupView& view);
   void CompareWindows(int64_t t_ms, const oracle::Oracle& truth, const GroupView& view);
 
   const std::string group_by_;
+  const int max_groups_;
+  std::set<std::string> own_groups_;  // the first max_groups_ that came
   FakeClock clock_;
   FakeStore store_;
   RecordingSink sink_;
@@ -74,6 +83,7 @@ struct OutageShape {
   int pages = -1;               // how many are expected; -1: whatever the oracle says
   bool publishes_once = false;  // a page is published as firing once, restarts or not
   std::string group_by;
+  int max_groups = 0;  // as of Play
 };
 
 // The whole list, quick ones first.

@@ -444,14 +444,46 @@ void ASlowTarget(Play& play) {
   }
 }
 
+// Three groups, one of which burns; what the total says is judged beside each of them.
+void TheTotalOfGroups(Play& play) {
+  std::array<Counters, 3> groups;
+  for (int i = 0; i < 500 && play.agrees(); ++i) {
+    for (size_t k = 0; k < groups.size(); ++k) {
+      groups[k].Serve(300 * static_cast<double>(k + 1), k == 0 ? Outage(i, 250, 300, 0.5) : 0);
+      const std::string name(1, static_cast<char>('a' + k));
+      const int64_t t = At(i) + static_cast<int64_t>(k) * 3'333;
+      groups[k].WriteTo(play, name, t);
+      if (k == 0 && i % 9 == 8) play.Write("errors a", At(i - 6), groups[0].errors);  // late
+      play.Judge(t, name);
+      play.Judge(t, Play::kTotal);
+    }
+    if (i == 270 || i == 320) play.Restart(At(i) + 7'000);
+  }
+}
+
+// Two groups may be; three come, and the third and fourth count together.
+void MoreGroupsThanMayBe(Play& play) {
+  std::array<Counters, 4> groups;
+  for (int i = 0; i < 450 && play.agrees(); ++i) {
+    for (size_t k = 0; k < groups.size(); ++k) {
+      if (i < 10 * static_cast<int>(k)) continue;
+      groups[k].Serve(500, k == 3 ? Outage(i, 250, 300, 0.9) : 0);
+      const int64_t t = At(i) + static_cast<int64_t>(k) * 3'000;
+      groups[k].WriteTo(play, std::string(1, static_cast<char>('a' + k)), t);
+      play.Judge(t, k < 2 ? std::string(1, static_cast<char>('a' + k)) : Play::kOther);
+      play.Judge(t, Play::kTotal);
+    }
+  }
+}
+
 std::vector<OutageShape> MakeShapes() {
   std::vector<OutageShape> shapes;
   const auto scripted = [&](const char* name, int pages, Script script) {
-    shapes.push_back({name, Scripted(std::move(script)), pages, pages == 1, ""});
+    shapes.push_back({name, Scripted(std::move(script)), pages, pages == 1, "", 0});
   };
   const auto special = [&](const char* name, void (*play)(Play&), int pages = -1,
-                           const char* group_by = "") {
-    shapes.push_back({name, play, pages, pages == 1, group_by});
+                           const char* group_by = "", int max_groups = 0) {
+    shapes.push_back({name, play, pages, pages == 1, group_by, max_groups});
   };
   scripted("quiet", 0, {.steps = 100, .error_share = [](int) { return 0.0; }});
   scripted("within_budget", 0, {.steps = 300, .error_share = [](int) { return 0.0005; }});
@@ -540,6 +572,8 @@ std::vector<OutageShape> MakeShapes() {
   special("clock_steps", ClockSteps, 1);
   special("replica_switch", ReplicaSwitch);
   special("new_label_group", NewLabelGroup, 1, "instance");
+  special("the_total_of_groups", TheTotalOfGroups, -1, "instance", 10);
+  special("more_groups_than_may_be", MoreGroupsThanMayBe, -1, "instance", 2);
   special("everything_twice", EverythingTwice, 1);
   special("overwritten_samples", OverwrittenSamples);
   special("several_targets_one_burns", SeveralTargetsOneBurns, 1);

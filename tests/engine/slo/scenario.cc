@@ -4,7 +4,8 @@
 
 namespace basalt::slo {
 
-std::vector<Definition> ShopSlo(const std::string& group_by, const std::string& more) {
+std::vector<Definition> ShopSlo(const std::string& group_by, const std::string& more,
+                                bool total_alerts) {
   const std::string by = group_by.empty() ? "" : " by (" + group_by + ")";
   const CheckedSlos checked = CheckSloText(R"(
 version: basalt/v1
@@ -18,15 +19,18 @@ slos:
       events:
         error_query: sum)" + by + R"((rate(errors_total{job="shop"}[{{.window}}]))
         total_query: sum)" + by + R"((rate(requests_total{job="shop"}[{{.window}}]))
-    alerting: {name: ShopErrors}
+    alerting: {name: ShopErrors, total_alert: {disable: )" +
+                                               (total_alerts ? "false" : "true") +
+                                               R"(}}
 )",
                                            "shop.yml");
   for (const Problem& problem : checked.problems) ADD_FAILURE() << ToString(problem);
   return checked.definitions;
 }
 
-Scenario::Scenario(const std::string& group_by, const std::string& more, int64_t start_ms)
-    : clock(start_ms), group_by_(group_by), more_(more) {
+Scenario::Scenario(const std::string& group_by, const std::string& more, int64_t start_ms,
+                   bool total_alerts)
+    : clock(start_ms), group_by_(group_by), more_(more), total_alerts_(total_alerts) {
   Restart(start_ms);
 }
 
@@ -36,7 +40,7 @@ void Scenario::Restart(int64_t now_ms) {
   options.clock = &clock;
   evaluator.reset();
   evaluator = std::make_unique<Evaluator>(store, sink, options);
-  const Status status = evaluator->SetDefinitions(ShopSlo(group_by_, more_));
+  const Status status = evaluator->SetDefinitions(ShopSlo(group_by_, more_, total_alerts_));
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 

@@ -44,13 +44,14 @@ class RecordingSink final : public notify::AlertSink {
 inline constexpr int64_t kStartMs = 1'700'000'003'217;
 
 // "sum(rate(errors)) / sum(rate(requests))" at 99.9 %, grouped by `group_by` if given.
-// `more`: further keys of the SLO in basalt/v1.
-std::vector<Definition> ShopSlo(const std::string& group_by = "", const std::string& more = "");
+// `more`: further keys of the SLO in basalt/v1. `total_alerts`: the sum of all groups alerts too.
+std::vector<Definition> ShopSlo(const std::string& group_by = "", const std::string& more = "",
+                                bool total_alerts = false);
 
 class Scenario {
  public:
   explicit Scenario(const std::string& group_by = "", const std::string& more = "",
-                    int64_t start_ms = kStartMs);
+                    int64_t start_ms = kStartMs, bool total_alerts = false);
 
   // Writes a sample to the store and to the oracle. `series` names it: "errors a" is
   // errors_total{job="shop",instance="a"}; likewise "requests a", "up a", and "other a", which no
@@ -80,6 +81,7 @@ class Scenario {
   oracle::Series& TrueSeries(const std::string& series);
   const std::string group_by_;
   const std::string more_;
+  const bool total_alerts_;
 };
 
 }  // namespace basalt::slo
