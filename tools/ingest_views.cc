@@ -56,6 +56,29 @@ void WriteUse(const ingest::Tenants::Use& use, http::JsonWriter& json) {
 
 }  // namespace
 
+void RegisterFoldMetrics(metrics::Registry& registry, const ingest::WriteService& service) {
+  registry.AddCollector([&service](std::vector<metrics::Family>& families) {
+    metrics::Family series{.name = "basalt_ingest_folded_series",
+                           .help = "Counters beyond their tenant's limit, folded into __other__.",
+                           .type = metrics::Type::kGauge,
+                           .samples = {}};
+    metrics::Family samples{.name = "basalt_ingest_folded_samples_total",
+                            .help = "Samples of folded series.",
+                            .type = metrics::Type::kCounter,
+                            .samples = {}};
+    for (const ingest::Firewall::Use& use : service.firewall().Uses()) {
+      const std::string tenant = std::to_string(static_cast<uint32_t>(use.tenant));
+      series.samples.push_back({Labels{{"__name__", series.name}, {"tenant", tenant}},
+                                static_cast<double>(use.folded_series)});
+      samples.samples.push_back({Labels{{"__name__", samples.name}, {"tenant", tenant}},
+                                 static_cast<double>(use.samples)});
+    }
+    if (series.samples.empty()) return;
+    families.push_back(std::move(series));
+    families.push_back(std::move(samples));
+  });
+}
+
 std::string IngestStatusJson(const ingest::WriteService& service) {
   std::string out;
   http::JsonWriter json(out);
@@ -89,6 +112,23 @@ std::string IngestStatusJson(const ingest::WriteService& service) {
     json.Time(pair.heard);
     Number("elections", pair.elections, json);
     Number("heldBytes", pair.held_bytes, json);
+    json.EndObject();
+  }
+  json.EndArray();
+  // Counters beyond the series of their tenant, as sums in __other__ series.
+  json.Key("folded");
+  json.BeginArray();
+  for (const ingest::Firewall::Use& use : service.firewall().Uses()) {
+    json.BeginObject();
+    Number("tenant", static_cast<uint32_t>(use.tenant), json);
+    Number("series", use.folded_series, json);
+    Number("intoSeries", use.into_series, json);
+    Number("memoryBytes", use.memory_bytes, json);
+    Number("samples", use.samples, json);
+    Number("lateSamples", use.late, json);
+    Number("notFiniteSamples", use.not_finite, json);
+    json.Field("example", use.example);
+    json.Field("exampleInto", use.example_into);
     json.EndObject();
   }
   json.EndArray();

@@ -297,6 +297,8 @@ Status ServerProcess::Start() {
   RegisterQueryMetrics(registry_, engine_);
   write_service_ = std::make_unique<ingest::WriteService>(*store_, SystemClock(), registry_,
                                                           admin::LimitsOf(config_), config_.ha);
+  BASALT_TRY(write_service_->firewall().Open(config_.storage.directory + "/folds.journal"));
+  RegisterFoldMetrics(registry_, *write_service_);
   counts_ = write_service_.get();
   otlp_service_ = std::make_unique<ingest::otlp::OtlpService>(
       *store_, SystemClock(), *write_service_, MakeOtlpSettings(config_));
@@ -377,6 +379,7 @@ Status ServerProcess::Reload() {
   }
   config_.ingest.max_samples_per_second = wanted.ingest.max_samples_per_second;
   config_.ingest.max_active_series = wanted.ingest.max_active_series;
+  config_.ingest.max_folded_series = wanted.ingest.max_folded_series;
   config_.tenant_limits = wanted.tenant_limits;
   if (write_service_ != nullptr) write_service_->tenants().SetLimits(admin::LimitsOf(config_));
   log::Configure(wanted.log.level, wanted.log.format);

@@ -234,13 +234,19 @@ void AddRequestSettings(std::vector<Setting>& out) {
       [](Config& c) -> auto& { return c.ingest.max_samples_per_second; }, true));
   out.push_back(NumberSetting<uint64_t>(
       "ingest.max_active_series",
-      "Of one tenant: series with samples today or in the last hour. New ones beyond it are left "
-      "out. 0: no limit.",
+      "Of one tenant: series with samples today or in the last hour. New counters beyond it are "
+      "folded into __other__ series, other new ones are left out. 0: no limit.",
       [](Config& c) -> auto& { return c.ingest.max_active_series; }, true));
+  out.push_back(NumberSetting<uint64_t>(
+      "ingest.max_folded_series",
+      "Of one tenant: counters beyond max_active_series that are folded, with sums preserved, at "
+      "24 "
+      "bytes each; new ones beyond it are left out. 0: none are folded.",
+      [](Config& c) -> auto& { return c.ingest.max_folded_series; }, true));
   out.push_back(List(
       "ingest.tenants",
       "Tenants with limits of their own: \"7 max_samples_per_second=1000 max_active_series=5000\"; "
-      "also max_labels, max_label_name, max_label_value, max_body in bytes.",
+      "also max_folded_series, max_labels, max_label_name, max_label_value, max_body in bytes.",
       [](Config& c) -> auto& { return c.tenant_limits; }, true));
   out.push_back(Make(
       "ingest.overload_status",

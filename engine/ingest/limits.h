@@ -33,6 +33,8 @@ struct Limits {
   // Of one tenant (tenants.h); 0: no limit.
   uint64_t max_samples_per_second = 0;
   uint64_t max_active_series = 0;
+  // Beyond max_active_series: counters that are folded (firewall.h), 24 bytes each. 0: none are.
+  uint64_t max_folded_series = 1'000'000;
   // How HTTP senders are told that there is no room just now: 503, which Prometheus tries again, or
   // 429, which it drops unless `retry_on_http_429` is set.
   int overload_status = 503;

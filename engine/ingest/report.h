@@ -23,9 +23,10 @@ enum class Reason : uint8_t {
   kReference,    // of a stream: a series number that was never defined
   kUnsupported,  // of a kind that is not known here
   kSyntax,       // of a line that could not be read, where the others could
-  kSeriesLimit,  // new series beyond the tenant's number (tenants.h)
+  kSeriesLimit,  // new series beyond the tenant's number (tenants.h) that cannot be folded
+  kFoldLimit,    // new counters beyond the number that may be folded (firewall.h)
 };
-inline constexpr size_t kReasons = 10;
+inline constexpr size_t kReasons = 11;
 std::string_view ReasonName(Reason reason);
 
 // One thread; reused by Reset().

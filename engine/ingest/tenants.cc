@@ -14,7 +14,6 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr uint32_t kGone = ~0u;
 constexpr Duration kActiveSpan = std::chrono::hours(1);
 
 template <typename T>
@@ -34,23 +33,15 @@ Status ParseWord(std::string_view word, Limits& limits) {
   if (key == "max_samples_per_second")
     return ParseNumber(word, number, limits.max_samples_per_second);
   if (key == "max_active_series") return ParseNumber(word, number, limits.max_active_series);
+  if (key == "max_folded_series") return ParseNumber(word, number, limits.max_folded_series);
   if (key == "max_labels") return ParseNumber(word, number, limits.max_labels);
   if (key == "max_label_name") return ParseNumber(word, number, limits.max_label_name_bytes);
   if (key == "max_label_value") return ParseNumber(word, number, limits.max_label_value_bytes);
   if (key == "max_body") return ParseNumber(word, number, limits.max_body_bytes);
   return InvalidArgument("\"" + std::string(key) +
-                         "\" is none of max_samples_per_second, max_active_series, max_labels, "
+                         "\" is none of max_samples_per_second, max_active_series, "
+                         "max_folded_series, max_labels, "
                          "max_label_name, max_label_value, max_body");
-}
-
-size_t NewSeries(const std::vector<storage::IngestBatch>& batches) {
-  size_t n = 0;
-  for (const storage::IngestBatch& batch : batches) {
-    n += static_cast<size_t>(
-        std::count_if(batch.series.begin(), batch.series.end(),
-                      [](const auto& series) { return series.ordinal == kUnknownOrdinal; }));
-  }
-  return n;
 }
 
 uint64_t ItemsOf(const std::vector<storage::IngestBatch>& batches) {
@@ -58,42 +49,6 @@ uint64_t ItemsOf(const std::vector<storage::IngestBatch>& batches) {
   for (const storage::IngestBatch& batch : batches)
     n += batch.sample_ms.size() + batch.histograms.size();
   return n;
-}
-
-// Keeps those elements whose series is kept, and renumbers them.
-template <typename T>
-uint64_t KeepOf(std::vector<T>& items, const std::vector<uint32_t>& kept) {
-  const size_t before = items.size();
-  std::erase_if(items, [&](const T& item) { return kept[item.series] == kGone; });
-  for (T& item : items) item.series = kept[item.series];
-  return before - items.size();
-}
-
-// Takes the series whose `kept` is kGone out of a batch.
-LeftOut Compact(const std::vector<uint32_t>& kept, storage::IngestBatch& batch) {
-  size_t series = 0;
-  for (size_t i = 0; i < kept.size(); ++i) {
-    if (kept[i] != kGone) batch.series[series++] = batch.series[i];
-  }
-  batch.series.resize(series);
-  size_t n = 0;
-  for (size_t i = 0; i < batch.sample_ms.size(); ++i) {
-    const uint32_t to = kept[batch.sample_series[i]];
-    if (to == kGone) continue;
-    batch.sample_series[n] = to;
-    batch.sample_ms[n] = batch.sample_ms[i];
-    batch.sample_value[n] = batch.sample_value[i];
-    if (!batch.sample_start_ms.empty()) batch.sample_start_ms[n] = batch.sample_start_ms[i];
-    ++n;
-  }
-  LeftOut gone{.samples = batch.sample_ms.size() - n};
-  batch.sample_series.resize(n);
-  batch.sample_ms.resize(n);
-  batch.sample_value.resize(n);
-  if (!batch.sample_start_ms.empty()) batch.sample_start_ms.resize(n);
-  gone.histograms = KeepOf(batch.histograms, kept);
-  gone.exemplars = KeepOf(batch.exemplars, kept);
-  return gone;
 }
 
 }  // namespace
@@ -121,32 +76,19 @@ Result<std::pair<TenantId, Limits>> ParseTenantLimits(std::string_view text, con
 
 LeftOut LeaveOutNewSeries(size_t room, std::vector<storage::IngestBatch>& batches,
                           std::string& example) {
-  LeftOut gone;
-  for (storage::IngestBatch& batch : batches) {
-    std::vector<uint32_t> kept(batch.series.size());
-    uint32_t next = 0;
-    for (size_t i = 0; i < kept.size(); ++i) {
-      const storage::BatchSeries& series = batch.series[i];
-      if (series.ordinal == kUnknownOrdinal && room == 0) {
-        kept[i] = kGone;
+  return TakeNewSeries(
+      [&](const storage::IngestBatch& batch, uint32_t series) {
+        if (room > 0) {
+          --room;
+          return true;
+        }
         if (example.empty()) {
-          const auto labels = LabelsFromCanonical(
-              std::string_view(batch.labels).substr(series.labels_offset, series.labels_bytes));
+          const auto labels = LabelsFromCanonical(LabelsOf(batch, series));
           if (labels.ok()) example = labels->ToString();
         }
-        continue;
-      }
-      if (series.ordinal == kUnknownOrdinal) --room;
-      kept[i] = next++;
-    }
-    if (next == kept.size()) continue;
-    const LeftOut of_batch = Compact(kept, batch);
-    gone.samples += of_batch.samples;
-    gone.histograms += of_batch.histograms;
-    gone.exemplars += of_batch.exemplars;
-  }
-  std::erase_if(batches, [](const storage::IngestBatch& batch) { return batch.empty(); });
-  return gone;
+        return false;
+      },
+      batches);
 }
 
 CountActiveSeries CountByIndex(const storage::Store& store, const Clock& clock) {
@@ -161,9 +103,10 @@ CountActiveSeries CountByIndex(const storage::Store& store, const Clock& clock) 
   };
 }
 
-Tenants::Tenants(CountActiveSeries count, const Clock& clock, LimitTable limits)
+Tenants::Tenants(CountActiveSeries count, const Clock& clock, LimitTable limits, Firewall* firewall)
     : count_(std::move(count)),
       clock_(clock),
+      firewall_(firewall),
       limits_(std::make_shared<const LimitTable>(std::move(limits))) {}
 
 std::shared_ptr<const LimitTable> Tenants::limits() const {
@@ -242,8 +185,15 @@ Tenants::Admission Tenants::Admit(TenantId tenant, std::vector<storage::IngestBa
     }
     state.samples += items;
   }
-  const size_t fresh = limits.max_active_series > 0 ? NewSeries(batches) : 0;
+  if (limits.max_active_series == 0) return {};
+  size_t fresh = CountNewSeries(batches);
   if (fresh == 0) return {};
+  Admission admission;
+  if (firewall_ != nullptr) {
+    firewall_->TakeMembers(tenant, batches, admission.folds);
+    fresh = CountNewSeries(batches);
+    if (fresh == 0) return admission;
+  }
   Recount(tenant);
   uint64_t active = 0;
   uint64_t room = 0;
@@ -257,7 +207,12 @@ Tenants::Admission Tenants::Admit(TenantId tenant, std::vector<storage::IngestBa
         fresh, limits.max_active_series - std::min(limits.max_active_series, active));
     state.active_series += room;
   }
-  if (room == fresh) return {};
+  if (room == fresh) return admission;
+  if (firewall_ != nullptr) {
+    firewall_->Screen(tenant, static_cast<size_t>(room), active, limits, batches, report,
+                      admission.folds);
+    return admission;
+  }
   std::string example;
   const LeftOut gone = LeaveOutNewSeries(static_cast<size_t>(room), batches, example);
   report.samples -= gone.samples;
@@ -268,7 +223,7 @@ Tenants::Admission Tenants::Admit(TenantId tenant, std::vector<storage::IngestBa
            ": the tenant has " + std::to_string(active) + " active series, the limit is " +
            std::to_string(limits.max_active_series) + " (max_active_series)";
   });
-  return {};
+  return admission;
 }
 
 void Tenants::Stored(TenantId tenant, const storage::AppendResult& result) {

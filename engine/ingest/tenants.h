@@ -1,8 +1,8 @@
 // engine/ingest/tenants.h -- what each tenant may send, and what it does send.
 //
 // Decided before the log, so that apply stays a pure function: a request beyond the tenant's rate
-// is refused whole (429, to be sent again); series beyond its number are left out, counted and
-// named, while the samples of all other series are stored.
+// is refused whole (429, to be sent again); series beyond its number are folded (firewall.h) or
+// left out, counted and named, while the samples of all other series are stored.
 #pragma once
 
 #include <chrono>
@@ -19,6 +19,8 @@
 #include "engine/base/clock.h"
 #include "engine/base/mutex.h"
 #include "engine/base/status.h"
+#include "engine/ingest/batch_surgery.h"
+#include "engine/ingest/firewall.h"
 #include "engine/ingest/limits.h"
 #include "engine/ingest/report.h"
 #include "storage/store.h"
@@ -50,7 +52,7 @@ using CountActiveSeries = std::function<Result<uint64_t>(TenantId)>;
 // last hour.
 CountActiveSeries CountByIndex(const storage::Store& store, const Clock& clock);
 
-// Thread-safe. `clock` must outlive it.
+// Thread-safe. `clock` and `firewall` must outlive it.
 class Tenants {
  public:
   // How often the active series of a tenant with a limit are counted; in between, new ones are
@@ -61,7 +63,9 @@ class Tenants {
   // Tenants whose use is remembered; beyond it those that sent nothing lately are forgotten.
   static constexpr size_t kMaxTenants = 10'000;
 
-  Tenants(CountActiveSeries count, const Clock& clock, LimitTable limits);
+  // Without a firewall nothing is folded.
+  Tenants(CountActiveSeries count, const Clock& clock, LimitTable limits,
+          Firewall* firewall = nullptr);
 
   [[nodiscard]] std::shared_ptr<const LimitTable> limits() const BASALT_EXCLUDES(mu_);
   // From the next request on.
@@ -73,6 +77,7 @@ class Tenants {
   struct Admission {
     Status status;
     int retry_after_seconds = 0;
+    Folds folds;  // what else is to be stored, by Firewall::Append
   };
   Admission Admit(TenantId tenant, std::vector<storage::IngestBatch>& batches, Report& report)
       BASALT_EXCLUDES(mu_);
@@ -106,6 +111,7 @@ class Tenants {
 
   const CountActiveSeries count_;
   const Clock& clock_;
+  Firewall* const firewall_;
   mutable Mutex mu_;
   std::shared_ptr<const LimitTable> limits_ BASALT_GUARDED_BY(mu_);
   std::unordered_map<TenantId, State> states_ BASALT_GUARDED_BY(mu_);
@@ -113,11 +119,6 @@ class Tenants {
 
 // Takes the new series beyond the first `room` out of `batches`, with everything of theirs.
 // `example` becomes the labels of the first.
-struct LeftOut {
-  uint64_t samples = 0;
-  uint64_t histograms = 0;
-  uint64_t exemplars = 0;
-};
 LeftOut LeaveOutNewSeries(size_t room, std::vector<storage::IngestBatch>& batches,
                           std::string& example);
 

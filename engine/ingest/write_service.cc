@@ -105,7 +105,8 @@ WriteService::WriteService(storage::Store& store, const Clock& clock, metrics::R
                            const LimitTable& limits, const HaSettings& ha)
     : store_(store),
       clock_(clock),
-      tenants_(CountByIndex(store, clock), clock, limits),
+      firewall_(store, clock),
+      tenants_(CountByIndex(store, clock), clock, limits, &firewall_),
       pairs_(ha, clock, FindLeaderIn(store)),
       counters_(FindAllCounters(registry)),
       malformed_(registry.AddCounter("basalt_ingest_requests_malformed_total",
@@ -253,7 +254,7 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
     for (const HeldRequest& missed : decision.missed)
       WriteMissed(*sender, missed, decision.after_ms);
   }
-  const Tenants::Admission admission = Admit(request.tenant, protocol, batches, scratch->report);
+  Tenants::Admission admission = Admit(request.tenant, protocol, batches, scratch->report);
   WriteAnswer answer;
   answer.tells_written = is_two;
   if (!admission.status.ok()) {
@@ -269,22 +270,22 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
   answer.histograms_written = scratch->report.histograms;
   answer.exemplars_written = scratch->report.exemplars;
   GiveBack(std::move(scratch));
-  if (batches.empty()) return done(answer);
-  store_.Append(std::move(batches),
-                [this, protocol, tenant = request.tenant, answer = std::move(answer),
-                 done = std::move(done), overload = tenants_.limits()->all.overload_status](
-                    const Result<storage::AppendResult>& result) mutable {
-                  if (result.ok()) {
-                    tenants_.Stored(tenant, *result);
-                    answer.stored = *result;
-                    answer.token = result->token;
-                    return done(answer);
-                  }
-                  Refuse(tenant, protocol, RefusalOf(result.status()), result.status().message());
-                  WriteAnswer failed = AnswerForError(result.status(), overload);
-                  failed.tells_written = answer.tells_written;
-                  done(failed);
-                });
+  if (batches.empty() && admission.folds.empty()) return done(answer);
+  Append(request.tenant, std::move(admission), std::move(batches),
+         [this, protocol, tenant = request.tenant, answer = std::move(answer),
+          done = std::move(done), overload = tenants_.limits()->all.overload_status](
+             const Result<storage::AppendResult>& result) mutable {
+           if (result.ok()) {
+             tenants_.Stored(tenant, *result);
+             answer.stored = *result;
+             answer.token = result->token;
+             return done(answer);
+           }
+           Refuse(tenant, protocol, RefusalOf(result.status()), result.status().message());
+           WriteAnswer failed = AnswerForError(result.status(), overload);
+           failed.tells_written = answer.tells_written;
+           done(failed);
+         });
 }
 
 std::optional<HaSender> WriteService::SenderOf(Protocol protocol, const WriteRequest& request,
@@ -316,10 +317,12 @@ void WriteService::WriteMissed(const HaSender& sender, const HeldRequest& reques
       Decompress(request.coding, request.body, scratch->limits.max_body_bytes, scratch->body);
   if (status.ok()) status = Decode(request.protocol, 0, sender.tenant, *scratch);
   std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
+  Tenants::Admission admission;
   if (status.ok()) {
     LeaveOutUpTo(after_ms, batches);
     pairs_.Stored(sender, NewestOf(batches));
-    status = Admit(sender.tenant, request.protocol, batches, scratch->report).status;
+    admission = Admit(sender.tenant, request.protocol, batches, scratch->report);
+    status = admission.status;
   }
   GiveBack(std::move(scratch));
   const auto failed = [cluster = sender.cluster](const Status& why) {
@@ -327,12 +330,17 @@ void WriteService::WriteMissed(const HaSender& sender, const HeldRequest& reques
                {"cluster", cluster}, {"error", why.ToString()});
   };
   if (!status.ok()) return failed(status);
-  if (batches.empty()) return;
-  store_.Append(std::move(batches), [this, tenant = sender.tenant,
-                                     failed](const Result<storage::AppendResult>& result) {
-    if (!result.ok()) return failed(result.status());
-    tenants_.Stored(tenant, *result);
-  });
+  if (batches.empty() && admission.folds.empty()) return;
+  Append(sender.tenant, std::move(admission), std::move(batches),
+         [this, tenant = sender.tenant, failed](const Result<storage::AppendResult>& result) {
+           if (!result.ok()) return failed(result.status());
+           tenants_.Stored(tenant, *result);
+         });
+}
+
+void WriteService::Append(TenantId tenant, Tenants::Admission admission,
+                          std::vector<storage::IngestBatch> batches, storage::AppendDone done) {
+  firewall_.Append(tenant, std::move(admission.folds), std::move(batches), std::move(done));
 }
 
 Tenants::Admission WriteService::Admit(TenantId tenant, Protocol protocol,

@@ -14,6 +14,7 @@
 #include "engine/base/compress.h"
 #include "engine/base/metrics.h"
 #include "engine/base/mutex.h"
+#include "engine/ingest/firewall.h"
 #include "engine/ingest/ha_tracker.h"
 #include "engine/ingest/limits.h"
 #include "engine/ingest/protocol.h"
@@ -69,6 +70,9 @@ class WriteService {
   // What of a decoded request may be stored (Tenants::Admit); counts it, with what was left out.
   Tenants::Admission Admit(TenantId tenant, Protocol protocol,
                            std::vector<storage::IngestBatch>& batches, Report& report);
+  // Gives the store what was admitted, with the sums of what is folded.
+  void Append(TenantId tenant, Tenants::Admission admission,
+              std::vector<storage::IngestBatch> batches, storage::AppendDone done);
   // Counts a request that was refused whole.
   void Refuse(TenantId tenant, Protocol protocol, Refusal refusal, std::string_view example);
 
@@ -76,6 +80,8 @@ class WriteService {
   [[nodiscard]] const Tenants& tenants() const { return tenants_; }
 
   [[nodiscard]] const HaTracker& pairs() const { return pairs_; }
+  [[nodiscard]] Firewall& firewall() { return firewall_; }
+  [[nodiscard]] const Firewall& firewall() const { return firewall_; }
 
   // For people who look what came in and what did not.
   struct Intake {
@@ -114,6 +120,7 @@ class WriteService {
 
   storage::Store& store_;
   const Clock& clock_;
+  Firewall firewall_;
   Tenants tenants_;
   RejectionLog rejections_;
   HaTracker pairs_;

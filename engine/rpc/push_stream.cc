@@ -37,25 +37,25 @@ void PushStream::OnMessage(std::string_view message, std::shared_ptr<void> owner
   std::vector<storage::IngestBatch> batches =
       builder_.Finish({writer_, writer_ == Hash128{} ? 0 : header->seq});
   // Beyond its rate the stream ends; the writer resumes with this message.
-  if (const auto admission = counts_.Admit(tenant_, ingest::Protocol::kPush, batches, report_);
-      !admission.status.ok()) {
-    return Fail(admission.status);
-  }
+  ingest::Tenants::Admission admission =
+      counts_.Admit(tenant_, ingest::Protocol::kPush, batches, report_);
+  if (!admission.status.ok()) return Fail(admission.status);
 
   Pending pending;
   pending.seq = header->seq;
   if (!report_.details().empty())
     pending.rejected = {header->seq, report_.rejected(), report_.details()};
-  pending.done = batches.empty();
+  const bool is_empty = batches.empty() && admission.folds.empty();
+  pending.done = is_empty;
   {
     const MutexLock lock(mu_);
     pending_.push_back(std::move(pending));
-    if (!batches.empty()) ++in_flight_;
+    if (!is_empty) ++in_flight_;
   }
-  if (batches.empty()) return changed_();
-  store_.Append(std::move(batches),
-                [this, owner = std::move(owner), seq = header->seq](
-                    const Result<storage::AppendResult>& result) { Finish(seq, result); });
+  if (is_empty) return changed_();
+  counts_.Append(tenant_, std::move(admission), std::move(batches),
+                 [this, owner = std::move(owner), seq = header->seq](
+                     const Result<storage::AppendResult>& result) { Finish(seq, result); });
 }
 
 void PushStream::Hello(std::string_view writer) {

@@ -168,6 +168,35 @@ class Limits(ServerTest):
         self.assertEqual(tenants[0]["seriesCreated"], 3)
 
 
+class Firewall(ServerTest):
+    def test_folded_counters_go_on_after_a_kill(self):
+        config = os.path.join(self.directory, "firewall.yml")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write("self: {interval: 0s, slo: false}\ningest: {max_active_series: 5}\n")
+        server = self.basalt("--config", config)
+        now = int(time.time()) * 1000 - 60_000
+
+        def scrape(n):
+            page = "".join('hits_total{job="j",id="%d"} %d %d\n' % (i, 100 * i + 7 * n, now + 1000 * n)
+                           for i in range(105))
+            return http("POST", server.url + "/api/v1/import/prometheus", page.encode())[0]
+
+        def folded(n):
+            return server.scalar('hits_total{id="__other__"}', (now + 1000 * n) / 1000)
+        for n in range(4):
+            self.assertEqual(scrape(n), 204)
+        self.assertEqual(folded(3), 100 * 7 * 3)
+        server.process.kill()
+        server.start()
+        self.assertEqual(scrape(4), 204)
+        self.assertEqual(folded(4), 100 * 7 * 4, "what rose over the restart is counted")
+        told = server.get("/api/v1/status/ingest")["folded"][0]
+        self.assertEqual((told["series"], told["intoSeries"]), (100, 1))
+        self.assertIn('id="__other__"', told["exampleInto"])
+        metrics = http("GET", server.url + "/metrics")[2].decode()
+        self.assertIn('basalt_ingest_folded_series{tenant="0"} 100', metrics)
+
+
 class Pairs(ServerTest):
     """Two senders of one cluster, as two Prometheus servers with external labels are."""
 

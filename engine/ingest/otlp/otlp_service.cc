@@ -170,7 +170,7 @@ void OtlpService::Export(const ExportRequest& request, ExportDone done) {
     return done(Failed(status));
   }
   std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
-  const Tenants::Admission admission =
+  Tenants::Admission admission =
       counts_.Admit(request.tenant, Protocol::kOtlp, batches, scratch->report);
   if (!admission.status.ok()) {
     GiveBack(std::move(scratch));
@@ -179,23 +179,24 @@ void OtlpService::Export(const ExportRequest& request, ExportDone done) {
     return done(refused);
   }
   ExportAnswer answer;
-  answer.rejected_points =
-      scratch->translator.rejected_points() + scratch->report.rejected(Reason::kSeriesLimit);
+  answer.rejected_points = scratch->translator.rejected_points() +
+                           scratch->report.rejected(Reason::kSeriesLimit) +
+                           scratch->report.rejected(Reason::kFoldLimit);
   answer.message = scratch->report.Message();
   GiveBack(std::move(scratch));
-  if (batches.empty()) return done(answer);
-  store_.Append(std::move(batches),
-                [this, tenant = request.tenant, answer = std::move(answer),
-                 done = std::move(done)](const Result<storage::AppendResult>& result) mutable {
-                  if (!result.ok()) {
-                    counts_.Refuse(tenant, Protocol::kOtlp, RefusalOf(result.status()),
-                                   result.status().message());
-                    return done(Failed(result.status()));
-                  }
-                  counts_.tenants().Stored(tenant, *result);
-                  answer.token = result->token;
-                  done(answer);
-                });
+  if (batches.empty() && admission.folds.empty()) return done(answer);
+  counts_.Append(request.tenant, std::move(admission), std::move(batches),
+                 [this, tenant = request.tenant, answer = std::move(answer),
+                  done = std::move(done)](const Result<storage::AppendResult>& result) mutable {
+                   if (!result.ok()) {
+                     counts_.Refuse(tenant, Protocol::kOtlp, RefusalOf(result.status()),
+                                    result.status().message());
+                     return done(Failed(result.status()));
+                   }
+                   counts_.tenants().Stored(tenant, *result);
+                   answer.token = result->token;
+                   done(answer);
+                 });
 }
 
 }  // namespace basalt::ingest::otlp
