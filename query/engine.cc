@@ -6,9 +6,9 @@
 
 #include "engine/base/label_order.h"
 #include "query/exec/assemble.h"
+#include "query/exec/bucket_read.h"
 #include "query/exec/context.h"
 #include "query/exec/evaluator.h"
-#include "query/exec/range_eval.h"
 #include "query/plan/describe.h"
 #include "query/plan/planner.h"
 #include "query/promql/durations.h"
@@ -280,7 +280,8 @@ Result<QueryResult> Engine::CachedRangeQuery(const storage::Snapshot& snapshot, 
   const Duration lookback = options.lookback.count() > 0 ? options.lookback : options_.lookback;
   const int64_t phase = (grid.start_ms % grid.step_ms + grid.step_ms) % grid.step_ms;
   std::string key = std::to_string(static_cast<uint64_t>(tenant));
-  for (const int64_t part : {grid.step_ms, phase, int64_t{lookback.count()}})
+  for (const int64_t part :
+       {grid.step_ms, phase, int64_t{lookback.count()}, static_cast<int64_t>(options.downsample)})
     key += ' ' + std::to_string(part);
   key += ' ';
   key += query;
@@ -350,24 +351,14 @@ Result<std::vector<std::string>> Engine::Explain(const storage::Snapshot& snapsh
       plan::MakePlan(expr,
                      {.start = start, .end = end, .step = step, .push_down = options_.push_down}));
   const plan::Grid grid{ToMs(start), ToMs(end), std::max<int64_t>(step.count(), 1)};
-  const Duration lookback = options.lookback.count() > 0 ? options.lookback : options_.lookback;
+  exec::QueryContext context(options_, options, snapshot, tenant, *held_);
   Status failed;
   const auto estimate = [&](const plan::FragmentPlan& f) {
-    const storage::TimeRange times =
-        exec::TimesNeeded(grid, f.range_ms, f.selector.offset_ms, f.selector.at_ms, f.selector.mode,
-                          lookback.count());
-    size_t series = 0;
-    for (uint32_t p = 0; p < snapshot.partition_count(); ++p) {
-      const auto selection = snapshot.Select(tenant, PartitionId{static_cast<uint16_t>(p)},
-                                             f.selector.matchers, times, options_.max_series);
-      if (!selection.ok()) {
-        failed = selection.status();
-        return std::string();
-      }
-      series += (*selection)->size();
-    }
-    return std::to_string(series) + " series, " +
-           promql::FormatDuration(Duration(times.max_ms - times.min_ms + 1)) + " of samples";
+    const plan::FragmentInput input{
+        .grid = grid, .lookback_ms = context.lookback_ms(), .arguments = {}};
+    const Result<std::string> text = exec::Estimate(context, f, input);
+    if (!text.ok()) failed = text.status();
+    return text.ok() ? *text : std::string();
   };
   std::vector<std::string> lines;
   for (const plan::PlanLine& line : plan::Describe(*plan, estimate))

@@ -65,6 +65,12 @@ struct EngineOptions {
   bool fuse = true;
 };
 
+// Whether rollups may stand for samples (docs/0005-rollups.md).
+enum class Downsample : uint8_t {
+  kExact,  // only where samples are gone and windows are whole buckets
+  kAuto,   // wherever rollups are long kept: windows move to whole buckets. Said in infos.
+};
+
 // Set for one query. Zeros and nulls mean the engine's own.
 struct QueryOptions {
   Duration lookback{0};
@@ -74,6 +80,7 @@ struct QueryOptions {
   bool no_cache = false;
   // Measure what each operator takes (QueryStats::operators).
   bool trace = false;
+  Downsample downsample = Downsample::kExact;
 };
 
 }  // namespace basalt::query

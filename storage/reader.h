@@ -232,6 +232,13 @@ class Selection {
       size_t /*begin*/, size_t /*end*/, Resolution /*resolution*/, TimeRange /*range*/) const {
     return Unimplemented("this selection has no rollups");
   }
+  // The parts of `range`, by whole days, for which the partition has rollups that are current or
+  // all that is left: there ReadRollup need not read the samples of series that a rule covers.
+  // Disjoint, rising.
+  [[nodiscard]] virtual std::vector<TimeRange> RolledUp(Resolution /*resolution*/,
+                                                        TimeRange /*range*/) const {
+    return {};
+  }
   // The parts of `range`, by whole days, in which samples of some series of the partition were
   // dropped by a downsampling rule and only buckets are left: there Read may show less than
   // ReadRollup. Disjoint, rising; nearly always empty.

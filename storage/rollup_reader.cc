@@ -18,6 +18,25 @@ constexpr TimeRange DayRangeMs(uint16_t day) {
   return {DayStartMs(day), DayStartMs(day) + kMsPerDay - 1};
 }
 
+// What lies in `range` of these days, neighbours as one.
+std::vector<TimeRange> DaysInRange(const std::set<uint16_t>& days, TimeRange range) {
+  std::vector<TimeRange> out;
+  for (const uint16_t day : days) {
+    const TimeRange whole = DayRangeMs(day);
+    if (!out.empty() && out.back().max_ms + 1 == whole.min_ms) {
+      out.back().max_ms = whole.max_ms;
+    } else {
+      out.push_back(whole);
+    }
+  }
+  for (TimeRange& part : out) {
+    part.min_ms = std::max(part.min_ms, range.min_ms);
+    part.max_ms = std::min(part.max_ms, range.max_ms);
+  }
+  std::erase_if(out, [](const TimeRange& part) { return part.max_ms < part.min_ms; });
+  return out;
+}
+
 // Series by series inside a batch, day by day inside a series. One thread.
 class StoreRollupCursor final : public RollupCursor {
  public:
@@ -66,8 +85,11 @@ class StoreRollupCursor final : public RollupCursor {
   }
 
  private:
-  // A day of raw samples of a batch stands in memory at a time.
-  static constexpr size_t kBatchSeries = 256;
+  // A batch's buckets stand in memory, and whoever reads can stop only between two batches: so many
+  // series that they come to about kBatchSamples, were each to have a sample every 15 s.
+  static constexpr size_t kMaxBatchSeries = 256;
+  static constexpr int64_t kBatchSamples = 1 << 20;
+  static constexpr int64_t kGuessedIntervalMs = 15'000;
 
   struct Rollup {
     std::shared_ptr<const Run> run;
@@ -76,7 +98,9 @@ class StoreRollupCursor final : public RollupCursor {
 
   void LoadBatch() {
     batch_begin_ = next_;
-    const size_t n = std::min(kBatchSeries, end_ - next_);
+    const int64_t each = (times_.max_ms - times_.min_ms) / kGuessedIntervalMs + 1;
+    const auto fit = static_cast<size_t>(std::max<int64_t>(kBatchSamples / each, 1));
+    const size_t n = std::min({fit, kMaxBatchSeries, end_ - next_});
     next_ += n;
     at_ = 0;
     folds_.assign(n, RollupFold(resolution_));
@@ -214,6 +238,15 @@ bool IsCurrent(const RunInfo& rollup, const RunsSnapshot& runs, const DeleteSnap
   return true;
 }
 
+std::vector<TimeRange> RolledUpIn(const RunsSnapshot& runs, const DeleteSnapshot& deletes,
+                                  PartitionId partition, Resolution resolution, TimeRange range) {
+  std::set<uint16_t> days;
+  for (const auto& run : runs.RollupsOf(partition, resolution, range)) {
+    if (run->info().raw_gone || IsCurrent(run->info(), runs, deletes)) days.insert(run->info().day);
+  }
+  return DaysInRange(days, range);
+}
+
 std::vector<TimeRange> RawGoneIn(const RunsSnapshot& runs, PartitionId partition, TimeRange range) {
   std::set<uint16_t> days;
   for (const Resolution r : {Resolution::kFiveMinutes, Resolution::kHour}) {
@@ -221,20 +254,7 @@ std::vector<TimeRange> RawGoneIn(const RunsSnapshot& runs, PartitionId partition
       if (run->info().raw_gone) days.insert(run->info().day);
     }
   }
-  std::vector<TimeRange> out;
-  for (const uint16_t day : days) {
-    const TimeRange whole = DayRangeMs(day);
-    if (!out.empty() && out.back().max_ms + 1 == whole.min_ms) {
-      out.back().max_ms = whole.max_ms;
-    } else {
-      out.push_back(whole);
-    }
-  }
-  for (TimeRange& part : out) {
-    part.min_ms = std::max(part.min_ms, range.min_ms);
-    part.max_ms = std::min(part.max_ms, range.max_ms);
-  }
-  return out;
+  return DaysInRange(days, range);
 }
 
 Result<std::unique_ptr<RollupCursor>> MakeRollupCursor(RollupSource source, size_t begin,

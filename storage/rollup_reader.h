@@ -33,7 +33,9 @@ Result<std::unique_ptr<RollupCursor>> MakeRollupCursor(RollupSource source, size
                                                        TimeRange range);
 // Whether a rollup run says all that the snapshot's samples of its day say, the head apart.
 bool IsCurrent(const RunInfo& rollup, const RunsSnapshot& runs, const DeleteSnapshot& deletes);
-// Selection::RawGone.
+// Selection::RolledUp and RawGone.
+std::vector<TimeRange> RolledUpIn(const RunsSnapshot& runs, const DeleteSnapshot& deletes,
+                                  PartitionId partition, Resolution resolution, TimeRange range);
 std::vector<TimeRange> RawGoneIn(const RunsSnapshot& runs, PartitionId partition, TimeRange range);
 
 }  // namespace basalt::storage

@@ -288,14 +288,18 @@ Status RunRows::FindInBlock(OpenRun& run, uint32_t run_index, uint32_t block_ind
                    .first = 0,
                    .count = info.samples,
                    .column = {}};
-    BASALT_TRY_ASSIGN(piece.column, Times(run, *open, info.time_column, piece.times));
     if (!spared) {
       masks_.clear();
       deletes.AppendMasks(run.run->info(), wanted[match.wanted].first, masks_);
       piece.masked = !masks_.empty();
     }
-    if (!info.has_presence && info.kind == RowKind::kFloat &&
-        (info.min_ms < range_.min_ms || info.max_ms > range_.max_ms)) {
+    const bool inside = range_.min_ms <= info.min_ms && info.max_ms <= range_.max_ms;
+    if (inside && piece.plain()) {
+      pieces.push_back(piece);
+      continue;
+    }
+    BASALT_TRY_ASSIGN(piece.column, Times(run, *open, info.time_column, piece.times));
+    if (!info.has_presence && info.kind == RowKind::kFloat && !inside) {
       const auto& column = piece.column;
       const auto from = std::lower_bound(column.begin(), column.end(), range_.min_ms);
       const auto to = std::upper_bound(from, column.end(), range_.max_ms);
@@ -305,6 +309,15 @@ Status RunRows::FindInBlock(OpenRun& run, uint32_t run_index, uint32_t block_ind
     }
     pieces.push_back(piece);
   }
+  return OkStatus();
+}
+
+Status RunRows::LoadTimes(RowPiece& piece) {
+  if (!piece.column.empty()) return OkStatus();
+  OpenRun& run = *runs_[piece.run];
+  run.times_damaged = false;
+  BASALT_TRY_ASSIGN(OpenBlock * open, Open(run, piece.block));
+  BASALT_TRY_ASSIGN(piece.column, Times(run, *open, piece.info.time_column, piece.times));
   return OkStatus();
 }
 
@@ -341,23 +354,24 @@ Status RunRows::Decode(const RowPiece& piece, SeriesOrdinal ordinal, const Delet
                        SampleColumns& out) {
   OpenRun& run = *runs_[piece.run];
   BASALT_TRY_ASSIGN(OpenBlock * open, Open(run, piece.block));
+  RowPiece all = piece;
+  BASALT_TRY(LoadTimes(all));
   out.Clear();
   if (piece.info.kind == RowKind::kHistogram) {
     if (run.decoding != piece.block) {
       run.decoder.Reset(open->block);
       run.decoding = piece.block;
     }
-    BASALT_TRY(run.decoder.Histograms(piece.row, piece.column, points_));
+    BASALT_TRY(run.decoder.Histograms(piece.row, all.column, points_));
     for (HistogramPoint& point : points_)
       out.AddHistogram(point.time_ms, std::move(point.histogram), point.start_ms);
   } else {
-    RowPiece all = piece;
     all.first = 0;
     all.count = piece.info.samples;
     out.time_ms.resize(all.count);
     out.values.resize(all.count);
     if (piece.info.has_starts) out.start_ms.resize(all.count);
-    BASALT_TRY(open->block.SelectTimes(piece.row, piece.column, out.time_ms));
+    BASALT_TRY(open->block.SelectTimes(piece.row, all.column, out.time_ms));
     BASALT_TRY(Decode(all, out.values, out.start_ms));
   }
   out.Clip(range_);

@@ -33,7 +33,9 @@ struct RowPiece {
   uint32_t first = 0;
   uint32_t count = 0;
   bool masked = false;  // deletes touch it
-  // Its column of times: equal numbers, equal columns. The span is good until the next Find.
+  // Its column of times: equal numbers, equal columns. The span is good until the next Find; of a
+  // plain row that lies wholly in range it is empty until RunRows::LoadTimes, because such a row
+  // mostly is answered from its summary.
   uint64_t times = 0;
   std::span<const int64_t> column;
 
@@ -42,6 +44,10 @@ struct RowPiece {
   }
   [[nodiscard]] bool whole() const { return first == 0 && count == info.samples; }
   [[nodiscard]] std::span<const int64_t> time_ms() const { return column.subspan(first, count); }
+  [[nodiscard]] int64_t first_ms() const {
+    return column.empty() ? info.min_ms : time_ms().front();
+  }
+  [[nodiscard]] int64_t last_ms() const { return column.empty() ? info.max_ms : time_ms().back(); }
 };
 
 // Keeps the superblocks and the time columns that it used last, so reading series in series order
@@ -75,6 +81,9 @@ class RunRows {
   // series too. Decodes no values. Damage as Find.
   void FindNewest(const SeriesSet& series, size_t begin, size_t n, const DeleteSnapshot& deletes,
                   std::vector<Newest>& newest, std::vector<Status>& errors);
+
+  // Fills `times` and `column`, if they are not there yet.
+  [[nodiscard]] Status LoadTimes(RowPiece& piece);
 
   // The values (and starts) of a plain piece, decoded into the caller's columns; `starts` is empty
   // or as long as `values`, which is the piece's count.

@@ -133,11 +133,11 @@ void StoreCursor::PlanSeries(uint32_t i) {
   bool values = !options_.times_only;
   for (uint32_t k = planned.pieces_begin; k < planned.pieces_end; ++k) {
     const RowPiece& piece = pieces_[by_series_[k]];
-    if (!piece.plain() || piece.time_ms().front() <= before) {
+    if (!piece.plain() || piece.first_ms() <= before) {
       planned.merge = true;
       break;
     }
-    before = piece.time_ms().back();
+    before = piece.last_ms();
     planned.starts = planned.starts || piece.info.has_starts;
   }
   if (!head.empty()) {
@@ -185,19 +185,27 @@ bool StoreCursor::PlanLatest(Planned& planned) {
   const auto summary = runs_.Summary(piece);
   if (!summary.ok() || !summary->has_value()) return false;
   const RowSummary& row = **summary;
-  if (row.count == 0 || row.last_ms != piece.time_ms().back()) return false;
+  if (row.count == 0 || row.last_ms != piece.last_ms()) return false;
   planned.rows_begin = static_cast<uint32_t>(summaries_.size());
   summaries_.push_back({0, row});
   planned.rows_end = static_cast<uint32_t>(summaries_.size());
   return true;
 }
 
+bool StoreCursor::Summarized(uint32_t p) const {
+  const Planned& planned = planned_[pieces_[p].series];
+  return !planned.merge && planned.values && offsets_[p] == SIZE_MAX;
+}
+
 bool StoreCursor::DecodeBatch() {
   for (uint32_t p = 0; p < pieces_.size(); ++p) {
-    const RowPiece& piece = pieces_[p];
+    RowPiece& piece = pieces_[p];
     const Planned& planned = planned_[piece.series];
-    Status status;
-    if (planned.merge) {
+    if (Summarized(p)) continue;
+    Status status = runs_.LoadTimes(piece);
+    if (!status.ok()) {
+      // told below
+    } else if (planned.merge) {
       status = runs_.Decode(piece, source_.series->ordinal(batch_begin_ + piece.series),
                             *source_.deletes, parts_[planned.merged].emplace_back());
     } else if (offsets_[p] != SIZE_MAX) {
@@ -256,7 +264,7 @@ void StoreCursor::ShowTimes(const Planned& planned, const SampleColumns& head,
   for (uint32_t k = planned.pieces_begin; k < planned.pieces_end; ++k) {
     const uint32_t p = by_series_[k];
     const RowPiece& piece = pieces_[p];
-    if (offsets_[p] == SIZE_MAX && planned.values) continue;  // summarized
+    if (Summarized(p)) continue;
     key_.push_back({piece.times, piece.first, piece.count});
   }
   if (!head.empty()) key_.push_back({0, 0, static_cast<uint32_t>(head.size())});
@@ -270,7 +278,7 @@ void StoreCursor::ShowTimes(const Planned& planned, const SampleColumns& head,
     times_.clear();
     for (uint32_t k = planned.pieces_begin; k < planned.pieces_end; ++k) {
       const uint32_t p = by_series_[k];
-      if (offsets_[p] == SIZE_MAX && planned.values) continue;
+      if (Summarized(p)) continue;
       const auto part = pieces_[p].time_ms();
       times_.insert(times_.end(), part.begin(), part.end());
     }

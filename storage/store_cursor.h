@@ -69,6 +69,8 @@ class StoreCursor final : public SampleCursor {
   void PlanSeries(uint32_t i);
   [[nodiscard]] bool CanSummarize(const RowPiece& piece, RowSummary& summary) const;
   bool PlanLatest(Planned& planned);
+  // Nobody looks at the samples of piece `p`.
+  [[nodiscard]] bool Summarized(uint32_t p) const;
   // Decodes what is planned. False: a superblock turned out to be damaged; plan again.
   bool DecodeBatch();
   bool ShowPlanned(size_t i, SeriesColumns& columns);

@@ -5,10 +5,12 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "engine/base/hash.h"
 #include "engine/base/label_order.h"
 #include "storage/cardinality.h"
 #include "storage/rollup_reader.h"
@@ -168,6 +170,11 @@ class StoreSelection final : public Selection {
          }},
         begin, end, resolution, range);
   }
+  [[nodiscard]] std::vector<TimeRange> RolledUp(Resolution resolution,
+                                                TimeRange range) const override {
+    return RolledUpIn(snapshot_->runs(), *snapshot_->view(partition_).deletes, partition_,
+                      resolution, range);
+  }
   [[nodiscard]] std::vector<TimeRange> RawGone(TimeRange range) const override {
     return RawGoneIn(snapshot_->runs(), partition_, range);
   }
@@ -217,45 +224,39 @@ Result<std::shared_ptr<const Selection>> StoreSnapshot::Select(TenantId tenant,
 
 // Sorted, unique, cut. Partitions have most strings in common, so these are found by hash first:
 // comparing is what takes the time.
-void Finish(std::vector<std::string>& strings, size_t limit, bool& truncated) {
-  absl::flat_hash_set<std::string_view> seen;
-  seen.reserve(strings.size());
-  std::vector<uint32_t> unique;
-  for (uint32_t i = 0; i < strings.size(); ++i) {
-    if (seen.insert(strings[i]).second) unique.push_back(i);
+std::vector<std::string> Finish(const std::vector<std::string_view>& found, size_t limit,
+                                bool& truncated) {
+  absl::flat_hash_set<std::string_view, StringHash, StringEq> seen(found.size() / 2);
+  std::vector<std::string_view> sorted;
+  for (const std::string_view text : found) {
+    if (seen.insert(text).second) sorted.push_back(text);
   }
-  std::sort(unique.begin(), unique.end(),
-            [&strings](uint32_t a, uint32_t b) { return strings[a] < strings[b]; });
-  std::vector<std::string> sorted;
-  sorted.reserve(unique.size());
-  for (const uint32_t i : unique) sorted.push_back(std::move(strings[i]));
-  strings = std::move(sorted);
-  truncated = limit != 0 && strings.size() > limit;
-  if (truncated) strings.resize(limit);
+  std::sort(sorted.begin(), sorted.end());
+  truncated = limit != 0 && sorted.size() > limit;
+  if (truncated) sorted.resize(limit);
+  return {sorted.begin(), sorted.end()};
 }
 
 Result<std::vector<std::string>> StoreSnapshot::LabelNames(TenantId tenant,
                                                            const std::vector<MatcherSet>& any_of,
                                                            TimeRange range, size_t limit,
                                                            bool& truncated) const {
-  std::vector<std::string> names;
+  std::vector<std::string_view> names;
   for (const auto& partition : core_.partitions) {
     BASALT_TRY(partition->index.LabelNames(tenant, any_of, range, limit, names));
   }
-  Finish(names, limit, truncated);
-  return names;
+  return Finish(names, limit, truncated);
 }
 
 Result<std::vector<std::string>> StoreSnapshot::LabelValues(TenantId tenant, std::string_view name,
                                                             const std::vector<MatcherSet>& any_of,
                                                             TimeRange range, size_t limit,
                                                             bool& truncated) const {
-  std::vector<std::string> values;
+  std::vector<std::string_view> values;
   for (const auto& partition : core_.partitions) {
     BASALT_TRY(partition->index.LabelValues(tenant, name, any_of, range, limit, values));
   }
-  Finish(values, limit, truncated);
-  return values;
+  return Finish(values, limit, truncated);
 }
 
 Result<std::vector<Labels>> StoreSnapshot::Series(TenantId tenant,

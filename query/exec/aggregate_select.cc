@@ -161,12 +161,11 @@ class Selector {
     // The number of series bounds k, so that the conversion cannot overflow.
     const double k = std::min(std::trunc(parameter), static_cast<double>(matrix_.size()));
     if (ratio ? parameter == 0 : k < 1) return;
-    for (uint32_t i = 0; i < matrix_.size(); ++i) {
-      const Row& row = matrix_.rows()[i];
-      const CellKind kind = matrix_.kind(row, step);
-      if (kind == CellKind::kAbsent) continue;
-      const double value = kind == CellKind::kFloat ? matrix_.value(row, step) : 0;
-      Offer(kind, {i, value}, ratio ? std::clamp(parameter, -1.0, 1.0) : k);
+    if (in_.node.op == AggregateOp::kLimitk) {
+      for (uint32_t group = 0; group < heaps_.size(); ++group) TakeFirst(group, step, k);
+    } else {
+      for (uint32_t i = 0; i < matrix_.size(); ++i)
+        OfferRow(i, step, ratio ? std::clamp(parameter, -1.0, 1.0) : k);
     }
     const bool sorted = in_.node.op == AggregateOp::kTopk || in_.node.op == AggregateOp::kBottomk;
     for (uint32_t group = 0; group < heaps_.size() && sorted; ++group) {
@@ -198,47 +197,60 @@ class Selector {
   }
 
  private:
-  // Where equal values are too many, the rows of the group are offered in the order of their
-  // labels, so that how series lie in partitions does not show. (Upstream offers them as they were
-  // created.)
-  void ChooseByLabels(uint32_t group, size_t step, double k) {
-    const std::vector<uint32_t>& rows = ByLabels(group);
-    if (rows.empty()) return;
-    heaps_[group].Clear();
-    for (const uint32_t i : rows) {
-      const Row& row = matrix_.rows()[i];
-      if (matrix_.kind(row, step) == CellKind::kFloat)
-        Offer(CellKind::kFloat, {i, matrix_.value(row, step)}, k);
+  void OfferRow(uint32_t i, size_t step, double k) {
+    const Row& row = matrix_.rows()[i];
+    const CellKind kind = matrix_.kind(row, step);
+    if (kind == CellKind::kAbsent) return;
+    Offer(kind, {i, kind == CellKind::kFloat ? matrix_.value(row, step) : 0}, k);
+  }
+
+  // limitk: the first ones in the order of their labels. That is upstream's order too as soon as
+  // blocks are read (a merge of several queriers sorts); its head alone gives series as they were
+  // created.
+  void TakeFirst(uint32_t group, size_t step, double k) {
+    for (const uint32_t i : ByLabels(group)) {
+      if (static_cast<double>(heaps_[group].size()) >= k) return;
+      OfferRow(i, step, k);
     }
   }
 
-  // The rows of a group in the order of their labels; none if there are too many.
+  // Where equal values are too many, the rows of the group are offered in the order of their
+  // labels, so that how series lie in partitions does not show. (Upstream: as TakeFirst says.)
+  void ChooseByLabels(uint32_t group, size_t step, double k) {
+    heaps_[group].Clear();
+    for (const uint32_t i : ByLabels(group)) {
+      if (matrix_.kind(matrix_.rows()[i], step) == CellKind::kFloat) OfferRow(i, step, k);
+    }
+  }
+
+  // The rows of a group in the order of their labels; as they are, if there are too many to sort.
   const std::vector<uint32_t>& ByLabels(uint32_t group) {
     // Sorting so many takes 20 ms.
     constexpr size_t kMaxSortedRows = 16'384;
-    by_labels_.resize(heaps_.size());
-    std::vector<uint32_t>& sorted = by_labels_[group];
-    if (!sorted.empty()) return sorted;
-    std::vector<uint32_t> rows;
-    for (uint32_t i = 0; i < group_.size(); ++i) {
-      if (group_[i] == group) rows.push_back(i);
+    if (by_labels_.empty()) {
+      by_labels_.resize(heaps_.size());
+      sorted_.resize(heaps_.size());
+      for (uint32_t i = 0; i < group_.size(); ++i) by_labels_[group_[i]].push_back(i);
     }
-    if (rows.size() > kMaxSortedRows) return sorted;
+    std::vector<uint32_t>& rows = by_labels_[group];
+    if (std::exchange(sorted_[group], uint8_t{1}) != 0 || rows.size() > kMaxSortedRows) return rows;
     std::vector<Labels> labels;
     labels.reserve(rows.size());
     for (const uint32_t i : rows) labels.push_back(matrix_.rows()[i].labels.ToLabels());
+    std::vector<uint32_t> sorted;
     for (const uint32_t i :
          SortedOrder(rows.size(), [&labels](size_t i) -> const Labels& { return labels[i]; })) {
       sorted.push_back(rows[i]);
     }
-    return sorted;
+    rows = std::move(sorted);
+    return rows;
   }
 
   void Offer(CellKind kind, Candidate c, double k) {
     CandidateHeap& heap = heaps_[group_[c.row]];
     switch (in_.node.op) {
       case AggregateOp::kLimitk:
-        if (static_cast<double>(heap.size()) < k) heap.Push(c);
+        heap.Push(c);
         return;
       case AggregateOp::kLimitRatio:
         if (InRatio(k, offset_[c.row])) heap.Push(c);
@@ -267,8 +279,9 @@ class Selector {
   std::vector<uint32_t> group_;
   std::vector<double> offset_;  // limit_ratio
   std::vector<CandidateHeap> heaps_;
-  std::vector<std::vector<uint32_t>> by_labels_;  // rows, by group; filled where asked for
-  std::vector<std::vector<uint32_t>> chosen_;     // steps, by row
+  std::vector<std::vector<uint32_t>> by_labels_;  // rows, by group; filled when asked for
+  std::vector<uint8_t> sorted_;  // a bool a group: by_labels_ is in the order of labels
+  std::vector<std::vector<uint32_t>> chosen_;  // steps, by row
   std::vector<uint32_t> order_;
 };
 

@@ -64,6 +64,7 @@ QueryContext::QueryContext(const EngineOptions& options, const QueryOptions& que
       tenant_(tenant),
       cancel_(query.cancel),
       lookback_ms_((query.lookback.count() > 0 ? query.lookback : options.lookback).count()),
+      downsample_(query.downsample),
       deadline_(options.clock->Monotonic() +
                 (query.timeout.count() > 0 ? query.timeout : options.timeout)),
       held_by_all_(held_by_all) {}

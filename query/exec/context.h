@@ -44,6 +44,7 @@ class QueryContext {
   [[nodiscard]] const storage::Snapshot& snapshot() const { return snapshot_; }
   [[nodiscard]] TenantId tenant() const { return tenant_; }
   [[nodiscard]] int64_t lookback_ms() const { return lookback_ms_; }
+  [[nodiscard]] Downsample downsample() const { return downsample_; }
   [[nodiscard]] Counters& counters() { return counters_; }
 
   // kCancelled or kDeadlineExceeded, in Prometheus' words, if the query must stop. `where` is
@@ -79,6 +80,7 @@ class QueryContext {
   const TenantId tenant_;
   const CancelToken* const cancel_;
   const int64_t lookback_ms_;
+  const Downsample downsample_;
   const std::chrono::nanoseconds deadline_;
   std::atomic<uint64_t>& held_by_all_;
   std::atomic<uint64_t> held_{0};

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "query/exec/aggregate.h"
+#include "query/exec/bucket_read.h"
 #include "query/exec/fragment_read.h"
 #include "query/exec/series_evaluator.h"
 
@@ -23,10 +24,11 @@ struct PartialFold {
   Annotations annotations;
 };
 
-storage::TimeRange TimesOfAll(Plans plans, const FragmentInput& input) {
-  storage::TimeRange all = Times(*plans[0], input);
+storage::TimeRange TimesOfAll(const QueryContext& context, Plans plans,
+                              const FragmentInput& input) {
+  storage::TimeRange all = TimesWithBuckets(context, *plans[0], input);
   for (const FragmentPlan* plan : plans) {
-    const storage::TimeRange times = Times(*plan, input);
+    const storage::TimeRange times = TimesWithBuckets(context, *plan, input);
     all = {std::min(all.min_ms, times.min_ms), std::max(all.max_ms, times.max_ms)};
   }
   return all;
@@ -93,6 +95,37 @@ Status RunPartial(QueryContext& context, Plans plans, const FragmentInput& input
       });
 }
 
+// What RunPartial comes to, for one plan, from rollups.
+Status RunBuckets(QueryContext& context, const FragmentPlan& plan, const FragmentInput& input,
+                  const storage::Selection& selection, size_t partition,
+                  storage::Resolution resolution, PartialFold& out) {
+  Aggregation& states = out.states.emplace(*plan.aggregation, input.grid);
+  SeriesEvaluator evaluator(context, plan, input, out.annotations);
+  BucketRowEvaluator buckets(plan, input, resolution);
+  Matrix row(input.grid);
+  size_t held = 0;
+  const auto hold = [&]() -> Status {
+    const size_t grown = states.cells() - std::exchange(held, states.cells());
+    return grown == 0 ? OkStatus() : context.Hold(grown);
+  };
+  const Status read = ForEachSeriesOfBuckets(
+      context, selection, 0, selection.size(), resolution, Times(plan, input), buckets,
+      [&](const RowLabels& labels, const FloatRow& floats) -> Status {
+        evaluator.NoteName(labels);
+        states.AddFloats(labels, evaluator.drop_name(), floats.first, floats.gapless, floats.kinds,
+                         floats.values);
+        return hold();
+      },
+      [&](const storage::SeriesColumns& columns, const RowLabels& labels) -> Status {
+        row.Clear();
+        BASALT_TRY(evaluator.Evaluate(columns, labels, static_cast<uint32_t>(partition), row));
+        if (!row.empty()) states.Add(row, row.rows().front(), out.annotations);
+        return hold();
+      });
+  NoteRounded(buckets, plan, out.annotations);
+  return read;
+}
+
 // Counting series takes no value of them: only who has one, when.
 bool CountsSeries(const FragmentPlan& plan) {
   using promql::AggregateOp;
@@ -149,21 +182,44 @@ Status RunPresence(QueryContext& context, const FragmentPlan& plan, const Fragme
 
 }  // namespace
 
+namespace {
+
+// Each reads rollups of its own.
+Result<std::vector<Folded>> FoldEach(QueryContext& context, Plans plans,
+                                     const FragmentInput& input) {
+  std::vector<Folded> out;
+  for (size_t i = 0; i < plans.size(); ++i) {
+    BASALT_TRY_ASSIGN(std::vector<Folded> one, RunFolds(context, plans.subspan(i, 1), input));
+    out.push_back(std::move(one[0]));
+  }
+  return out;
+}
+
+}  // namespace
+
 Result<std::vector<Folded>> RunFolds(QueryContext& context, Plans plans,
                                      const FragmentInput& input) {
-  const storage::TimeRange times = TimesOfAll(plans, input);
+  const storage::TimeRange times = TimesOfAll(context, plans, input);
   BASALT_TRY_ASSIGN(const Selections selections,
                     SelectAll(context, plans[0]->selector.matchers, times));
+  std::vector<Folded> folded(plans.size());
+  storage::Resolution resolution = storage::Resolution::kRaw;
+  for (size_t i = 0; i < plans.size() && resolution == storage::Resolution::kRaw; ++i) {
+    resolution = ChooseResolution(context, *plans[i], input, selections, folded[i].annotations);
+  }
+  if (resolution != storage::Resolution::kRaw && plans.size() > 1)
+    return FoldEach(context, plans, input);
   const size_t partitions = selections.size();
   std::vector<PartialFold> partials(partitions * plans.size());
   const bool presence =
       plans.size() == 1 && context.options().fuse && !input.grid.empty() && CountsSeries(*plans[0]);
   BASALT_TRY(RunTasks(context, CountSeries(selections), times, partitions, [&](size_t p) {
     const auto out = std::span(partials).subspan(p * plans.size(), plans.size());
+    if (resolution != storage::Resolution::kRaw)
+      return RunBuckets(context, *plans[0], input, *selections[p], p, resolution, out[0]);
     return presence ? RunPresence(context, *plans[0], input, *selections[p], out[0])
                     : RunPartial(context, plans, input, *selections[p], p, out);
   }));
-  std::vector<Folded> folded(plans.size());
   for (size_t i = 0; i < plans.size(); ++i) {
     Aggregation& all = *partials[i].states;
     Annotations& annotations = folded[i].annotations;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "query/exec/bucket_read.h"
 #include "query/exec/fold.h"
 #include "query/exec/fragment_read.h"
 #include "query/exec/range_eval.h"
@@ -34,34 +35,48 @@ struct Chunk {
 };
 
 Status RunRows(QueryContext& context, const FragmentPlan& plan, const FragmentInput& input,
-               const storage::Selection& selection, Chunk& chunk) {
+               const storage::Selection& selection, storage::Resolution resolution, Chunk& chunk) {
   chunk.rows = Matrix(input.grid);
   const size_t series = chunk.end - chunk.begin;
   if (input.grid.size() == 1) chunk.rows.Reserve(series, series);
+  const auto partition = static_cast<uint32_t>(chunk.partition);
   SeriesEvaluator evaluator(context, plan, input, chunk.annotations);
-  return ForEachSeries(
-      context, selection, chunk.begin, chunk.end, evaluator.ReadAs(),
-      [&](const storage::SeriesColumns& columns, const RowLabels& labels) -> Status {
-        const size_t rows = chunk.rows.size();
-        const auto partition = static_cast<uint32_t>(chunk.partition);
-        FloatRow row;
-        BASALT_TRY_ASSIGN(const bool floats, evaluator.EvaluateFloats(columns, labels, row));
-        if (floats) {
-          if (row.kinds.empty()) return OkStatus();
-          chunk.rows.AppendRow(labels, evaluator.drop_name(), partition, row.first, row.kinds,
-                               row.values);
-        } else {
-          BASALT_TRY(evaluator.Evaluate(columns, labels, partition, chunk.rows));
-        }
-        if (chunk.rows.size() == rows) return OkStatus();
-        return context.Hold(chunk.rows.CountSamples(chunk.rows.rows().back()));
-      });
+  const auto append = [&](const RowLabels& labels, const FloatRow& row) -> Status {
+    chunk.rows.AppendRow(labels, evaluator.drop_name(), partition, row.first, row.kinds,
+                         row.values);
+    return context.Hold(chunk.rows.CountSamples(chunk.rows.rows().back()));
+  };
+  const auto evaluate = [&](const storage::SeriesColumns& columns,
+                            const RowLabels& labels) -> Status {
+    FloatRow row;
+    BASALT_TRY_ASSIGN(const bool floats, evaluator.EvaluateFloats(columns, labels, row));
+    if (floats) return row.kinds.empty() ? OkStatus() : append(labels, row);
+    const size_t rows = chunk.rows.size();
+    BASALT_TRY(evaluator.Evaluate(columns, labels, partition, chunk.rows));
+    if (chunk.rows.size() == rows) return OkStatus();
+    return context.Hold(chunk.rows.CountSamples(chunk.rows.rows().back()));
+  };
+  if (resolution == storage::Resolution::kRaw) {
+    return ForEachSeries(context, selection, chunk.begin, chunk.end, evaluator.ReadAs(), evaluate);
+  }
+  BucketRowEvaluator buckets(plan, input, resolution);
+  const Status read = ForEachSeriesOfBuckets(
+      context, selection, chunk.begin, chunk.end, resolution, Times(plan, input), buckets,
+      [&](const RowLabels& labels, const FloatRow& row) -> Status {
+        evaluator.NoteName(labels);
+        return append(labels, row);
+      },
+      evaluate);
+  NoteRounded(buckets, plan, chunk.annotations);
+  return read;
 }
 
 Result<Matrix> Concatenated(QueryContext& context, const FragmentPlan& plan,
                             const FragmentInput& input, Annotations& annotations) {
-  BASALT_TRY_ASSIGN(const Selections selections,
-                    SelectAll(context, plan.selector.matchers, Times(plan, input)));
+  BASALT_TRY_ASSIGN(const Selections selections, SelectAll(context, plan.selector.matchers,
+                                                           TimesWithBuckets(context, plan, input)));
+  const storage::Resolution resolution =
+      ChooseResolution(context, plan, input, selections, annotations);
   std::vector<Chunk> chunks;
   for (size_t p = 0; p < selections.size(); ++p) {
     for (size_t begin = 0; begin < selections[p]->size(); begin += kSeriesPerTask) {
@@ -73,7 +88,8 @@ Result<Matrix> Concatenated(QueryContext& context, const FragmentPlan& plan,
   }
   BASALT_TRY(
       RunTasks(context, CountSeries(selections), Times(plan, input), chunks.size(), [&](size_t i) {
-        return RunRows(context, plan, input, *selections[chunks[i].partition], chunks[i]);
+        return RunRows(context, plan, input, *selections[chunks[i].partition], resolution,
+                       chunks[i]);
       }));
   Matrix out(input.grid);
   for (Chunk& chunk : chunks) {

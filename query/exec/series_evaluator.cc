@@ -64,15 +64,17 @@ Result<bool> SeriesEvaluator::EvaluateFloats(const storage::SeriesColumns& colum
     BASALT_TRY(context_.Hold(largest_));
     context_.Release(largest_);
   }
-  if (!row.kinds.empty() && IsCounterFunction(plan_.function)) {
-    const std::string_view name = labels.metric_name();
-    // Neighbours mostly are of one metric, whose name is in one place.
-    if (name.data() != named_.data()) {
-      named_ = name;
-      NoteNonCounter(name, plan_.function_arg_pos, annotations_);
-    }
-  }
+  if (!row.kinds.empty()) NoteName(labels);
   return true;
+}
+
+void SeriesEvaluator::NoteName(const RowLabels& labels) {
+  if (!IsCounterFunction(plan_.function)) return;
+  const std::string_view name = labels.metric_name();
+  // Neighbours mostly are of one metric, whose name is in one place.
+  if (name.data() == named_.data()) return;
+  named_ = name;
+  NoteNonCounter(name, plan_.function_arg_pos, annotations_);
 }
 
 Status SeriesEvaluator::Evaluate(const storage::SeriesColumns& columns, const RowLabels& labels,

@@ -40,6 +40,8 @@ class SeriesEvaluator {
   // An empty row: it has no value.
   Result<bool> EvaluateFloats(const storage::SeriesColumns& columns, const RowLabels& labels,
                               FloatRow& row);
+  // A row was made of the series: if it is a rate, of what is named like a counter?
+  void NoteName(const RowLabels& labels);
   // The general way, for what EvaluateFloats did not take.
   Status Evaluate(const storage::SeriesColumns& columns, const RowLabels& labels,
                   uint32_t partition, Matrix& out);

@@ -103,11 +103,11 @@ class PartitionIndex {
   // Appends label names / values of `name` that any active series of `tenant` matching any set has;
   // no sets: everything. Unsorted, unique inside this call. The caller merges partitions, sorts and
   // cuts. `limit` 0: none; otherwise the smallest `limit` + 1 strings are enough and no more are
-  // appended, so that the caller sees a cut.
+  // appended, so that the caller sees a cut. The views live as long as the index.
   Status LabelNames(TenantId tenant, const std::vector<MatcherSet>& any_of, TimeRange range,
-                    size_t limit, std::vector<std::string>& out) const;
+                    size_t limit, std::vector<std::string_view>& out) const;
   Status LabelValues(TenantId tenant, std::string_view name, const std::vector<MatcherSet>& any_of,
-                     TimeRange range, size_t limit, std::vector<std::string>& out) const;
+                     TimeRange range, size_t limit, std::vector<std::string_view>& out) const;
   // The series that match any set, in series order, each once.
   Result<std::shared_ptr<const SeriesSet>> Series(TenantId tenant,
                                                   const std::vector<MatcherSet>& any_of,

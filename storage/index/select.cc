@@ -51,6 +51,9 @@ uint64_t SeriesAskedPerUnion(uint64_t carriers, uint64_t cardinality) {
   return 700 + carriers * 30 + cardinality / 16;
 }
 
+// Up to so many series, looking them up in every day costs less than uniting the days.
+constexpr uint64_t kAskedByDay = 4096;
+
 // True if the matcher lets every series through.
 bool IsNoOp(const Term& term) {
   return !term.include && (term.name == nullptr || (!term.whole_name && term.pairs.empty()));
@@ -177,15 +180,13 @@ std::optional<std::pair<uint16_t, uint16_t>> Days(TimeRange range) {
                    static_cast<uint16_t>(std::min<int64_t>(last, UINT16_MAX))};
 }
 
-// Sorts and cuts to one more than `limit`, so that the caller sees that there was more.
-void AppendSmallest(std::vector<std::string_view> found, size_t limit,
-                    std::vector<std::string>& out) {
-  if (limit != 0 && found.size() > limit + 1) {
-    std::nth_element(found.begin(), found.begin() + static_cast<ptrdiff_t>(limit), found.end());
-    found.resize(limit + 1);
-  }
-  out.reserve(out.size() + found.size());
-  for (const std::string_view s : found) out.emplace_back(s);
+// Cuts what was appended from `begin` on to the smallest `limit` + 1, so that the caller sees that
+// there was more.
+void KeepSmallest(size_t begin, size_t limit, std::vector<std::string_view>& out) {
+  if (limit == 0 || out.size() - begin <= limit + 1) return;
+  const auto first = out.begin() + static_cast<ptrdiff_t>(begin);
+  std::nth_element(first, first + static_cast<ptrdiff_t>(limit), out.end());
+  out.resize(begin + limit + 1);
 }
 
 }  // namespace
@@ -217,6 +218,10 @@ void PartitionIndex::Impl::KeepActive(TimeRange range, Roaring& set) const {
     set = Roaring();
   } else if (bitmaps.size() == 1) {
     set &= *bitmaps[0];
+  } else if (set.cardinality() <= kAskedByDay) {
+    Roaring active;
+    for (const Roaring* day : bitmaps) active |= set & *day;
+    set = std::move(active);
   } else {
     set &= Roaring::fastunion(bitmaps.size(), bitmaps.data());
   }
@@ -386,9 +391,9 @@ Result<std::shared_ptr<const SeriesSet>> PartitionIndex::Series(
 
 Status PartitionIndex::LabelNames(TenantId tenant_id, const std::vector<MatcherSet>& any_of,
                                   TimeRange range, size_t limit,
-                                  std::vector<std::string>& out) const {
+                                  std::vector<std::string_view>& out) const {
   BASALT_TRY_ASSIGN(const Roaring matching, impl_->MatchAny(tenant_id, any_of, range));
-  std::vector<std::string_view> found;
+  const size_t begin = out.size();
   {
     const ReaderLock lock(impl_->mu);
     const TenantIndex* const tenant = impl_->FindTenant(tenant_id);
@@ -397,19 +402,19 @@ Status PartitionIndex::LabelNames(TenantId tenant_id, const std::vector<MatcherS
     for (const auto& [id, name] : tenant->names) {
       if (std::any_of(name->carriers.begin(), name->carriers.end(),
                       [&](CarrierId carrier) { return carriers[carrier]; })) {
-        found.push_back(impl_->tables->String(id));
+        out.push_back(impl_->tables->String(id));
       }
     }
   }
-  AppendSmallest(std::move(found), limit, out);
+  KeepSmallest(begin, limit, out);
   return OkStatus();
 }
 
 Status PartitionIndex::LabelValues(TenantId tenant_id, std::string_view name,
                                    const std::vector<MatcherSet>& any_of, TimeRange range,
-                                   size_t limit, std::vector<std::string>& out) const {
+                                   size_t limit, std::vector<std::string_view>& out) const {
   BASALT_TRY_ASSIGN(const Roaring matching, impl_->MatchAny(tenant_id, any_of, range));
-  std::vector<std::string_view> found;
+  const size_t begin = out.size();
   {
     const ReaderLock lock(impl_->mu);
     const TenantIndex* const tenant = impl_->FindTenant(tenant_id);
@@ -422,11 +427,11 @@ Status PartitionIndex::LabelValues(TenantId tenant_id, std::string_view name,
       impl_->carriers_of_pair[pair].ForEach(
           [&](CarrierId carrier) { carried = carried || carriers[carrier]; });
       if (carried) {
-        found.push_back(impl_->tables->String(impl_->tables->Pair(pair).value));
+        out.push_back(impl_->tables->String(impl_->tables->Pair(pair).value));
       }
     }
   }
-  AppendSmallest(std::move(found), limit, out);
+  KeepSmallest(begin, limit, out);
   return OkStatus();
 }
 

@@ -183,7 +183,7 @@ class Run {
 // The runs at one moment. Immutable; thread-safe; holds the files of all its runs.
 class RunsSnapshot {
  public:
-  explicit RunsSnapshot(std::vector<std::shared_ptr<const Run>> runs) : runs_(std::move(runs)) {}
+  explicit RunsSnapshot(std::vector<std::shared_ptr<const Run>> runs);
   // All, by partition, day and precedence (lowest first).
   [[nodiscard]] std::span<const std::shared_ptr<const Run>> runs() const { return runs_; }
   // Those of a partition with samples in the range; inside a day the later ones take precedence
@@ -197,6 +197,7 @@ class RunsSnapshot {
 
  private:
   std::vector<std::shared_ptr<const Run>> runs_;
+  bool any_rollup_ = false;  // every query asks for them, and mostly there is none
 };
 
 // Between the steps of a commit, so that tests can stop there (docs/0001-commit.md).

@@ -235,10 +235,16 @@ std::vector<std::shared_ptr<const Run>> RunsSnapshot::Overlapping(PartitionId pa
   return out;
 }
 
+RunsSnapshot::RunsSnapshot(std::vector<std::shared_ptr<const Run>> runs) : runs_(std::move(runs)) {
+  any_rollup_ = std::any_of(runs_.begin(), runs_.end(),
+                            [](const auto& run) { return run->info().is_rollup(); });
+}
+
 std::vector<std::shared_ptr<const Run>> RunsSnapshot::RollupsOf(PartitionId partition,
                                                                 Resolution resolution,
                                                                 TimeRange range) const {
   std::vector<std::shared_ptr<const Run>> out;
+  if (!any_rollup_) return out;
   const auto first = std::partition_point(
       runs_.begin(), runs_.end(),
       [&](const std::shared_ptr<const Run>& run) { return run->info().partition < partition; });

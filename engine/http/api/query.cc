@@ -15,7 +15,8 @@
 namespace basalt::http::api {
 namespace {
 
-// `timeout` and `lookback_delta`; the rest is looked at in upstream's order by the endpoints.
+// `timeout`, `lookback_delta` and `downsample`; the rest is looked at in upstream's order by the
+// endpoints.
 std::optional<Answer> ReadOptions(const Call& call, query::QueryOptions& options) {
   if (const std::string_view text = call.form.Get("timeout"); !text.empty()) {
     const Result<Duration> timeout = ParseDurationParam(text);
@@ -33,6 +34,13 @@ std::optional<Answer> ReadOptions(const Call& call, query::QueryOptions& options
     if (!lookback.ok())
       return FailWith(lookback.status().WithContext("error parsing lookback delta duration"));
     options.lookback = std::max(*lookback, Duration(0));
+  }
+  if (const std::string_view text = call.form.Get("downsample"); !text.empty()) {
+    if (text != "auto") {
+      return InvalidParameter("downsample",
+                              InvalidArgument("\"" + std::string(text) + "\" is not \"auto\""));
+    }
+    options.downsample = query::Downsample::kAuto;
   }
   return std::nullopt;
 }

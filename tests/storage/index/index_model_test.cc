@@ -124,7 +124,7 @@ SeriesOrdinal Apply(PartitionIndex& index, const Operation& op) {
   return ordinal;
 }
 
-std::set<std::string> Unique(const std::vector<std::string>& v) { return {v.begin(), v.end()}; }
+std::set<std::string> Unique(const std::vector<std::string_view>& v) { return {v.begin(), v.end()}; }
 
 void CheckAgainstModel(const PartitionIndex& index, const Model& model) {
   const auto first = static_cast<uint16_t>(kFirstDay + *rc::gen::inRange(0, int{kDays}));
@@ -172,7 +172,7 @@ void CheckAgainstModel(const PartitionIndex& index, const Model& model) {
   RC_ASSERT(series.value() == any.size());
   RC_ASSERT(counted == pairs);
 
-  std::vector<std::string> out;
+  std::vector<std::string_view> out;
   RC_ASSERT(index.LabelNames(tenant, {matchers, others}, range, 0, out).ok());
   RC_ASSERT(Unique(out) == names);
   RC_ASSERT(out.size() == names.size());

@@ -161,7 +161,7 @@ TEST(PartitionIndex, KeepsTenantsApart) {
   ASSERT_EQ(set->size(), 1u);
   EXPECT_EQ(set->ordinal(0), b);
   EXPECT_EQ(index.Select(TenantId{3}, {}, kAllTime, kNoLimit).value()->size(), 0u);
-  std::vector<std::string> names;
+  std::vector<std::string_view> names;
   ASSERT_TRUE(index.LabelNames(TenantId{3}, {}, kAllTime, 0, names).ok());
   EXPECT_THAT(names, IsEmpty());
 }
@@ -223,7 +223,7 @@ TEST(PartitionIndex, ListsNamesAndValuesOfMatchingActiveSeries) {
   MustInsert(index, {{"__name__", "up"}, {"job", "b"}});
   MustInsert(index, {{"__name__", "down"}, {"job", "c"}, {"old", "x"}}, kDay - 1);
   const TimeRange today = DayRangeOf(kDay);
-  std::vector<std::string> out;
+  std::vector<std::string_view> out;
   ASSERT_TRUE(index.LabelNames(kDefaultTenant, {}, today, 0, out).ok());
   EXPECT_THAT(out, UnorderedElementsAre("__name__", "job", "zone"));
   out.clear();
@@ -246,7 +246,7 @@ TEST(PartitionIndex, ListsTheSmallestValuesAndOneMoreThanTheLimit) {
   PartitionIndex index{PartitionId{0}};
   for (const char* job : {"d", "b", "e", "a", "c"})
     MustInsert(index, {{"__name__", "up"}, {"job", job}});
-  std::vector<std::string> out;
+  std::vector<std::string_view> out;
   ASSERT_TRUE(index.LabelValues(kDefaultTenant, "job", {}, kAllTime, 2, out).ok());
   EXPECT_THAT(out, UnorderedElementsAre("a", "b", "c"));
   out.clear();

@@ -138,6 +138,8 @@ INSTANTIATE_TEST_SUITE_P(
                   R"(invalid parameter "limit": limit must be non-negative)"},
         ErrorCase{"/api/v1/query?query=up&lookback_delta=x", 400, "bad_data",
                   R"(error parsing lookback delta duration: cannot parse "x" to a valid duration)"},
+        ErrorCase{"/api/v1/query?query=up&downsample=1h", 400, "bad_data",
+                  R"(invalid parameter "downsample": "1h" is not "auto")"},
         ErrorCase{"/api/v1/query?query=up&min_seq=x", 400, "bad_data",
                   R"(invalid parameter "min_seq": cannot parse "x" to a position "lane:sequence")"},
         ErrorCase{"/api/v1/query_range?query=up&start=x&end=1&step=1", 400, "bad_data",
@@ -223,6 +225,15 @@ TEST_F(QueryApiTest, HonoursLookbackTenantAndNocache) {
   EXPECT_EQ(
       h_.Get("/api/v1/query?query=secret", "X-Scope-OrgID: 7\r\n").json()["data"]["result"].size(),
       1U);
+}
+
+TEST_F(QueryApiTest, ReadsSamplesWhereNoRollupsAreThoughTheyMayBeUsed) {
+  Register();
+  const nlohmann::json answer =
+      h_.Get("/api/v1/query?query=max_over_time(up%5B1d%5D)&downsample=auto&time=1700000060")
+          .json();
+  EXPECT_EQ(answer["data"]["result"].size(), 2U) << answer;
+  EXPECT_FALSE(answer.contains("infos")) << answer;
 }
 
 TEST_F(QueryApiTest, ShowsTheReadersWarnings) {
