@@ -9,38 +9,12 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "engine/base/hash.h"
 #include "query/exec/annotations.h"
+#include "query/exec/grouper.h"
 #include "query/exec/matrix.h"
 #include "query/plan/plan.h"
 
 namespace basalt::query::exec {
-
-// Finds which group a row belongs to. Groups are numbered in the order in which they first show up.
-// One thread.
-class Grouper {
- public:
-  explicit Grouper(const plan::Grouping& grouping) : grouping_(grouping) {}
-
-  uint32_t Find(const RowLabels& labels);
-  uint32_t Find(const Labels& group);  // a group's own labels
-  [[nodiscard]] size_t size() const { return labels_.size(); }
-  [[nodiscard]] const Labels& labels(size_t group) const { return labels_[group]; }
-
- private:
-  // `key_` holds the group's identity; makes the group if it is new.
-  template <typename MakeLabels>
-  uint32_t FindKey(MakeLabels&& make_labels);
-
-  plan::Grouping grouping_;
-  std::vector<Labels> labels_;
-  absl::flat_hash_map<std::string, uint32_t, StringHash, StringEq> by_key_;
-  std::string key_;
-  std::vector<std::string_view> values_;
-  // The values found last, if they stay in their places: neighbours mostly have the same.
-  std::vector<std::string_view> last_values_;
-  uint32_t last_group_ = 0;
-};
 
 // The states of all groups at all steps. A partition's states travel to the merge as they are.
 class Aggregation {
@@ -62,6 +36,16 @@ class Aggregation {
   [[nodiscard]] size_t cells() const { return flags_.size(); }
 
  private:
+  // Of a state.
+  enum Flag : uint8_t {
+    kSeen = 1,
+    kFloat = 2,
+    kHistogram = 4,
+    kIncompatible = 8,  // the group has histograms that do not mix: no result
+    kIncremental = 16,  // the mean is kept because the sum would overflow
+    kReset = 32,        // a histogram that says it was reset was added
+    kNoReset = 64,      // and one that says it was not
+  };
   struct HistogramState {
     FloatHistogram value;  // the sum, or the mean once `incremental`
     std::optional<FloatHistogram> correction;

@@ -78,6 +78,11 @@ class FloatRowEvaluator {
   std::vector<double> scratch_;
 };
 
+// Indices of the values [first, last) that are below the one before; `resets` is overwritten.
+// Without a branch a sample, so that it costs a fraction of decoding them.
+void FindResets(std::span<const double> values, size_t first, size_t last,
+                std::vector<uint32_t>& resets);
+
 // True if any value is the stale marker.
 bool AnyStale(std::span<const double> values);
 
