@@ -41,11 +41,16 @@ std::map<std::string, uint64_t> ReadThreadCpu() {
   return cpu;
 }
 
-uint64_t ThisThreadCpuNs() {
+namespace {
+uint64_t CpuNs(clockid_t clock) {
   timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  ::clock_gettime(clock, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
+}  // namespace
+
+uint64_t ThisThreadCpuNs() { return CpuNs(CLOCK_THREAD_CPUTIME_ID); }
+uint64_t ThisProcessCpuNs() { return CpuNs(CLOCK_PROCESS_CPUTIME_ID); }
 
 Written ReadWritten() {
   return {.call_bytes = Field("/proc/self/io", "wchar"),

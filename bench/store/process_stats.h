@@ -19,6 +19,7 @@ MemoryUse ReadMemoryUse();
 // CPU time in ns of the living threads, by their name, equal names added up.
 std::map<std::string, uint64_t> ReadThreadCpu();
 uint64_t ThisThreadCpuNs();
+uint64_t ThisProcessCpuNs();
 
 // Bytes given to write() and its kin, and bytes that dirtied pages of files since the process began
 // (0 where the file system does not count, as tmpfs).

@@ -9,11 +9,13 @@
 //   --scrapes=20 --waves=2         scrapes of each wave; a wave is that many new targets
 //   --shards=0 --request=2000      see load.h
 //   --end=close|kill --seed=1 --sync=always|interval
+//   --settle                       settle at the end of the load, and say what storage cost in all
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -43,6 +45,7 @@ struct Options {
   uint64_t seed = 1;
   bool kill = false;
   bool sync_always = true;
+  bool settle = false;
   std::vector<std::string> passed_on;  // all but mode and directory
 };
 
@@ -71,6 +74,8 @@ bool Parse(int argc, char** argv, Options& o) {
       o.kill = a == "--end=kill";
     } else if (a == "--sync=always" || a == "--sync=interval") {
       o.sync_always = a == "--sync=always";
+    } else if (a == "--settle") {
+      o.settle = true;
     } else {
       std::fprintf(stderr, "unknown: %s\n", argv[i]);
       return false;
@@ -147,6 +152,74 @@ double Seconds(Clock::time_point since) {
   return std::chrono::duration<double>(Clock::now() - since).count();
 }
 
+// CPU time of seals and rewrites. While samples come, each is one thread's; once `alone`, all that
+// the process does is theirs.
+class Steps {
+ public:
+  void Watch(storage::StoreOptions& options) {
+    options.on_step = [this](storage::StoreStep step, bool begins) {
+      // A step ends by the clock that it began by.
+      static thread_local bool by_process = false;
+      if (begins && step_depth++ == 0) by_process = alone;
+      if (!begins) --step_depth;
+      const uint64_t now = by_process ? ThisProcessCpuNs() : ThisThreadCpuNs();
+      std::atomic<uint64_t>& of = step == storage::StoreStep::kSeal      ? seal_ns
+                                  : step == storage::StoreStep::kRewrite ? rewrite_ns
+                                                                         : other_ns;
+      if (begins) {
+        of -= now;
+      } else {
+        of += now;
+      }
+    };
+  }
+
+  static inline thread_local int step_depth = 0;
+  std::atomic<bool> alone{false};
+  std::atomic<uint64_t> seal_ns{0};
+  std::atomic<uint64_t> rewrite_ns{0};
+  std::atomic<uint64_t> other_ns{0};
+};
+
+// Settles, and prints what the whole way of a sample came to.
+void SettleAndSum(storage::Store& store, const Load& load, Steps& steps, uint64_t apply_ns) {
+  const uint64_t n = load.samples();
+  const uint64_t log_ns = ReadThreadCpu()["basalt-log"];
+  steps.alone = true;
+  const auto begin = Clock::now();
+  const Status settled = store.Settle();
+  BASALT_CHECK(settled.ok(), settled.message());
+  const storage::StoreStats stats = store.Stats();
+  const double seal = Ratio(steps.seal_ns, n);
+  const double rewrite = Ratio(steps.rewrite_ns, n);
+  const double append = Ratio(load.append_ns() + log_ns, n);
+  const double apply = Ratio(apply_ns, n);
+  std::printf(
+      "settled in %.1f s\n  CPU ns a sample: log %.1f (encode %.1f), apply %.1f, seal %.1f, rewrite "
+      "%.1f: storage in all %.1f\n  bytes a sample: log %.3f, seal %.3f, rewrite %.3f; in all to "
+      "disk %.3f; left in files %.3f, of them runs %.3f\n  peak RSS %.1f MiB\n",
+      Seconds(begin), append, Ratio(load.append_ns(), n), apply, seal, rewrite,
+      append + apply + seal + rewrite, Ratio(stats.log_bytes_written, n),
+      Ratio(stats.seal_bytes_written, n), Ratio(stats.rewrite_bytes_written, n),
+      Ratio(ReadWritten().disk_bytes, n), Ratio(stats.file_bytes, n), Ratio(stats.run_bytes, n),
+      Mib(ReadMemoryUse().peak_bytes));
+}
+
+// The recording's day is today, as it is for a server whose samples are new: else each seal would be
+// of a day that has closed.
+class RecordedClock final : public basalt::Clock {
+ public:
+  RecordedClock(const Recording& recording, size_t scrapes)
+      : now_(FromMs(recording.TimeMs(0, scrapes))) {}
+  [[nodiscard]] Timestamp Now() const override { return now_; }
+  [[nodiscard]] std::chrono::nanoseconds Monotonic() const override {
+    return SystemClock().Monotonic();
+  }
+
+ private:
+  const Timestamp now_;
+};
+
 storage::StoreOptions StoreOptionsOf(const Options& o) {
   storage::StoreOptions options;
   options.directory = o.directory;
@@ -161,7 +234,12 @@ int Fill(const Options& o) {
     return 1;
   }
   const MemoryUse base = ReadMemoryUse();
-  auto store = storage::Store::Open(StoreOptionsOf(o));
+  Steps steps;
+  const RecordedClock clock(recording, o.scrapes * o.waves);
+  storage::StoreOptions store_options = StoreOptionsOf(o);
+  store_options.clock = &clock;
+  steps.Watch(store_options);
+  auto store = storage::Store::Open(store_options);
   BASALT_CHECK(store.ok(), store.status().message());
   Load load(o.load, recording, **store);
   Costs costs;
@@ -177,6 +255,7 @@ int Fill(const Options& o) {
     PrintMemory(**store, base);
     std::fflush(stdout);
   }
+  if (o.settle) SettleAndSum(**store, load, steps, ReadThreadCpu()["basalt-apply"]);
   if (o.kill) ::kill(::getpid(), SIGKILL);
   const auto begin = Clock::now();
   const Status closed = (*store)->Close();
