@@ -1,6 +1,10 @@
 // storage/codec/decimal.h -- doubles as integers, exactly or not at all.
 #pragma once
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <array>
 #include <bit>
 #include <cmath>
@@ -26,6 +30,15 @@ inline bool AsInteger(double value, int64_t& integer) {
   return SameBits(static_cast<double>(integer), value);
 }
 
+// std::llrint, which is a call for the sake of errno. `value` is below 2^63 in magnitude.
+inline int64_t RoundToInteger(double value) {
+#if defined(__SSE2__)
+  return _mm_cvtsd_si64(_mm_set_sd(value));
+#else
+  return std::llrint(value);
+#endif
+}
+
 // integer / 10^power is correctly rounded, so that every decimal number of up to 15 digits that was
 // parsed from text comes back bit for bit; whatever does not is told by trying. (Multiplying by
 // 10^-power would lose many of them.)
@@ -35,7 +48,7 @@ inline double FromDecimal(int64_t integer, int power) {
 inline bool AsDecimal(double value, int power, int64_t& integer) {
   const double scaled = value * kPowersOfTen[power];
   if (!(std::fabs(scaled) < 0x1p53)) return false;
-  integer = std::llrint(scaled);
+  integer = RoundToInteger(scaled);
   return SameBits(FromDecimal(integer, power), value);
 }
 

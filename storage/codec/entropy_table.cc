@@ -63,35 +63,31 @@ EntropyTables::EntropyTables(std::span<const TokenCounts, kCount> counts, uint8_
     tables_.emplace_back(counts[i]);
     for (unsigned token = 0; token < kTokens; ++token) {
       const double count = counts[i][token];
-      costs_[token][i] =
+      prices_[token / 2][i][token % 2] =
           count == 0
               ? kImpossible
-              : static_cast<uint32_t>(std::lround((kEntropyLog - std::log2(count)) * kCostOne));
+              : static_cast<int16_t>(std::lround((kEntropyLog - std::log2(count)) * kCostOne));
     }
   }
 }
 
 EntropyTables::Choice EntropyTables::Cheapest(const TokenHistogram& histogram) const {
-  std::array<uint32_t, kCount> costs{};
-  for (unsigned token = 0; token < kTokens; ++token) {
-    const uint32_t count = histogram[token];
-    if (count == 0) continue;
-    for (size_t i = 0; i < kCount; ++i) costs[i] += count * costs_[token][i];
-  }
+  std::array<uint32_t, kCount> costs;
+  size_t table =
+      ActiveKernels().price(histogram.data(), kPairs, prices_[0][0].data(), costs.data());
   // A token that a table lacks is dear enough to rule it out nearly always; this is for the rest.
-  const auto lacks = [&](size_t table) {
+  const auto lacks = [&](size_t of) {
+    if (costs[of] < static_cast<uint32_t>(kImpossible)) return false;
     for (unsigned token = 0; token < kTokens; ++token) {
-      if (histogram[token] != 0 && costs_[token][table] == kImpossible) return true;
+      if (histogram[token] != 0 && prices_[token / 2][of][token % 2] == kImpossible) return true;
     }
     return false;
   };
-  while (true) {
-    const auto best = std::min_element(costs.begin(), costs.end());
-    const auto table = static_cast<size_t>(best - costs.begin());
-    if (table == kUniversal || !lacks(table))
-      return {static_cast<uint8_t>(first_ + table), costs[table]};
-    *best = UINT32_MAX;
+  while (table != kUniversal && lacks(table)) {
+    costs[table] = UINT32_MAX;
+    table = static_cast<size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin());
   }
+  return {static_cast<uint8_t>(first_ + table), costs[table]};
 }
 
 const EntropyTables& CurrentEntropyTables() {

@@ -16,6 +16,8 @@
 #include <span>
 #include <vector>
 
+#include "storage/codec/kernels.h"
+
 namespace basalt::storage {
 
 // Numbers are coded as tokens: 0..15 are themselves; above, a token says how many bits follow the
@@ -91,11 +93,14 @@ class EntropyTables {
   [[nodiscard]] const EntropyTable& operator[](size_t i) const { return tables_[i]; }
 
  private:
-  static constexpr uint32_t kImpossible = 1U << 20;  // 2048 of these fit 32 bits
+  // A price above all others; a histogram's sum fits 32 bits.
+  static constexpr int16_t kImpossible = INT16_MAX;
+  static constexpr size_t kPairs = kTokens / 2;
+  static_assert(kTokens % 2 == 0 && kCount == kPricedTables);
 
   uint8_t first_;
   std::vector<EntropyTable> tables_;
-  std::array<std::array<uint32_t, kCount>, kTokens> costs_;
+  std::array<std::array<std::array<int16_t, 2>, kCount>, kPairs> prices_;  // of pairs of tokens
 };
 
 // How many sets there are; the last one is what new rows are written with.

@@ -7,6 +7,7 @@
 #include "engine/base/status.h"
 #include "storage/codec/bit_pack.h"
 #include "storage/codec/integer_column.h"
+#include "storage/codec/kernels.h"
 #include "storage/codec/row.h"
 
 namespace basalt::storage {
@@ -63,39 +64,45 @@ size_t HeaderBytes(const IntegerPlan& plan) {
 
 // What a pass over the values finds out for all predictors.
 struct Steps {
-  int64_t low = 0;
-  int64_t high = 0;
-  int64_t smallest = 0;
-  uint64_t divisor = 0;  // of all steps; 0 if they are all 0
+  StepSurvey of;  // `smallest` is divided once the divisor is known
+  uint64_t divisor = 0;
+  std::array<int64_t, kMaxSamplesPerRow> step;  // to each value from the one before, divided
 };
 
 uint64_t Magnitude(uint64_t step) { return static_cast<int64_t>(step) < 0 ? 0 - step : step; }
 
-Steps Survey(std::span<const int64_t> values) {
-  Steps steps{values[0], values[0], INT64_MAX, 0};
-  for (size_t i = 1; i < values.size(); ++i) {
-    steps.low = std::min(steps.low, values[i]);
-    steps.high = std::max(steps.high, values[i]);
-    const uint64_t step = Difference(values[i], values[i - 1]);
-    steps.smallest = std::min(steps.smallest, static_cast<int64_t>(step));
-    if (step == 0 || steps.divisor == 1) continue;
-    const uint64_t magnitude = Magnitude(step);
-    const uint64_t d = steps.divisor;
+// Of all steps; 0 if they are all 0.
+uint64_t DivisorOf(std::span<const int64_t> steps) {
+  uint64_t d = 0;
+  for (const int64_t step : steps) {
+    if (step == 0) continue;
+    const uint64_t magnitude = Magnitude(static_cast<uint64_t>(step));
     if (d == 0 || (std::has_single_bit(d) ? magnitude & (d - 1) : magnitude % d) != 0)
-      steps.divisor = std::gcd(d, magnitude);
+      d = std::gcd(d, magnitude);
+    if (d == 1) break;
   }
+  return d;
+}
+
+void Survey(std::span<const int64_t> values, Steps& steps) {
+  ActiveKernels().survey(values.data(), values.size(), steps.step.data(), &steps.of);
+  const auto used = std::span(steps.step).first(values.size());
   // Differences of a range of 2^63 and more wrap, and a divisor of wrapped differences divides
   // nothing else.
-  if (Difference(steps.high, steps.low) > static_cast<uint64_t>(INT64_MAX)) steps.divisor = 1;
-  return steps;
+  const bool wraps = Difference(steps.of.high, steps.of.low) > static_cast<uint64_t>(INT64_MAX);
+  steps.divisor = wraps ? 1 : DivisorOf(used);
+  if (steps.divisor <= 1) return;
+  const Divider divider(steps.divisor);
+  for (int64_t& step : used) step = divider.Exact(step);
+  steps.of.smallest = divider.Exact(steps.of.smallest);
 }
 
 // What residuals would take, about: the bits of those that are not 0, and where these are.
 class Estimate {
  public:
-  void Add(uint64_t residual) {
+  BASALT_KERNEL_BODY void Add(uint64_t residual) {
     zeros_ += residual == 0 ? 1 : 0;
-    bits_ += BitWidth(residual);
+    bits_ += static_cast<size_t>(std::bit_width(residual));
   }
   [[nodiscard]] double Bits(size_t n) const {
     const auto total = static_cast<double>(n);
@@ -114,33 +121,107 @@ class Estimate {
 
 using Estimates = std::array<Estimate, 6>;  // by predictor
 
-Estimates EstimateAll(std::span<const int64_t> values, const Steps& steps,
-                      std::span<const int64_t> reference) {
-  Estimates all;
+struct Estimated {
+  Estimates by_predictor;
+  size_t values = 0;  // of which they speak
+};
+
+// Long columns are judged by windows of so many values, which make up about kJudgedValues.
+constexpr size_t kWindow = 32;
+constexpr size_t kJudgedValues = 160;
+
+BASALT_KERNEL_BODY void EstimateWindow(std::span<const int64_t> values, const Steps& steps,
+                                       std::span<const int64_t> reference, size_t begin, size_t end,
+                                       Estimates& all) {
   const Divider divider(steps.divisor);
-  const auto of = [&](Predictor p) -> Estimate& { return all[static_cast<size_t>(p)]; };
-  const auto step_at = [&](size_t i) {
-    return static_cast<uint64_t>(
-        divider.Exact(static_cast<int64_t>(Difference(values[i], values[i - 1]))));
-  };
-  const auto smallest = static_cast<uint64_t>(divider.Exact(steps.smallest));
-  uint64_t before = step_at(1);
-  of(Predictor::kFrame).Add(divider.ExactUnsigned(Difference(values[0], steps.low)));
-  for (size_t i = 1; i < values.size(); ++i) {
-    const uint64_t step = step_at(i);
-    of(Predictor::kFrame).Add(divider.ExactUnsigned(Difference(values[i], steps.low)));
-    of(Predictor::kDelta).Add(ZigZag(static_cast<int64_t>(step)));
-    of(Predictor::kRising).Add(step - smallest);
-    of(Predictor::kSecondDelta).Add(ZigZag(static_cast<int64_t>(step - before)));
+  Estimates some = all;  // in registers
+  const auto of = [&](Predictor p) -> Estimate& { return some[static_cast<size_t>(p)]; };
+  int64_t before = begin > 1 ? steps.step[begin - 1] : steps.step[1];
+  for (size_t i = begin; i < end; ++i) {
+    const int64_t step = steps.step[i];
+    of(Predictor::kFrame).Add(divider.ExactUnsigned(Difference(values[i], steps.of.low)));
+    of(Predictor::kDelta).Add(ZigZag(step));
+    of(Predictor::kRising).Add(Difference(step, steps.of.smallest));
+    of(Predictor::kSecondDelta).Add(ZigZag(static_cast<int64_t>(Difference(step, before))));
     before = step;
   }
-  if (reference.empty()) return all;
-  for (size_t i = 1; i < values.size(); ++i) {
+  for (size_t i = begin; i < end && !reference.empty(); ++i) {
     const uint64_t beside = Difference(reference[i], reference[i - 1]);
     of(Predictor::kNeighbour)
         .Add(ZigZag(static_cast<int64_t>(Difference(values[i], values[i - 1]) - beside)));
   }
-  return all;
+  all = some;
+}
+
+BASALT_KERNEL_BODY Estimated EstimateBody(std::span<const int64_t> values, const Steps& steps,
+                                          std::span<const int64_t> reference) {
+  Estimated result;
+  const size_t stride = std::max<size_t>(1, values.size() / kJudgedValues) * kWindow;
+  for (size_t begin = 0; begin < values.size(); begin += stride) {
+    const size_t first = std::max<size_t>(begin, 1);
+    const size_t end = std::min(begin + kWindow, values.size());
+    EstimateWindow(values, steps, reference, first, end, result.by_predictor);
+    result.values += end - first;
+  }
+  return result;
+}
+
+Estimated EstimatePlain(std::span<const int64_t> values, const Steps& steps,
+                        std::span<const int64_t> reference) {
+  return EstimateBody(values, steps, reference);
+}
+#if BASALT_HAS_AVX2
+// The bits of a number are one instruction there.
+BASALT_TARGET_AVX2 Estimated EstimateLzcnt(std::span<const int64_t> values, const Steps& steps,
+                                           std::span<const int64_t> reference) {
+  return EstimateBody(values, steps, reference);
+}
+#endif
+
+Estimated EstimateAll(std::span<const int64_t> values, const Steps& steps,
+                      std::span<const int64_t> reference) {
+#if BASALT_HAS_AVX2
+  if (&ActiveKernels() != &kPlainKernels) return EstimateLzcnt(values, steps, reference);
+#endif
+  return EstimatePlain(values, steps, reference);
+}
+
+// `steps` are divided as the plan says.
+void ResidualsOf(std::span<const int64_t> values, const IntegerPlan& plan,
+                 std::span<const int64_t> steps, std::span<const int64_t> reference,
+                 std::span<uint64_t> out) {
+  const size_t n = values.size();
+  const auto zigzag = ActiveKernels().zigzag;
+  switch (plan.method.predictor) {
+    case Predictor::kConstant:
+      break;
+    case Predictor::kFrame: {
+      for (size_t i = 0; i < n; ++i) out[i] = Difference(values[i], plan.base);
+      if (plan.divisor == 1) return;
+      const Divider divider(plan.divisor);
+      for (size_t i = 0; i < n; ++i) out[i] = divider.ExactUnsigned(out[i]);
+      return;
+    }
+    case Predictor::kDelta:
+      zigzag(steps.data(), n, out.data());
+      break;
+    case Predictor::kRising:
+      for (size_t i = 1; i < n; ++i) out[i] = Difference(steps[i], plan.step);
+      break;
+    case Predictor::kSecondDelta:
+      for (size_t i = 2; i < n; ++i) out[i] = Difference(steps[i], steps[i - 1]);
+      if (n > 1) out[1] = Difference(steps[1], plan.step);
+      out[0] = 0;
+      zigzag(reinterpret_cast<const int64_t*>(out.data()), n, out.data());
+      break;
+    case Predictor::kNeighbour:
+      for (size_t i = 1; i < n; ++i)
+        out[i] = Difference(values[i], values[i - 1]) - Difference(reference[i], reference[i - 1]);
+      out[0] = 0;
+      zigzag(reinterpret_cast<const int64_t*>(out.data()), n, out.data());
+      break;
+  }
+  out[0] = 0;
 }
 
 }  // namespace
@@ -151,18 +232,18 @@ IntegerPlan PlanIntegers(std::span<const int64_t> values, const PlanOptions& opt
   best.base = values[0];
   best.bytes = HeaderBytes(best);
   if (values.size() == 1) return best;
-  const Steps steps = Survey(values);
-  if (steps.low == steps.high) return best;
-  const Divider divider(steps.divisor);
+  Steps steps;
+  Survey(values, steps);
+  if (steps.of.low == steps.of.high) return best;
   const auto reference =
       options.reference.size() == values.size() ? options.reference : std::span<const int64_t>();
 
-  const Estimates estimates = EstimateAll(values, steps, reference);
+  const Estimated estimates = EstimateAll(values, steps, reference);
   std::array<double, std::tuple_size_v<Estimates>> bits{};
   double least = 1e300;
   for (size_t p = static_cast<size_t>(Predictor::kFrame); p < bits.size(); ++p) {
     if (p == static_cast<size_t>(Predictor::kNeighbour) && reference.empty()) continue;
-    bits[p] = estimates[p].Bits(values.size());
+    bits[p] = estimates.by_predictor[p].Bits(estimates.values);
     least = std::min(least, bits[p]);
   }
 
@@ -174,13 +255,12 @@ IntegerPlan PlanIntegers(std::span<const int64_t> values, const PlanOptions& opt
     plan.method.predictor = predictor;
     plan.method.divided = steps.divisor != 1 && predictor != Predictor::kNeighbour;
     if (plan.method.divided) plan.divisor = steps.divisor;
-    plan.base = predictor == Predictor::kFrame ? steps.low : values[0];
-    if (predictor == Predictor::kRising) plan.step = divider.Exact(steps.smallest);
-    if (predictor == Predictor::kSecondDelta)
-      plan.step = divider.Exact(static_cast<int64_t>(Difference(values[1], values[0])));
+    plan.base = predictor == Predictor::kFrame ? steps.of.low : values[0];
+    if (predictor == Predictor::kRising) plan.step = steps.of.smallest;
+    if (predictor == Predictor::kSecondDelta) plan.step = steps.step[1];
     plan.entry_points = options.entry_points;
     const auto used = std::span(residuals).first(values.size());
-    ComputeResiduals(values, plan, reference, used);
+    ResidualsOf(values, plan, steps.step, reference, used);
     plan.stream = PlanStream(
         used, {IsChunked(predictor, values.size(), options.entry_points), options.entropy});
     plan.method.coder = plan.stream.coder;
@@ -199,41 +279,17 @@ IntegerPlan PlanIntegers(std::span<const int64_t> values, const PlanOptions& opt
 
 void ComputeResiduals(std::span<const int64_t> values, const IntegerPlan& plan,
                       std::span<const int64_t> reference, std::span<uint64_t> out) {
-  const Divider divider(plan.divisor);
-  const auto step = [&](size_t i) {
-    return divider.Exact(static_cast<int64_t>(Difference(values[i], values[i - 1])));
-  };
-  out[0] = 0;
-  switch (plan.method.predictor) {
-    case Predictor::kConstant:
-      break;
-    case Predictor::kFrame:
-      for (size_t i = 0; i < values.size(); ++i) {
-        out[i] = divider.ExactUnsigned(Difference(values[i], plan.base));
-      }
-      break;
-    case Predictor::kDelta:
-      for (size_t i = 1; i < values.size(); ++i) out[i] = ZigZag(step(i));
-      break;
-    case Predictor::kRising:
-      for (size_t i = 1; i < values.size(); ++i) out[i] = Difference(step(i), plan.step);
-      break;
-    case Predictor::kSecondDelta: {
-      int64_t before = plan.step;
-      for (size_t i = 1; i < values.size(); ++i) {
-        const int64_t now = step(i);
-        out[i] = ZigZag(static_cast<int64_t>(Difference(now, before)));
-        before = now;
-      }
-      break;
+  std::array<int64_t, kMaxSamplesPerRow> steps;
+  if (Runs(plan.method.predictor)) {
+    const Divider divider(plan.divisor);
+    for (size_t i = 1; i < values.size(); ++i)
+      steps[i] = static_cast<int64_t>(Difference(values[i], values[i - 1]));
+    steps[0] = 0;
+    if (plan.divisor != 1) {
+      for (int64_t& step : std::span(steps).first(values.size())) step = divider.Exact(step);
     }
-    case Predictor::kNeighbour:
-      for (size_t i = 1; i < values.size(); ++i) {
-        const uint64_t beside = Difference(reference[i], reference[i - 1]);
-        out[i] = ZigZag(static_cast<int64_t>(Difference(values[i], values[i - 1]) - beside));
-      }
-      break;
   }
+  ResidualsOf(values, plan, steps, reference, out);
 }
 
 void AppendIntegers(std::span<const int64_t> values, const IntegerPlan& plan,

@@ -10,6 +10,23 @@
 
 namespace basalt::storage {
 
+inline constexpr size_t kPricedTables = 64;
+
+struct StepSurvey {
+  int64_t low = 0;
+  int64_t high = 0;
+  int64_t smallest = 0;  // of the steps
+};
+
+// Of integers without -0, in any order of adding as long as `magnitude` is below 2^53.
+struct IntegerSummary {
+  double min = 0;
+  double max = 0;
+  double sum = 0;
+  double magnitude = 0;  // the sum of what each is without its sign
+  size_t falls = 0;      // values below the one before
+};
+
 struct Kernels {
   const char* name;
 
@@ -29,6 +46,22 @@ struct Kernels {
 
   // How many of values[1..n) differ in their bits from the one before.
   size_t (*count_changes)(const double* values, size_t n);
+
+  // steps[i] = values[i] - values[i - 1], modulo 2^64; steps[0] = 0. At least two values.
+  void (*survey)(const int64_t* values, size_t n, int64_t* steps, StepSurvey* out);
+  // The arrays may be the same.
+  void (*zigzag)(const int64_t* integers, size_t n, uint64_t* out);
+
+  // A bit for each of up to 64 values that is not 0; `all` becomes the OR of them.
+  uint64_t (*nonzero)(const uint64_t* values, size_t n, uint64_t* all);
+
+  // What tokens that occur so often cost by each of kPricedTables tables: costs[i] is the sum of
+  // counts[t] * prices[t / 2][i][t % 2] over 2 * pairs tokens. Counts add up to 2^15 - 1 at most.
+  // Returns the cheapest table, the first of several; sums from 2^26 on are equally dear.
+  size_t (*price)(const uint16_t* counts, size_t pairs, const int16_t* prices, uint32_t* costs);
+
+  // If every value is an integer that to_integers takes: what they come to, and true.
+  bool (*summarize)(const double* values, size_t n, IntegerSummary* out);
 };
 
 extern const Kernels kPlainKernels;

@@ -8,6 +8,7 @@
 #include "storage/codec/bit_pack.h"
 #include "storage/codec/entropy_coder.h"
 #include "storage/codec/entropy_table.h"
+#include "storage/codec/kernels.h"
 #include "storage/codec/plain_streams.h"
 #include "storage/codec/row.h"
 
@@ -29,40 +30,28 @@ constexpr size_t VarintBytes(uint64_t v) { return (std::max(BitWidth(v), 1U) + 6
 // Sums up what each coder would take, chunk by chunk.
 class Costs {
  public:
-  explicit Costs(const StreamOptions& options) : options_(options) {}
-
-  void Add(std::span<const uint64_t> chunk) {
-    const size_t length = options_.chunked ? 1 : 0;  // most chunks are shorter than 128 bytes
-    size_t zeros = 0;
-    size_t packed = length;
-    for (size_t i = 0; i < chunk.size(); i += kPackBlock) {
-      const auto block = chunk.subspan(i, std::min(kPackBlock, chunk.size() - i));
-      uint64_t all = 0;
-      for (const uint64_t v : block) {
-        all |= v;
-        zeros += v == 0 ? 1 : 0;
-      }
-      packed += 1 + PackedBytes(block.size(), BitWidth(all));
+  Costs(std::span<const uint64_t> residuals, const StreamOptions& options) : options_(options) {
+    size_t zeros = residuals.size();
+    const auto nonzero = ActiveKernels().nonzero;
+    for (size_t i = 0, b = 0; i < residuals.size(); i += kPackBlock, ++b) {
+      present_[b] = nonzero(&residuals[i], std::min(kPackBlock, residuals.size() - i), &all_[b]);
+      zeros -= static_cast<size_t>(std::popcount(present_[b]));
     }
-    packed_ += packed + (packed > 128 ? length : 0);
-    zeros_ += zeros;
-    values_ += chunk.size();
-    const size_t present = chunk.size() - zeros;
-    sparse_ += length + VarintBytes(present);
-    masked_ += length + PackedBytes(chunk.size(), 1);
-    dense_bits_ += (length + 1) * 8 + LanesFor(chunk.size()) * kEntropyLog - 4;
-    gaps_bits_ += (length + VarintBytes(present)) * 8 + 2 * kEntropyLog + 4;
-    AddPresent(chunk);
+    zeros_ = zeros;
+    values_ = residuals.size();
+    dense_[0] = static_cast<uint16_t>(zeros);
+    const size_t chunk = options.chunked ? kRowEntryInterval : residuals.size();
+    for (size_t i = 0; i < residuals.size(); i += chunk)
+      Add(residuals.subspan(i, std::min(chunk, residuals.size() - i)), i / kPackBlock);
   }
 
-  [[nodiscard]] StreamPlan Cheapest() {
+  [[nodiscard]] StreamPlan Cheapest() const {
     // Ties go to the coder that decodes fastest.
     StreamPlan best{StreamCoder::kPacked, 0, 0, packed_};
     const auto consider = [&](StreamPlan plan, size_t numbers = 0) {
       if (plan.bytes + numbers * kReadingPrice / 64 < best.bytes) best = plan;
     };
-    const bool zeros = zeros_ * kFewestZeros >= values_;
-    if (zeros) {
+    if (has_zeros()) {
       consider({StreamCoder::kSparse, 0, 0, sparse_});
       consider({StreamCoder::kMasked, 0, 0, masked_});
     }
@@ -71,10 +60,9 @@ class Costs {
     const auto bytes = [](uint64_t bits, uint64_t cost) {
       return static_cast<size_t>((bits + cost / EntropyTables::kCostOne + 7) / 8);
     };
-    dense_[0] = static_cast<uint16_t>(zeros_);
     const auto dense = tables.Cheapest(dense_);
     consider({StreamCoder::kEntropy, dense.table, 0, 1 + bytes(dense_bits_, dense.cost)}, values_);
-    if (zeros) {
+    if (has_zeros()) {
       const auto gap = tables.Cheapest(gaps_);
       const auto value = tables.Cheapest(less_one_);
       consider({StreamCoder::kGaps, value.table, gap.table,
@@ -85,27 +73,59 @@ class Costs {
   }
 
  private:
-  void AddPresent(std::span<const uint64_t> chunk) {
+  // Whether leaving out zeros is tried.
+  [[nodiscard]] bool has_zeros() const { return zeros_ * kFewestZeros >= values_; }
+
+  // `block` is the number of the chunk's first one.
+  void Add(std::span<const uint64_t> chunk, size_t block) {
+    const size_t length = options_.chunked ? 1 : 0;  // most chunks are shorter than 128 bytes
+    size_t packed = length;
+    size_t present = 0;
+    for (size_t i = 0, b = block; i < chunk.size(); i += kPackBlock, ++b) {
+      packed += 1 + PackedBytes(std::min(kPackBlock, chunk.size() - i), BitWidth(all_[b]));
+      present += static_cast<size_t>(std::popcount(present_[b]));
+    }
+    packed_ += packed + (packed > 128 ? length : 0);
+    dense_bits_ += (length + 1) * 8 + LanesFor(chunk.size()) * kEntropyLog - 4;
+    if (!has_zeros()) return AddDense(chunk);
+    sparse_ += length + VarintBytes(present);
+    masked_ += length + PackedBytes(chunk.size(), 1);
+    gaps_bits_ += (length + VarintBytes(present)) * 8 + 2 * kEntropyLog + 4;
+    AddPresent(chunk, block);
+  }
+
+  void AddDense(std::span<const uint64_t> chunk) {
+    for (const uint64_t v : chunk) {
+      if (v == 0) continue;  // counted already
+      const Token token = TokenOf(v);
+      ++dense_[token.token];
+      dense_bits_ += token.extra_bits;
+    }
+  }
+
+  void AddPresent(std::span<const uint64_t> chunk, size_t block) {
     uint64_t all = 0;  // of the present values in the open block of the masked coder
     size_t present = 0;
     size_t next = 0;
-    for (size_t i = 0; i < chunk.size(); ++i) {
-      if (chunk[i] == 0) continue;
-      const uint64_t v = chunk[i] - 1;
-      sparse_ += VarintBytes(i - next) + VarintBytes(v);
-      const Token whole = TokenOf(chunk[i]);
-      const Token gap = TokenOf(i - next);
-      const Token less_one = TokenOf(v);
-      ++dense_[whole.token];
-      ++gaps_[gap.token];
-      ++less_one_[less_one.token];
-      dense_bits_ += whole.extra_bits;
-      gaps_bits_ += gap.extra_bits + less_one.extra_bits;
-      next = i + 1;
-      all |= v;
-      if (++present % kPackBlock == 0) {
-        masked_ += 1 + PackedBytes(kPackBlock, BitWidth(all));
-        all = 0;
+    for (size_t begin = 0; begin < chunk.size(); begin += kPackBlock, ++block) {
+      for (uint64_t bits = present_[block]; bits != 0; bits &= bits - 1) {
+        const size_t i = begin + static_cast<size_t>(std::countr_zero(bits));
+        const uint64_t v = chunk[i] - 1;
+        sparse_ += VarintBytes(i - next) + VarintBytes(v);
+        const Token whole = TokenOf(chunk[i]);
+        const Token gap = TokenOf(i - next);
+        const Token less_one = TokenOf(v);
+        ++dense_[whole.token];
+        ++gaps_[gap.token];
+        ++less_one_[less_one.token];
+        dense_bits_ += whole.extra_bits;
+        gaps_bits_ += gap.extra_bits + less_one.extra_bits;
+        next = i + 1;
+        all |= v;
+        if (++present % kPackBlock == 0) {
+          masked_ += 1 + PackedBytes(kPackBlock, BitWidth(all));
+          all = 0;
+        }
       }
     }
     if (present % kPackBlock != 0) masked_ += 1 + PackedBytes(present % kPackBlock, BitWidth(all));
@@ -122,7 +142,11 @@ class Costs {
   TokenHistogram dense_{};
   TokenHistogram gaps_{};
   TokenHistogram less_one_{};
+  // By block of kPackBlock: which values are not 0, and the OR of all.
+  std::array<uint64_t, kMaxSamplesPerRow / kPackBlock> present_;
+  std::array<uint64_t, kMaxSamplesPerRow / kPackBlock> all_;
 };
+static_assert(kRowEntryInterval % kPackBlock == 0 && kPackBlock == 64);
 
 // ---- Coders with tables.
 
@@ -270,11 +294,7 @@ const char* StreamCoderName(StreamCoder coder) {
 }
 
 StreamPlan PlanStream(std::span<const uint64_t> residuals, const StreamOptions& options) {
-  Costs costs(options);
-  const size_t chunk = options.chunked ? kRowEntryInterval : residuals.size();
-  for (size_t i = 0; i < residuals.size(); i += chunk)
-    costs.Add(residuals.subspan(i, std::min(chunk, residuals.size() - i)));
-  return costs.Cheapest();
+  return Costs(residuals, options).Cheapest();
 }
 
 void AppendStream(std::span<const uint64_t> residuals, const StreamPlan& plan, bool chunked,

@@ -36,7 +36,7 @@ std::optional<MappingByte> ParseMapping(uint8_t byte);
 inline bool AsNearDecimal(double value, int power, int64_t& integer) {
   const double scaled = value * kPowersOfTen[static_cast<size_t>(power)];
   if (!(std::fabs(scaled) < 0x1p53)) return false;
-  integer = std::llrint(scaled);
+  integer = RoundToInteger(scaled);
   return true;
 }
 // What is left: in units of the last place, modulo 2^64.

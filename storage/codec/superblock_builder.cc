@@ -11,6 +11,7 @@
 #include "engine/base/varint.h"
 #include "storage/codec/entropy_table.h"
 #include "storage/codec/histogram_column.h"
+#include "storage/codec/kernels.h"
 #include "storage/codec/linear_column.h"
 #include "storage/codec/row_coding.h"
 #include "storage/codec/summary_coding.h"
@@ -56,7 +57,7 @@ struct SuperblockBuilder::Impl {
     bool leans = false;    // on the row before
     bool remembered = false;
     uint64_t hash = 0;
-    std::vector<double> values;  // if remembered
+    std::vector<double> values;  // if remembered; one, if all are equal
     size_t end = 0;              // in bodies
   };
 
@@ -67,6 +68,7 @@ struct SuperblockBuilder::Impl {
   std::vector<Row> rows;
   std::string column_bytes;
   std::string bodies;
+  std::string row_bytes;  // of the row that is being added
   std::string scratch;
   // The integers of row `held_row`, and on how many rows it leans.
   size_t held_row = SIZE_MAX;
@@ -82,10 +84,13 @@ struct SuperblockBuilder::Impl {
   Result<uint32_t> NewColumn(std::span<const int64_t> time_ms, uint32_t shared_plus_one) {
     if (columns.size() == kMaxColumnsPerSuperblock)
       return ResourceExhausted("superblock: no room for a time column");
-    // Shared ones are encoded too: that checks them.
-    scratch.clear();
-    BASALT_TRY(EncodeTimes(time_ms, scratch));
-    if (shared_plus_one == 0) column_bytes += scratch;
+    if (shared_plus_one == 0) {
+      scratch.clear();
+      BASALT_TRY(EncodeTimes(time_ms, scratch));
+      column_bytes += scratch;
+    } else {
+      BASALT_TRY(CheckTimes(time_ms));
+    }
     columns.push_back({{time_ms.begin(), time_ms.end()}, shared_plus_one, column_bytes.size()});
     return static_cast<uint32_t>(columns.size() - 1);
   }
@@ -173,12 +178,13 @@ struct SuperblockBuilder::Impl {
     return OkStatus();
   }
 
-  // An earlier row of the same values. Only rows worth repeating are remembered.
-  [[nodiscard]] std::optional<uint32_t> FindRepeated(uint64_t hash,
+  // An earlier row of so many samples and the same values, of which the first is enough where all
+  // are equal. Only rows worth repeating are remembered.
+  [[nodiscard]] std::optional<uint32_t> FindRepeated(uint64_t hash, size_t samples,
                                                      std::span<const double> values) const {
     for (auto [it, end] = rows_by_values.equal_range(hash); it != end; ++it) {
       const auto& other = rows[it->second].values;
-      if (other.size() == values.size() &&
+      if (rows[it->second].samples == samples && other.size() == values.size() &&
           std::memcmp(other.data(), values.data(), values.size_bytes()) == 0) {
         return it->second;
       }
@@ -200,20 +206,24 @@ struct SuperblockBuilder::Impl {
   [[nodiscard]] size_t SourceOf(size_t row) const { return row - rows[row].repeats; }
 
   Status EncodeValues(const RowInput& in, std::string& out, Row& row) {
+    const size_t n = in.values.size();
+    const bool constant = ActiveKernels().count_changes(in.values.data(), n) == 0;
+    const auto distinct = constant ? in.values.first(1) : in.values;
     const uint64_t hash =
-        HashBytes64({reinterpret_cast<const char*>(in.values.data()), in.values.size_bytes()});
-    if (const auto repeated = FindRepeated(hash, in.values)) {
+        HashBytes64({reinterpret_cast<const char*>(distinct.data()), distinct.size_bytes()});
+    if (const auto repeated = FindRepeated(hash, n, distinct)) {
       row.shape |= kShapeDuplicate;
       row.repeats = static_cast<uint32_t>(rows.size()) - *repeated;
       AppendVarint(row.repeats, out);
       return OkStatus();
     }
-    next_integers.resize(in.values.size());
-    BASALT_TRY_ASSIGN(row.leans, EncodeRowAgainst(in.values, Reference(in, in.values.size()),
-                                                  in.options, out, next_integers));
-    row.remembered = out.size() >= kMinRepeatedBytes;
+    next_integers.resize(n);
+    const size_t before = out.size();
+    BASALT_TRY_ASSIGN(
+        row.leans, EncodeRowAgainst(in.values, Reference(in, n), in.options, out, next_integers));
+    row.remembered = out.size() - before >= kMinRepeatedBytes;
     row.hash = hash;
-    if (row.remembered) row.values.assign(in.values.begin(), in.values.end());
+    if (row.remembered) row.values.assign(distinct.begin(), distinct.end());
     return OkStatus();
   }
 
@@ -230,7 +240,8 @@ struct SuperblockBuilder::Impl {
     if (rows.size() == kMaxRowsPerSuperblock)
       return ResourceExhausted("superblock: no room for a row");
     BASALT_TRY_ASSIGN(const size_t samples, Check(in));
-    std::string body;
+    std::string& body = row_bytes;
+    body.clear();
     Row row;
     row.ordinal = in.ordinal;
     row.group = in.group;
@@ -242,9 +253,7 @@ struct SuperblockBuilder::Impl {
       row.shape |= kShapeHistogram;
       BASALT_TRY(EncodeHistograms(in.histograms, body));
     } else {
-      scratch.clear();
-      BASALT_TRY(EncodeValues(in, scratch, row));
-      body += scratch;
+      BASALT_TRY(EncodeValues(in, body, row));
     }
     if (Estimate() + body.size() + kDirectoryBytesARow > kMaxSuperblockBytes) {
       return ResourceExhausted("superblock: no room for a row of " + std::to_string(body.size()) +
@@ -336,6 +345,11 @@ Result<uint32_t> SuperblockBuilder::AddSharedColumn(uint32_t shared,
   BASALT_TRY_ASSIGN(const uint32_t index, impl_->NewColumn(time_ms, shared + 1));
   impl_->shared.emplace(shared, index);
   return index;
+}
+
+std::optional<uint32_t> SuperblockBuilder::FindSharedColumn(uint32_t shared) const {
+  const auto it = impl_->shared.find(shared);
+  return it == impl_->shared.end() ? std::nullopt : std::optional(it->second);
 }
 
 Result<RowTimes> SuperblockBuilder::PlaceTimes(std::span<const int64_t> time_ms, uint32_t column) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,6 +66,9 @@ class SuperblockBuilder {
   // column: rows of one metric come from many targets, so a column kept in the superblock would be
   // repeated for every metric.
   Result<uint32_t> AddSharedColumn(uint32_t shared, std::span<const int64_t> time_ms);
+  // What AddSharedColumn has returned for `shared` in this superblock; nothing before it was
+  // called.
+  [[nodiscard]] std::optional<uint32_t> FindSharedColumn(uint32_t shared) const;
 
   // Expresses `time_ms` by `column`: as all of it, as a part of it (presence), or else as a column
   // of its own.

@@ -41,13 +41,17 @@ uint64_t HashTimes(std::span<const int64_t> time_ms) {
 
 }  // namespace
 
-Status EncodeTimes(std::span<const int64_t> time_ms, std::string& out) {
+Status CheckTimes(std::span<const int64_t> time_ms) {
   BASALT_TRY(CheckCount("times", time_ms.size()));
-  if (const size_t i = FirstNotRising(time_ms); i < time_ms.size()) {
-    return InvalidArgument("times: time_ms[" + std::to_string(i) +
-                           "] = " + std::to_string(time_ms[i]) + " is not above the one before, " +
-                           std::to_string(time_ms[i - 1]));
-  }
+  const size_t i = FirstNotRising(time_ms);
+  if (i == time_ms.size()) return OkStatus();
+  return InvalidArgument("times: time_ms[" + std::to_string(i) +
+                         "] = " + std::to_string(time_ms[i]) + " is not above the one before, " +
+                         std::to_string(time_ms[i - 1]));
+}
+
+Status EncodeTimes(std::span<const int64_t> time_ms, std::string& out) {
+  BASALT_TRY(CheckTimes(time_ms));
   AppendIntegerColumn(time_ms, out);
   return OkStatus();
 }

@@ -18,9 +18,12 @@
 
 namespace basalt::storage {
 
+// Whether these can be a column's times: 1..kMaxSamplesPerRow (row.h), strictly rising.
+// kInvalidArgument for the count, or naming the index that does not rise.
+Status CheckTimes(std::span<const int64_t> time_ms);
+
 // Appends sample times: 1..kMaxSamplesPerRow (row.h), strictly rising, any int64.
-// Errors: kInvalidArgument for the count, or naming the index that does not rise; `out` is then
-// untouched.
+// Errors: CheckTimes'; `out` is then untouched.
 Status EncodeTimes(std::span<const int64_t> time_ms, std::string& out);
 
 // Decodes what EncodeTimes wrote; `in` is exactly its bytes, `out.size()` its count. Safe on

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <random>
@@ -126,6 +127,103 @@ TEST_F(Kernel, ChangesAreCountedAlike) {
       const auto values = MakeValues(static_cast<Shape>(shape), n, n);
       EXPECT_EQ(wide_->count_changes(values.data(), n),
                 kPlainKernels.count_changes(values.data(), n));
+    }
+  }
+}
+
+TEST_F(Kernel, SurveysAndZigzagsAreThePlainOnes) {
+  for (size_t n = 2; n < 70; ++n) {
+    const auto numbers = AnyNumbers(n, n);
+    const std::vector<int64_t> values(numbers.begin(), numbers.end());
+    std::vector<int64_t> steps[2] = {std::vector<int64_t>(n), std::vector<int64_t>(n)};
+    std::vector<uint64_t> zigzag[2] = {std::vector<uint64_t>(n), std::vector<uint64_t>(n)};
+    StepSurvey survey[2];
+    const Kernels* const kernels[2] = {&kPlainKernels, wide_};
+    for (size_t k = 0; k < 2; ++k) {
+      kernels[k]->survey(values.data(), n, steps[k].data(), &survey[k]);
+      kernels[k]->zigzag(values.data(), n, zigzag[k].data());
+    }
+    EXPECT_EQ(steps[0], steps[1]) << n;
+    EXPECT_EQ(zigzag[0], zigzag[1]) << n;
+    EXPECT_EQ(survey[0].low, survey[1].low) << n;
+    EXPECT_EQ(survey[0].high, survey[1].high) << n;
+    EXPECT_EQ(survey[0].smallest, survey[1].smallest) << n;
+    EXPECT_EQ(survey[0].low, *std::min_element(values.begin(), values.end()));
+    EXPECT_EQ(survey[0].smallest, *std::min_element(steps[0].begin() + 1, steps[0].end()));
+  }
+}
+
+TEST_F(Kernel, NonzeroValuesAreFoundAlike) {
+  std::mt19937_64 random(7);
+  for (size_t n = 0; n <= 64; ++n) {
+    std::vector<uint64_t> values(n);
+    uint64_t expected = 0;
+    uint64_t all = 0;
+    for (size_t i = 0; i < n; ++i) {
+      values[i] = random() % 3 == 0 ? 0 : random() >> (random() % 64);
+      expected |= uint64_t{values[i] != 0} << i;
+      all |= values[i];
+    }
+    for (const Kernels* const kernels : {&kPlainKernels, wide_}) {
+      uint64_t found = 1;
+      EXPECT_EQ(kernels->nonzero(values.data(), n, &found), expected) << kernels->name << n;
+      EXPECT_EQ(found, all) << kernels->name << n;
+    }
+  }
+}
+
+TEST_F(Kernel, TheCheapestTableAndEveryPriceAreThePlainOnes) {
+  constexpr size_t kPairs = 38;
+  std::mt19937_64 random(11);
+  std::vector<int16_t> prices(2 * kPairs * kPricedTables);
+  for (int16_t& price : prices)
+    price = random() % 5 == 0 ? INT16_MAX : static_cast<int16_t>(random() % 2817);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<uint16_t> counts(2 * kPairs);
+    // Up to all 2048 of one token, for which several tables may be as dear as can be.
+    for (size_t left = 2048; left > 0;) {
+      const size_t some = std::min<size_t>(left, 1 + random() % (round % 2 == 0 ? 64 : 2048));
+      counts[random() % counts.size()] += static_cast<uint16_t>(some);
+      left -= some;
+    }
+    std::vector<uint32_t> costs[2] = {std::vector<uint32_t>(kPricedTables),
+                                      std::vector<uint32_t>(kPricedTables)};
+    const size_t plain = kPlainKernels.price(counts.data(), kPairs, prices.data(), costs[0].data());
+    EXPECT_EQ(wide_->price(counts.data(), kPairs, prices.data(), costs[1].data()), plain);
+    EXPECT_EQ(costs[0], costs[1]);
+  }
+}
+
+TEST_F(Kernel, IntegersAreSummedUpAlike) {
+  for (size_t shape = 0; shape < kShapeCount; ++shape) {
+    for (size_t n = 1; n < 70; ++n) {
+      const auto values = MakeValues(static_cast<Shape>(shape), n, n);
+      IntegerSummary plain;
+      IntegerSummary wide;
+      const bool fits = kPlainKernels.summarize(values.data(), n, &plain);
+      ASSERT_EQ(wide_->summarize(values.data(), n, &wide), fits)
+          << ShapeName(static_cast<Shape>(shape)) << n;
+      if (!fits) continue;
+      EXPECT_EQ(plain.min, wide.min);
+      EXPECT_EQ(plain.max, wide.max);
+      EXPECT_EQ(plain.falls, wide.falls);
+      EXPECT_EQ(plain.magnitude < 0x1p53, wide.magnitude < 0x1p53);
+      if (plain.magnitude < 0x1p53) {
+        EXPECT_EQ(plain.sum, wide.sum);
+        EXPECT_EQ(plain.magnitude, wide.magnitude);
+      }
+    }
+  }
+}
+
+TEST_F(Kernel, OneOddValueAnywhereKeepsARowFromBeingSummedUp) {
+  for (const double odd : {0.5, -0.0, 0x1p51, -0x1p51, std::bit_cast<double>(0x7ff0000000000002)}) {
+    for (size_t at = 0; at < 19; ++at) {
+      std::vector<double> values(19, 7);
+      values[at] = odd;
+      IntegerSummary out;
+      EXPECT_FALSE(wide_->summarize(values.data(), values.size(), &out)) << odd << at;
+      EXPECT_FALSE(kPlainKernels.summarize(values.data(), values.size(), &out)) << odd << at;
     }
   }
 }

@@ -131,6 +131,39 @@ INSTANTIATE_TEST_SUITE_P(
                       ExactCase{"infinite", {kInf}, false}),
     [](const auto& param) { return std::string(param.param.name); });
 
+// Integers are summed up at once, and a stale marker in front of them makes SummarizeRow go one by
+// one: what the two say of the integers is the same.
+TEST(RowSummary, IntegersAtOnceAreAsIntegersOneByOne) {
+  std::mt19937_64 random(5);
+  for (size_t n = 1; n < 300; ++n) {
+    std::vector<double> values(n);
+    const uint64_t most = uint64_t{1} << (random() % 50);
+    double at = 0;
+    for (double& value : values) {
+      const auto step = static_cast<double>(random() % most);
+      at = n % 3 == 0 ? step : random() % 40 == 0 ? -step : at + step;
+      value = at;
+    }
+    const RowSummary at_once = Summarize(values);
+    values.insert(values.begin(), kStale);
+    RowSummary one_by_one = Summarize(values);
+    ASSERT_TRUE(one_by_one.has_stale);
+    EXPECT_EQ(at_once.first_ms + 1000, one_by_one.first_ms);
+    EXPECT_EQ(at_once.last_ms + 1000, one_by_one.last_ms);
+    EXPECT_EQ(at_once.count, one_by_one.count);
+    EXPECT_EQ(std::bit_cast<uint64_t>(at_once.sum), std::bit_cast<uint64_t>(one_by_one.sum)) << n;
+    EXPECT_EQ(at_once.exact_sum, one_by_one.exact_sum) << n;
+    EXPECT_EQ(at_once.min, one_by_one.min);
+    EXPECT_EQ(at_once.max, one_by_one.max);
+    EXPECT_EQ(at_once.first, one_by_one.first);
+    EXPECT_EQ(at_once.last, one_by_one.last);
+    EXPECT_EQ(at_once.has_resets, one_by_one.has_resets);
+    EXPECT_EQ(at_once.resets, one_by_one.resets);
+    EXPECT_EQ(at_once.before_reset, one_by_one.before_reset);
+    EXPECT_FALSE(at_once.has_nan || at_once.has_stale);
+  }
+}
+
 RC_GTEST_PROP(RowSummary, AnExactSumHasOneAnswerInAnyOrder, ()) {
   const auto shape =
       static_cast<testing::Shape>(*rc::gen::inRange<size_t>(0, testing::kShapeCount));
