@@ -43,9 +43,10 @@ std::optional<SealOrder> ForLogBudget(std::span<const PartitionFill> partitions,
     }
   }
   if (!oldest.has_value()) return std::nullopt;
-  return SealOrder{.partition = *oldest,
-                   .wish = {.everything = false, .full = true, .older_than_seq = half + 1},
-                   .reason = SealReason::kLogBudget};
+  return SealOrder{
+      .partition = *oldest,
+      .wish = {.everything = false, .full = true, .full_layers = 1, .older_than_seq = half + 1},
+      .reason = SealReason::kLogBudget};
 }
 
 }  // namespace
@@ -66,27 +67,46 @@ std::string_view SealReasonName(SealReason reason) {
   return "";
 }
 
+uint32_t FullLayers(std::span<const PartitionFill> partitions, const SealLimits& limits) {
+  uint64_t series = 0;
+  for (const PartitionFill& fill : partitions) series += fill.head.filled_series;
+  const uint64_t of_a_layer =
+      std::max<uint64_t>(series, 1) * std::max<uint32_t>(limits.seal_samples, 1);
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(limits.head_samples / of_a_layer, 1, kMostFullLayers));
+}
+
 std::optional<SealOrder> NextSeal(std::span<const PartitionFill> partitions, const LogFill& log,
                                   const SealLimits& limits) {
   if (auto order = ForHeadBudget(partitions, limits); order.has_value()) return order;
-  if (auto order = ForLogBudget(partitions, log, limits); order.has_value()) return order;
+  const uint32_t full_layers = FullLayers(partitions, limits);
+  if (auto order = ForLogBudget(partitions, log, limits); order.has_value()) {
+    order->wish.full_layers = full_layers;
+    return order;
+  }
   for (size_t p = 0; p < partitions.size(); ++p) {
     const PartitionFill& fill = partitions[p];
     if (log.old_seq > 0 && fill.oldest_seq.has_value() && *fill.oldest_seq <= log.old_seq) {
-      return SealOrder{
-          .partition = p,
-          .wish = {.everything = false, .full = false, .older_than_seq = log.old_seq + 1},
-          .reason = SealReason::kAge};
-    }
-    if (fill.head.groups_full > 0 &&
-        (fill.patience_over || fill.head.groups_full * 2 >= fill.head.groups_filled)) {
       return SealOrder{.partition = p,
-                       .wish = {.everything = false, .full = true, .older_than_seq = 0},
+                       .wish = {.everything = false,
+                                .full = false,
+                                .full_layers = 1,
+                                .older_than_seq = std::max(log.old_seq, log.nearly_old_seq) + 1},
+                       .reason = SealReason::kAge};
+    }
+    const uint64_t groups_full = fill.head.groups_full[full_layers - 1];
+    if (groups_full > 0 && (fill.patience_over || groups_full * 2 >= fill.head.groups_filled)) {
+      return SealOrder{.partition = p,
+                       .wish = {.everything = false,
+                                .full = true,
+                                .full_layers = full_layers,
+                                .older_than_seq = 0},
                        .reason = SealReason::kFull};
     }
     const uint64_t phase = PhaseSamples(p, partitions.size(), limits.seal_samples);
-    if (!fill.phased && limits.seal_samples >= kMinPhasedSamples && phase < limits.seal_samples &&
-        fill.head.filled_series > 0 && fill.head.samples >= phase * fill.head.filled_series) {
+    if (full_layers == 1 && !fill.phased && limits.seal_samples >= kMinPhasedSamples &&
+        phase < limits.seal_samples && fill.head.filled_series > 0 &&
+        fill.head.samples >= phase * fill.head.filled_series) {
       return SealOrder{.partition = p, .wish = {.everything = true}, .reason = SealReason::kPhase};
     }
   }

@@ -32,7 +32,8 @@ std::string ReplayKey(size_t partition) {
   return key;
 }
 
-constexpr SealWish kEverything{.everything = true, .full = true, .older_than_seq = 0};
+constexpr SealWish kEverything{
+    .everything = true, .full = true, .full_layers = 1, .older_than_seq = 0};
 
 }  // namespace
 
@@ -96,13 +97,18 @@ std::vector<PartitionFill> Sealer::Fills() {
   const nanoseconds now = core_.options.clock->Monotonic();
   std::vector<PartitionFill> fills;
   size_t bytes = 0;
-  for (size_t p = 0; p < core_.partitions.size(); ++p) {
-    const PartitionHead& head = *core_.partitions[p]->head;
+  for (const auto& partition : core_.partitions) {
     PartitionFill& fill = fills.emplace_back();
-    fill.head = head.Stats();
-    fill.oldest_seq = head.OldestSeq();
+    fill.head = partition->head->Stats();
+    fill.oldest_seq = partition->head->OldestSeq();
+    bytes += fill.head.sample_bytes;
+  }
+  sample_bytes_ = bytes;
+  const uint32_t full_layers = FullLayers(fills, limits_);
+  for (size_t p = 0; p < fills.size(); ++p) {
+    PartitionFill& fill = fills[p];
     Timing& timing = timing_[p];
-    if (fill.head.groups_full == 0) {
+    if (fill.head.groups_full[full_layers - 1] == 0) {
       timing.full_since = nanoseconds(0);
     } else if (timing.full_since == nanoseconds(0)) {
       timing.full_since = now;
@@ -110,9 +116,7 @@ std::vector<PartitionFill> Sealer::Fills() {
     fill.phased = timing.phased;
     fill.patience_over =
         timing.full_since != nanoseconds(0) && now - timing.full_since >= kFullGroupPatience;
-    bytes += fill.head.sample_bytes;
   }
-  sample_bytes_ = bytes;
   return fills;
 }
 
@@ -124,9 +128,6 @@ Status Sealer::SealDue() {
     uncommitted += partition->index.series_count() - core_.runs->Counts(partition->id).series;
   }
   if (uncommitted >= kMaxUncommittedSeries) BASALT_TRY(Seal({}).WithContext("new series"));
-  const SealLimits limits{.seal_samples = core_.options.seal_samples,
-                          .head_budget_bytes = core_.options.head_budget_bytes,
-                          .log_budget_bytes = core_.options.log_budget_bytes};
   // A pass is bounded: what becomes due meanwhile is the next tick's.
   for (size_t i = 0; i < 2 * core_.partitions.size(); ++i) {
     const LogStats log = core_.log->Stats();
@@ -134,8 +135,10 @@ Status Sealer::SealDue() {
                            .segments = log.segments,
                            .first_seq = core_.log->First().seq,
                            .head_seq = core_.applied.watermark(),
-                           .old_seq = SeqOlderThan(core_.options.seal_age)};
-    const std::optional<SealOrder> order = NextSeal(Fills(), log_fill, limits);
+                           .old_seq = SeqOlderThan(core_.options.seal_age),
+                           .nearly_old_seq = SeqOlderThan(std::chrono::duration_cast<Duration>(
+                               core_.options.seal_age * kNearlyOld))};
+    const std::optional<SealOrder> order = NextSeal(Fills(), log_fill, limits_);
     if (!order.has_value()) break;
     BASALT_TRY(Seal({&*order, 1}).WithContext(SealReasonName(order->reason)));
   }

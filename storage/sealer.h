@@ -26,7 +26,12 @@ namespace basalt::storage {
 // Thread-safe. `core` must outlive it.
 class Sealer {
  public:
-  explicit Sealer(StoreCore& core) : core_(core) {}
+  explicit Sealer(StoreCore& core)
+      : core_(core),
+        limits_{.seal_samples = core.options.seal_samples,
+                .head_samples = core.options.head_samples,
+                .head_budget_bytes = core.options.head_budget_bytes,
+                .log_budget_bytes = core.options.log_budget_bytes} {}
 
   // Once partitions and runs are loaded, before replay: where the runs of each partition end, and
   // where its replay begins. kDataLoss if the manifest's keys do not parse.
@@ -75,6 +80,7 @@ class Sealer {
   std::vector<PartitionFill> Fills() BASALT_REQUIRES(mu_);
 
   StoreCore& core_;
+  const SealLimits limits_;
   mutable Mutex mu_;
   std::deque<std::pair<uint64_t, std::chrono::nanoseconds>> marks_
       BASALT_GUARDED_BY(mu_);                          // seq at a time

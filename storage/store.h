@@ -94,7 +94,10 @@ struct StoreOptions {
   Duration sync_interval{1000};
 
   // Triggers of seal. They shape bytes, never answers.
-  uint32_t seal_samples = 120;                // a row is full
+  uint32_t seal_samples = 120;  // a row is full
+  // While the rows of all partitions together would hold no more samples than this, they are full
+  // only when they are several times as long. A restart after a kill replays so many: about 2 s.
+  uint64_t head_samples = 100'000'000;
   Duration seal_age = std::chrono::hours(2);  // a row is old
   size_t head_budget_bytes = 512u << 20;      // samples not sealed, of all partitions
   size_t log_budget_bytes = 1u << 30;         // unsealed segments

@@ -81,9 +81,12 @@ constexpr size_t kNewestPerHold = 256;
 
 void ReadFrozen(const FrozenGroup& group, uint32_t slot, TimeRange range,
                 const DeleteSnapshot& masks, SampleColumns& out) {
-  // As nearly all are.
-  if (group.layers.size() == 1 && group.lates.empty() && masks.empty())
-    return group.layers[0]->Read(slot, UINT16_MAX, range, out);
+  // As nearly all are. Each layer's samples are newer than all of the layers before it.
+  if (group.lates.empty() && masks.empty()) {
+    out.Clear();
+    for (const auto& layer : group.layers) layer->Append(slot, UINT16_MAX, range, out);
+    return;
+  }
   SeriesParts series{.ordinal = group.members[slot],
                      .slot = slot,
                      .layers = {},

@@ -23,14 +23,20 @@ void AddTo(SampleColumns& out, const StreamSample& sample,
   }
 }
 
+// Appends the first `count` samples as far as they lie in the range.
 void ReadStream(std::string_view bytes, uint16_t count, std::span<const int64_t> times,
                 const std::vector<std::string>& histograms, TimeRange range, SampleColumns& out) {
-  out.Clear();
   StreamReader reader(bytes, times);
-  for (uint16_t i = 0; i < count; ++i) {
+  for (uint32_t i = 0; i < count; ++i) {
     const StreamSample sample = reader.Next();
     if (sample.time_ms > range.max_ms) break;  // a stream rises in time
     if (sample.time_ms >= range.min_ms) AddTo(out, sample, histograms);
+    if (reader.run_left() == 0) continue;
+    std::span<const int64_t> run = reader.TakeRun(std::min(reader.run_left(), count - i - 1));
+    i += static_cast<uint32_t>(run.size());
+    while (!run.empty() && run.front() < range.min_ms) run = run.subspan(1);
+    while (!run.empty() && run.back() > range.max_ms) run = run.first(run.size() - 1);
+    out.AddRun(run, sample.value, sample.start_ms);
   }
 }
 
@@ -66,7 +72,12 @@ size_t FrozenLayer::memory_bytes() const {
 }
 
 void FrozenLayer::Read(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const {
-  if (slot >= streams.size()) return out.Clear();
+  out.Clear();
+  Append(slot, limit, range, out);
+}
+
+void FrozenLayer::Append(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const {
+  if (slot >= streams.size() || newest_ms < range.min_ms) return;
   const FrozenStream& stream = streams[slot];
   ReadStream(std::string_view(bytes).substr(stream.offset, stream.bytes),
              std::min(limit, stream.count), times, histograms, range, out);
@@ -190,6 +201,7 @@ bool OpenLayer::Find(uint32_t slot, int64_t time_ms, StreamSample& found) const 
 void OpenLayer::Read(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const {
   if (slot >= streams_.size() || streams_[slot].count == 0) return out.Clear();
   const Stream& stream = streams_[slot];
+  out.Clear();
   ReadStream(Gather(stream), std::min(limit, stream.count), times_, histograms_, range, out);
 }
 
@@ -210,6 +222,7 @@ std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq) {
   for (const Stream& stream : streams_) bytes += stream.used + (stream.run > 0 ? 1 : 0);
   frozen->bytes.reserve(bytes);
   frozen->streams.reserve(streams_.size());
+  frozen->newest_ms = INT64_MIN;
   for (Stream& stream : streams_) {
     const size_t offset = frozen->bytes.size();
     CopyTo(stream, frozen->bytes);
@@ -217,6 +230,7 @@ std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq) {
                                .bytes = static_cast<uint16_t>(frozen->bytes.size() - offset),
                                .count = stream.count});
     const int64_t newest_ms = stream.newest_ms;
+    if (stream.count > 0) frozen->newest_ms = std::max(frozen->newest_ms, newest_ms);
     stream = Stream();
     stream.newest_ms = newest_ms;
   }

@@ -51,6 +51,7 @@ struct FrozenStream {
 struct FrozenLayer {
   uint64_t frozen_seq = 0;  // deletes after this log position mask it
   uint64_t samples = 0;
+  int64_t newest_ms = INT64_MAX;  // of all samples
   std::vector<int64_t> times;
   std::vector<FrozenStream> streams;  // by slot; slots past the end have nothing
   std::string bytes;
@@ -59,6 +60,8 @@ struct FrozenLayer {
   [[nodiscard]] size_t memory_bytes() const;
   // Replaces `out` by the first `limit` samples of a slot that lie in the range.
   void Read(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const;
+  // The same, behind what is there already.
+  void Append(uint32_t slot, uint16_t limit, TimeRange range, SampleColumns& out) const;
 };
 
 // The open streams of a group, and the time of the newest sample of each series, which outlives

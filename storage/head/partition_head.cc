@@ -268,9 +268,13 @@ void PartitionHead::FreezeLate(Group& group, uint64_t frozen_seq) {
   group.lates.push_back(std::move(frozen));
 }
 
+bool PartitionHead::IsFull(const Group& group, uint32_t layers) {
+  return group.layers.size() >= layers || !group.lates.empty();
+}
+
 bool PartitionHead::Wanted(const Group& group, const SealWish& wish) const {
   if (group.empty()) return false;
-  return wish.everything || (wish.full && (!group.layers.empty() || !group.lates.empty())) ||
+  return wish.everything || (wish.full && IsFull(group, wish.full_layers)) ||
          (group.first_seq != 0 && group.first_seq < wish.older_than_seq);
 }
 
@@ -360,7 +364,10 @@ HeadStats PartitionHead::Stats() const {
     if (group->empty()) continue;
     ++stats.groups_filled;
     stats.filled_series += group->members.size();
-    if (!group->layers.empty() || !group->lates.empty()) ++stats.groups_full;
+    for (uint32_t layers = 1; layers <= HeadStats::kCountedLayers && IsFull(*group, layers);
+         ++layers) {
+      ++stats.groups_full[layers - 1];
+    }
   }
   stats.bytes += stats.sample_bytes;
   return stats;

@@ -10,6 +10,7 @@
 // of what is remembered: SavedView.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -75,7 +76,8 @@ struct FrozenPartition {
 // Which groups a seal takes.
 struct SealWish {
   bool everything = false;
-  bool full = true;             // those that have a full layer
+  bool full = true;             // those that have `full_layers`
+  uint32_t full_layers = 1;     // full ones, of seal_samples each; or a full list of late samples
   uint64_t older_than_seq = 0;  // those whose oldest sample came before this position
 };
 
@@ -84,7 +86,9 @@ struct HeadStats {
   uint64_t series = 0;   // likewise
   uint64_t samples = 0;  // not yet dropped after a seal
   uint64_t bytes = 0;
-  uint64_t groups_full = 0;    // with a full layer
+  // [n]: those that SealWish::full with n + 1 layers takes.
+  static constexpr size_t kCountedLayers = 4;
+  std::array<uint64_t, kCountedLayers> groups_full = {};
   uint64_t groups_filled = 0;  // with any sample
   uint64_t filled_series = 0;  // of those groups
   uint64_t sample_bytes = 0;   // of `bytes`: what sealing gives back, or makes room with
@@ -213,6 +217,7 @@ class PartitionHead {
   // Freezing changes where samples are, not which: views need not be told, but for where to look.
   void FreezeLayer(Group& group, uint64_t frozen_seq) BASALT_REQUIRES(mu_);
   void FreezeLate(Group& group, uint64_t frozen_seq) BASALT_REQUIRES(mu_);
+  [[nodiscard]] static bool IsFull(const Group& group, uint32_t layers);
   [[nodiscard]] bool Wanted(const Group& group, const SealWish& wish) const BASALT_REQUIRES(mu_);
 
   const PartitionId partition_;

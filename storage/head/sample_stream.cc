@@ -115,6 +115,19 @@ uint64_t StreamReader::ReadVarint() {
   }
 }
 
+std::span<const int64_t> StreamReader::TakeRun(uint32_t count) {
+  const size_t first = size_t{state_.row} + 1;
+  BASALT_CHECK(count <= run_left_ && first + count <= row_times_.size(),
+               "head: a stream names a time that its layer lacks");
+  const std::span<const int64_t> times = row_times_.subspan(first, count);
+  run_left_ -= count;
+  if (count > 0) {
+    state_.row += count;
+    state_.time_ms = times.back();
+  }
+  return times;
+}
+
 StreamSample StreamReader::Next() {
   uint32_t row = state_.row + 1;
   bool own_time = false;

@@ -70,6 +70,11 @@ class StreamReader {
 
   // The next sample, its time looked up. The caller knows how many there are.
   StreamSample Next();
+  // How many samples follow that repeat the last one at the next times of the group, as far as its
+  // token says; most do.
+  [[nodiscard]] uint32_t run_left() const { return run_left_; }
+  // The times of `count` <= run_left() of them, which are then behind the reader.
+  std::span<const int64_t> TakeRun(uint32_t count);
 
  private:
   uint64_t ReadVarint();

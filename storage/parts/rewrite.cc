@@ -35,10 +35,41 @@ class SeriesMerge {
   void Clear() {
     samples.clear();
     histograms.clear();
+    times.clear();
+    values.clear();
+    starts.clear();
+    points.clear();
+    ends_.clear();
+  }
+
+  // Takes the current series of a stream: into `times` and `values` for as long as all streams'
+  // samples rise, as samples from the first one on that does not.
+  Status Take(RowStream& stream) {
+    if (samples.empty()) {
+      BASALT_TRY_ASSIGN(const bool whole, stream.TakeColumns(times, values));
+      ends_.emplace_back(times.size(), stream.precedence());
+      if (whole) return OkStatus();
+    }
+    return stream.TakeSeries(samples, histograms);
+  }
+
+  // What was taken as columns becomes samples, in front of those that are.
+  void Mix() {
+    std::vector<MergeSample> mixed;
+    mixed.reserve(times.size() + samples.size());
+    for (size_t i = 0, part = 0; i < times.size(); ++i) {
+      while (i == ends_[part].first) ++part;
+      mixed.push_back({.time_ms = times[i], .value = values[i], .precedence = ends_[part].second});
+    }
+    mixed.insert(mixed.end(), samples.begin(), samples.end());
+    samples.swap(mixed);
   }
 
   // `masks[p]`: the deleted ranges of the input with precedence p.
   void Resolve(const std::vector<Masks>& masks, std::map<LogPosition, uint64_t>& removed) {
+    const bool masked = std::ranges::any_of(masks, [](const Masks& m) { return !m.empty(); });
+    if (samples.empty() && !masked) return;  // the columns are the answer
+    Mix();
     gone_.clear();
     std::erase_if(samples, [&](const MergeSample& s) {
       const DeletedRange* const mask = MaskOf(masks[s.precedence], s.time_ms);
@@ -98,6 +129,7 @@ class SeriesMerge {
     if (!any_start) starts.clear();
   }
 
+  std::vector<std::pair<size_t, uint32_t>> ends_;      // in `times`, of the streams; whose
   std::vector<std::pair<int64_t, LogPosition>> gone_;  // scratch
 };
 
@@ -185,8 +217,8 @@ class Rewriter {
  private:
   Status OpenInputs();
   // The streams that stand at the smallest series, samples in precedence order, then rollups.
-  [[nodiscard]] std::vector<RowStream*> SmallestSeries() const;
-  Status DoSeries(const std::vector<RowStream*>& current);
+  [[nodiscard]] std::span<RowStream* const> SmallestSeries();
+  Status DoSeries(std::span<RowStream* const> current);
   Status Commit();
   void Spend();
 
@@ -208,6 +240,7 @@ class Rewriter {
   uint64_t spent_ = 0;  // bytes that the pace has been told of
 
   SeriesMerge merge_;
+  std::vector<RowStream*> current_;
   std::vector<Masks> masks_;
   std::vector<MergeSample> columns_;
   std::vector<HistogramPoint> no_histograms_;
@@ -242,8 +275,9 @@ Status Rewriter::OpenInputs() {
   return OkStatus();
 }
 
-std::vector<RowStream*> Rewriter::SmallestSeries() const {
-  std::vector<RowStream*> out;
+std::span<RowStream* const> Rewriter::SmallestSeries() {
+  std::vector<RowStream*>& out = current_;
+  out.clear();
   for (const std::unique_ptr<RowStream>& stream : streams_) {
     const SeriesOrdinal ordinal = stream->ordinal();
     if (ordinal == kUnknownOrdinal) continue;
@@ -256,7 +290,7 @@ std::vector<RowStream*> Rewriter::SmallestSeries() const {
   return out;
 }
 
-Status Rewriter::DoSeries(const std::vector<RowStream*>& current) {
+Status Rewriter::DoSeries(std::span<RowStream* const> current) {
   const SeriesOrdinal ordinal = current.front()->ordinal();
   const SeriesPlace place = index_.place(ordinal);
   const SeriesFate fate = context_.fate ? context_.fate(ordinal) : SeriesFate{true, false, false};
@@ -269,7 +303,7 @@ Status Rewriter::DoSeries(const std::vector<RowStream*>& current) {
   SeriesFate kept{};  // buckets without samples that were there before
   for (RowStream* const stream : current) {
     if (!stream->info().is_rollup()) {
-      BASALT_TRY(stream->TakeSeries(merge_.samples, merge_.histograms));
+      BASALT_TRY(merge_.Take(*stream));
       continue;
     }
     columns_.clear();
@@ -346,7 +380,7 @@ Status Rewriter::Commit() {
 Result<RewriteResult> Rewriter::Run() {
   BASALT_TRY(OpenInputs());
   while (true) {
-    const std::vector<RowStream*> current = SmallestSeries();
+    const std::span<RowStream* const> current = SmallestSeries();
     if (current.empty()) break;
     if (context_.cancel != nullptr && *context_.cancel) return Cancelled("interrupted");
     BASALT_TRY(DoSeries(current));

@@ -20,8 +20,10 @@ inline constexpr size_t kOpenDayRuns = 16;
 // share of the day.
 inline constexpr size_t kLateRuns = 4;
 inline constexpr uint64_t kLateShare = 8;
-// Runs whose rows are this long on average are not merged again.
-inline constexpr uint64_t kLongRowSamples = 512;
+// Runs whose rows are this long on average are not merged again while their day is open, nor at all
+// if they are alone in it: 480 is what a head with room seals at 15 s (storage/seal_plan.h), less
+// what series that come and go cost.
+inline constexpr uint64_t kLongRowSamples = 448;
 
 enum class RewriteReason : uint8_t { kMerge, kPurge, kRetention };
 

@@ -98,21 +98,52 @@ Status RowStream::TakeRow(std::vector<MergeSample>& samples,
   return OkStatus();
 }
 
+Status RowStream::NextRow() {
+  if (++row_ == block_->row_count()) return NextBlock();
+  ordinal_ = block_->ordinal(row_);
+  return OkStatus();
+}
+
+Status RowStream::Blame(const Status& status) const {
+  return status.code() == StatusCode::kDataLoss ? run_->Quarantine(next_block_ - 1, status)
+                                                : status;
+}
+
 Status RowStream::TakeSeries(std::vector<MergeSample>& samples,
                              std::vector<HistogramPoint>& histograms) {
   const SeriesOrdinal series = ordinal_;
   while (ordinal_ == series) {
-    if (Status status = TakeRow(samples, histograms); !status.ok()) {
-      return status.code() == StatusCode::kDataLoss ? run_->Quarantine(next_block_ - 1, status)
-                                                    : status;
-    }
-    if (++row_ < block_->row_count()) {
-      ordinal_ = block_->ordinal(row_);
-    } else {
-      BASALT_TRY(NextBlock());
-    }
+    if (const Status status = TakeRow(samples, histograms); !status.ok()) return Blame(status);
+    BASALT_TRY(NextRow());
   }
   return OkStatus();
+}
+
+Result<bool> RowStream::TakeRowColumns(std::vector<int64_t>& time_ms, std::vector<double>& values) {
+  BASALT_TRY_ASSIGN(const RowInfo info, block_->row(row_));
+  if (info.kind == RowKind::kHistogram || info.has_starts) return false;
+  BASALT_TRY_ASSIGN(const std::span<const int64_t> column, Times(info.time_column));
+  const size_t before = time_ms.size();
+  time_ms.resize(before + info.samples);
+  BASALT_TRY(block_->SelectTimes(row_, column, std::span(time_ms).subspan(before)));
+  if (before > 0 && time_ms[before] <= time_ms[before - 1]) {
+    time_ms.resize(before);
+    return false;
+  }
+  values.resize(before + info.samples);
+  BASALT_TRY(decoder_.Values(row_, std::span(values).subspan(before)));
+  return true;
+}
+
+Result<bool> RowStream::TakeColumns(std::vector<int64_t>& time_ms, std::vector<double>& values) {
+  const SeriesOrdinal series = ordinal_;
+  while (ordinal_ == series) {
+    const Result<bool> taken = TakeRowColumns(time_ms, values);
+    if (!taken.ok()) return Blame(taken.status());
+    if (!*taken) return false;
+    BASALT_TRY(NextRow());
+  }
+  return true;
 }
 
 }  // namespace basalt::storage

@@ -43,13 +43,25 @@ class RowStream {
   // each row in rising time.
   Status TakeSeries(std::vector<MergeSample>& samples, std::vector<HistogramPoint>& histograms);
 
+  // Likewise for a series of floats without start timestamps, each row above `time_ms.back()`:
+  // most are. Stops in front of a row that is not so, and returns false; TakeSeries then takes the
+  // rest of the series.
+  Result<bool> TakeColumns(std::vector<int64_t>& time_ms, std::vector<double>& values);
+
+  [[nodiscard]] uint32_t precedence() const { return precedence_; }
   [[nodiscard]] const RunInfo& info() const { return run_->info(); }
 
  private:
   // Opens superblock `next_block_` and stands at its first row; past the last one ends the stream.
   Status NextBlock();
   Status LoadColumns(size_t directory_index);
+  // Past the row that was taken, to the next superblock's first if it was the last.
+  Status NextRow();
+  // Damage inside the open superblock quarantines it.
+  Status Blame(const Status& status) const;
   Status TakeRow(std::vector<MergeSample>& samples, std::vector<HistogramPoint>& histograms);
+  // False, and nothing is taken: see TakeColumns.
+  Result<bool> TakeRowColumns(std::vector<int64_t>& time_ms, std::vector<double>& values);
   Result<std::span<const int64_t>> Times(uint32_t column);
 
   const std::shared_ptr<const Run> run_;

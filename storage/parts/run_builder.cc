@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -19,16 +20,27 @@ struct RunBuilder::Impl {
   Status AddRow(RowInput row, const SeriesPlace& place, std::span<const int64_t> time_ms);
   Status FinishBlock();
   Status WriteColumns();
+  // The number of these times among the run's columns.
+  uint32_t NumberOf(GroupId group, std::span<const int64_t> time_ms);
 
   RunWriter writer;
   SuperblockBuilder builder;
   TimeColumnSet columns;
-  SuperblockInput open;     // what `builder` holds
-  SeriesPlace block_place;  // of the superblock before
-  uint16_t block_row = 0;   // likewise
+  std::unordered_map<uint32_t, uint32_t> last_column;  // by group: the number of its last row's
+  SuperblockInput open;                                // what `builder` holds
+  SeriesPlace block_place;                             // of the superblock before
+  uint16_t block_row = 0;                              // likewise
   bool any_block = false;
   uint64_t samples = 0;
 };
+
+uint32_t RunBuilder::Impl::NumberOf(GroupId group, std::span<const int64_t> time_ms) {
+  // Mostly those of the group's row before, and comparing is cheaper than hashing.
+  const auto [last, is_new] = last_column.try_emplace(static_cast<uint32_t>(group), 0);
+  if (is_new || !std::ranges::equal(columns[last->second], time_ms))
+    last->second = columns.Add(time_ms);
+  return last->second;
+}
 
 Status RunBuilder::Impl::AddRow(RowInput row, const SeriesPlace& place,
                                 std::span<const int64_t> time_ms) {
@@ -38,7 +50,12 @@ Status RunBuilder::Impl::AddRow(RowInput row, const SeriesPlace& place,
   }
   // Always shared: the series of a target have equal times, and neighbours in series order are of
   // many targets.
-  BASALT_TRY_ASSIGN(row.time_column, builder.AddSharedColumn(columns.Add(time_ms), time_ms));
+  const uint32_t number = NumberOf(place.group, time_ms);
+  if (const auto known = builder.FindSharedColumn(number)) {
+    row.time_column = *known;
+  } else {
+    BASALT_TRY_ASSIGN(row.time_column, builder.AddSharedColumn(number, time_ms));
+  }
   BASALT_TRY(builder.AddRow(row));
   if (builder.row_count() == 1) {
     open = {};

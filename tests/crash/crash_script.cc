@@ -58,6 +58,7 @@ storage::StoreOptions CrashOptions(const std::string& directory) {
   options.partitions = 4;
   // Everything small, so that whatever can be interrupted happens all the time.
   options.seal_samples = 5;
+  options.head_samples = 0;  // rows are full at once, so that seals are many
   options.seal_age = Duration(20);
   options.segment_bytes = 32u << 10;
   options.log_budget_bytes = 128u << 10;

@@ -214,6 +214,7 @@ TEST(RetentionProperty, RulesRollupsAndDeletesHoldWhatTheModelHolds) {
     options.env = disk.env.get();
     options.partitions = 1U << (seed % 2);
     options.seal_samples = 3 + static_cast<uint32_t>(seed % 20);
+    options.head_samples = 0;  // rows are full at once, so that seals are many
     options.segment_bytes = 64u << 10;
     options.block_cache_bytes = 4u << 20;
     options.clock = &clock;

@@ -57,16 +57,59 @@ TEST(SealPlan, ShortRowsAreNotPhased) {
 
 TEST(SealPlan, FullGroupsWaitForHalfOfTheOthersOrForPatience) {
   std::vector<PartitionFill> partitions(2, Fill(100));
-  partitions[1].head.groups_full = 4;
+  partitions[1].head.groups_full[0] = 4;
   EXPECT_FALSE(NextSeal(partitions, {}, kLimits).has_value());
   partitions[1].patience_over = true;
   EXPECT_EQ(NextSeal(partitions, {}, kLimits)->partition, 1U);
   partitions[1].patience_over = false;
-  partitions[1].head.groups_full = 5;
+  partitions[1].head.groups_full[0] = 5;
   const auto order = NextSeal(partitions, {}, kLimits);
   EXPECT_EQ(order->partition, 1U);
   EXPECT_EQ(order->reason, SealReason::kFull);
   EXPECT_TRUE(order->wish.full && !order->wish.everything);
+}
+
+// 4 partitions of 1000 series each: a layer of all of them is 480,000 samples.
+SealLimits WithRoomFor(uint64_t head_samples) {
+  SealLimits limits = kLimits;
+  limits.head_samples = head_samples;
+  return limits;
+}
+
+TEST(SealPlan, RowsGrowAsLongAsAllHeadsTogetherHaveRoom) {
+  const std::vector<PartitionFill> partitions(4, Fill(1));
+  EXPECT_EQ(FullLayers(partitions, WithRoomFor(0)), 1U);
+  EXPECT_EQ(FullLayers(partitions, WithRoomFor(959'999)), 1U);
+  EXPECT_EQ(FullLayers(partitions, WithRoomFor(960'000)), 2U);
+  EXPECT_EQ(FullLayers(partitions, WithRoomFor(4 * 480'000)), kMostFullLayers);
+  EXPECT_EQ(FullLayers(partitions, WithRoomFor(1'000'000'000)), kMostFullLayers);
+  EXPECT_EQ(FullLayers({}, WithRoomFor(0)), 1U);
+}
+
+TEST(SealPlan, WithRoomAGroupIsFullWhenItHasSoManyLayersAndNoPartitionIsPhased) {
+  std::vector<PartitionFill> partitions(4, Fill(119));
+  for (PartitionFill& fill : partitions) fill.phased = false;
+  const SealLimits limits = WithRoomFor(2 * 480'000);
+  EXPECT_FALSE(NextSeal(partitions, {}, limits).has_value());
+  for (PartitionFill& fill : partitions) fill.head.groups_full = {10, 4, 0, 0};
+  EXPECT_FALSE(NextSeal(partitions, {}, limits).has_value());
+  partitions[2].head.groups_full = {10, 5, 0, 0};
+  const auto order = NextSeal(partitions, {}, limits);
+  EXPECT_EQ(order->partition, 2U);
+  EXPECT_EQ(order->reason, SealReason::kFull);
+  EXPECT_EQ(order->wish.full_layers, 2U);
+}
+
+TEST(SealPlan, WhatIsNearlyOldGoesAlongWithWhatIsTooOld) {
+  std::vector<PartitionFill> partitions(1, Fill(10));
+  partitions[0].oldest_seq = 81;
+  EXPECT_FALSE(NextSeal(partitions, {.head_seq = 100, .old_seq = 80, .nearly_old_seq = 90}, kLimits)
+                   .has_value());
+  partitions[0].oldest_seq = 80;
+  const auto order =
+      NextSeal(partitions, {.head_seq = 100, .old_seq = 80, .nearly_old_seq = 90}, kLimits);
+  EXPECT_EQ(order->reason, SealReason::kAge);
+  EXPECT_EQ(order->wish.older_than_seq, 91U);
 }
 
 TEST(SealPlan, OldSamplesAreSealedAndNewOnesStay) {

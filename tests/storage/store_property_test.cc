@@ -39,6 +39,7 @@ StoreOptions SmallOptions(const std::string& name, uint64_t seed, MemoryDisk& di
   options.partitions = 1U << (seed % 3);
   // Small enough that rows fill, segments end and lists overflow many times in one run.
   options.seal_samples = 3 + static_cast<uint32_t>(seed % 20);
+  options.head_samples = 0;  // rows are full at once, so that seals are many
   options.segment_bytes = 64u << 10;
   options.block_cache_bytes = 4u << 20;
   options.clock = &clock;
@@ -267,6 +268,7 @@ TEST(StoreConcurrency, ReadersSeeWholeRequestsWhileWritersAndSealsGoOn) {
   options.directory = temp.path("data");
   options.partitions = 4;
   options.seal_samples = 16;
+  options.head_samples = 0;  // rows are full at once, so that seals are many
   options.segment_bytes = 256u << 10;
   auto opened = Store::Open(options);
   ASSERT_TRUE(opened.ok()) << opened.status().ToString();

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <set>
 #include <sstream>
 #include <string>
@@ -119,6 +120,51 @@ TEST(OpenLayer, AStreamMovesFromItsSlotToBlocksAndReadsTheSame) {
 
 // ---- arena ----
 
+// Repeats, times of others, times of its own, starts and histograms, in any range.
+RC_GTEST_PROP(Layers, AnyRangeOfAStreamIsWhatWasAppendedInIt, ()) {
+  OpenLayer layer;
+  layer.AddSeries();
+  layer.AddSeries();
+  SampleColumns all;
+  const std::string histogram = EncodeHistogram(NativeHistogram{});
+  int64_t now = 0;
+  double value = 0;
+  int64_t start_ms = kNoStartMs;
+  const auto count = *rc::gen::inRange<size_t>(1, 400);
+  const auto dice = *rc::gen::container<std::vector<uint8_t>>(count, rc::gen::arbitrary<uint8_t>());
+  for (const uint8_t die : dice) {
+    now += 1 + die % 3;
+    if (die % 8 == 1) layer.Append(1, {.time_ms = now++, .value = 1});
+    if (die % 16 == 2) value += 0.25;
+    if (die % 64 == 3) start_ms = now - 5;
+    if (die % 64 == 4) {
+      layer.Append(0, {.time_ms = now, .start_ms = start_ms, .histogram = &histogram});
+      all.AddHistogram(now, NativeHistogram{}, start_ms);
+    } else {
+      layer.Append(0, {.time_ms = now, .start_ms = start_ms, .value = value});
+      all.Add(now, value, start_ms);
+    }
+  }
+  const auto min_ms = *rc::gen::inRange<int64_t>(-2, now + 3);
+  const TimeRange range{min_ms, *rc::gen::inRange<int64_t>(min_ms, now + 4)};
+  SampleColumns expected = all;
+  expected.Clip(range);
+  SampleColumns open;
+  layer.Read(0, UINT16_MAX, range, open);
+  const auto frozen = layer.Freeze(1);
+  RC_ASSERT(frozen->newest_ms == now);
+  SampleColumns closed;
+  frozen->Read(0, UINT16_MAX, range, closed);
+  for (const SampleColumns* const read : {&open, &closed}) {
+    RC_ASSERT(read->time_ms == expected.time_ms);
+    RC_ASSERT(read->values == expected.values);
+    for (size_t i = 0; i < read->size(); ++i) {
+      RC_ASSERT(read->StartAt(i) == expected.StartAt(i));
+      RC_ASSERT(read->IsHistogram(i) == expected.IsHistogram(i));
+    }
+  }
+}
+
 RC_GTEST_PROP(BlockArena, ChainsKeepTheirBytes, ()) {
   BlockArena arena;
   struct Stream {
@@ -205,6 +251,8 @@ IngestBatch HeadTestBatch(const std::vector<std::pair<int, int64_t>>& samples) {
 
 class HeadTest : public testing::Test {
  protected:
+  using FullGroups = std::array<uint64_t, HeadStats::kCountedLayers>;
+
   explicit HeadTest(uint32_t seal_samples = 120) : head_(PartitionId{0}, index_, seal_samples) {}
 
   ApplyCounts Apply(const std::vector<std::pair<int, int64_t>>& samples) {
@@ -228,10 +276,28 @@ class HeadTest : public testing::Test {
 
 TEST_F(HeadTest, AGroupFreezesWhenASeriesIsFullAndNotBefore) {
   for (int i = 0; i < 120; ++i) Apply({{0, i}});
-  EXPECT_EQ(head_.Stats().groups_full, 0U);
+  EXPECT_EQ(head_.Stats().groups_full, (FullGroups{0, 0, 0, 0}));
   Apply({{0, 120}});
-  EXPECT_EQ(head_.Stats().groups_full, 1U);
+  EXPECT_EQ(head_.Stats().groups_full, (FullGroups{1, 0, 0, 0}));
   EXPECT_EQ(Times(0).size(), 121U);
+}
+
+TEST_F(HeadTest, AGroupGrowsByLayersUntilASealWantsIt) {
+  for (int i = 0; i < 241; ++i) Apply({{0, i}});
+  EXPECT_EQ(head_.Stats().groups_full, (FullGroups{1, 1, 0, 0}));
+  EXPECT_TRUE(head_.Freeze({.full = true, .full_layers = 3}).groups.empty());
+  head_.Drop();
+  EXPECT_EQ(Times(0).size(), 241U);
+  const FrozenPartition frozen = head_.Freeze({.full = true, .full_layers = 2});
+  ASSERT_EQ(frozen.groups.size(), 1U);
+  EXPECT_EQ(frozen.samples, 241U);
+  SampleColumns samples;
+  ReadFrozen(frozen.groups[0], 0, {}, DeleteSnapshot({}), samples);
+  std::vector<int64_t> expected(241);
+  std::iota(expected.begin(), expected.end(), 0);
+  EXPECT_EQ(samples.time_ms, expected);
+  head_.Drop();
+  EXPECT_TRUE(Times(0).empty());
 }
 
 TEST_F(HeadTest, TimesBeyondTheSharedOnesAreTheSamplesOwn) {
@@ -248,9 +314,9 @@ TEST_F(HeadTest, LateListsAreFrozenAtTheirBoundAndLoseNothing) {
   Apply({{0, 1'000'000}});
   for (size_t i = 0; i < kMaxOpenLateSamples - 1; ++i)
     EXPECT_EQ(Apply({{0, static_cast<int64_t>(i)}}).late, 1U);
-  EXPECT_EQ(head_.Stats().groups_full, 0U);
+  EXPECT_EQ(head_.Stats().groups_full, (FullGroups{0, 0, 0, 0}));
   Apply({{0, 5000}});
-  EXPECT_EQ(head_.Stats().groups_full, 1U);
+  EXPECT_EQ(head_.Stats().groups_full, (FullGroups{1, 1, 1, 1})) << "at any depth of rows";
   Apply({{0, 5001}});
   EXPECT_EQ(Times(0).size(), kMaxOpenLateSamples + 2);
 }

@@ -333,6 +333,23 @@ TEST_F(PlanTest, AClosedDaysLastSealedRunsAreMerged) {
   EXPECT_THAT(Plan(policy), ElementsAre(2));
 }
 
+TEST_F(PlanTest, ASealedRunOfLongRowsAloneInItsDayIsAsGoodAsRewritten) {
+  const RewritePolicy closed{.closed_before = kDay + 2};
+  const RewritePolicy settling{.closed_before = kDay + 2, .all = true};
+  Put(kDay, 5, kSealLevel, 10'000, kLongRowSamples);
+  EXPECT_THAT(Plan(closed), IsEmpty());
+  EXPECT_THAT(Plan(settling), IsEmpty());
+  Put(kDay + 1, 5, kSealLevel, 10'000, kLongRowSamples - 1);
+  EXPECT_THAT(Plan(closed), ElementsAre(1));
+  EXPECT_THAT(Plan(settling), ElementsAre(1));
+  // Two of them become one with rows twice as long.
+  Put(kDay, 6, kSealLevel, 10'000, kLongRowSamples);
+  EXPECT_THAT(Plan(closed), ElementsAre(2, 1));
+  RewritePolicy purge = settling;
+  purge.must_go = [](const RunInfo&) { return true; };
+  EXPECT_THAT(Plan(purge), ElementsAre(2, 1));
+}
+
 TEST_F(PlanTest, AClosedDayIsNotRewrittenForATrickle) {
   const RewritePolicy policy{.closed_before = kDay + 1};
   Put(kDay, 5, kRewriteLevel, 80'000);
