@@ -184,11 +184,11 @@ Status ValidateConfig(const Config& config) {
   if (config.self.interval != Duration(0) && config.self.interval < std::chrono::seconds(1)) {
     return InvalidArgument("self.interval: must be 0s or at least 1s");
   }
-  for (const std::string& url : config.alerting.alertmanagers) {
-    if (!url.starts_with("http://")) {
-      return InvalidArgument("alerting.alertmanagers: \"" + url + "\" does not begin with http://");
-    }
-  }
+  const notify::Receivers& receivers = config.alerting.receivers;
+  if (receivers.resend < std::chrono::seconds(1) || receivers.resend > std::chrono::hours(1))
+    return InvalidArgument("alerting.resend_delay: must be 1s to 1h");
+  if (receivers.page_ends_after < Duration(0) || receivers.page_ends_after > std::chrono::hours(1))
+    return InvalidArgument("alerting.page_ends_after: must be 0s to 1h");
   return OkStatus();
 }
 
@@ -221,7 +221,7 @@ std::string RenderYaml(const Config& config) {
       out += section + ":\n";
     }
     out += "  " + entry.key.substr(dot + 1) + ": ";
-    if (entry.value.starts_with('[')) {
+    if (entry.value.starts_with('[') || entry.value.starts_with('{')) {
       out += entry.value;
     } else {
       AppendQuoted(entry.value, out);

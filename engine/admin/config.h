@@ -19,6 +19,7 @@
 #include "engine/ingest/limits.h"
 #include "engine/ingest/otlp/settings.h"
 #include "engine/ingest/tenants.h"
+#include "engine/notify/receivers.h"
 #include "storage/store.h"
 
 namespace basalt::admin {
@@ -67,8 +68,8 @@ struct QueryConfig {
 
 struct AlertingConfig {
   std::vector<std::string> slo_paths;
-  std::vector<std::string> alertmanagers;  // base URLs
-  std::string external_url;                // links in alerts; empty: http://<http.listen>
+  notify::Receivers receivers;  // everything else below `alerting`
+  std::string external_url;     // links in alerts; empty: http://<http.listen>
 };
 
 struct SelfConfig {
@@ -123,7 +124,8 @@ struct ConfigEntry {
 };
 std::vector<ConfigEntry> DescribeConfig(const Config& config);
 
-// The configuration as a file that ApplyYaml reads back to the same.
+// The configuration as a file that ApplyYaml reads back to the same, but for secrets, which are
+// shown as "<secret>".
 std::string RenderYaml(const Config& config);
 
 // "512MiB", "1GiB", "1000": bytes. kInvalidArgument with the forms there are.

@@ -1,6 +1,8 @@
 // The list of all settings.
 #include "engine/admin/setting.h"
 #include "engine/base/labels.h"
+#include "engine/notify/receivers_yaml.h"
+#include "engine/notify/yaml_fields.h"
 #include "query/promql/durations.h"
 
 namespace basalt::admin {
@@ -302,8 +304,37 @@ void AddAlertingSettings(std::vector<Setting>& out) {
   out.push_back(List(
       "slo.paths", "Files, or directories of *.yml and *.yaml, with SLO definitions.",
       [](Config& c) -> auto& { return c.alerting.slo_paths; }, true));
-  out.push_back(List("alerting.alertmanagers", "Base URLs; every one is sent every alert.",
-                     [](Config& c) -> auto& { return c.alerting.alertmanagers; }));
+  out.push_back(Make(
+      "alerting.alertmanagers",
+      "List of URLs, or of maps as Prometheus' alertmanagers: scheme, path_prefix, timeout, "
+      "basic_auth, authorization, tls_config, static_configs, dns_sd_configs, file_sd_configs, "
+      "relabel_configs, alert_relabel_configs. Every one is sent every alert.",
+      true, [](Config& c) -> auto& { return c.alerting.receivers.alertmanagers; },
+      notify::ReadAlertmanagers, notify::ShowAlertmanagers));
+  out.push_back(Make(
+      "alerting.webhooks",
+      "List of {name, url, send_resolved, max_alerts, group_by, repeat_interval, timeout, "
+      "basic_auth, authorization, tls_config, alert_relabel_configs}: sent groups of alerts in "
+      "Alertmanager's own webhook payload, for sites without one.",
+      true, [](Config& c) -> auto& { return c.alerting.receivers.webhooks; }, notify::ReadWebhooks,
+      notify::ShowWebhooks));
+  out.push_back(Make(
+      "alerting.external_labels", "Map of labels for alerts that do not have them.", true,
+      [](Config& c) -> auto& { return c.alerting.receivers.external_labels; }, notify::YamlLabels,
+      notify::ShowLabels));
+  out.push_back(Make(
+      "alerting.alert_relabel_configs",
+      "Prometheus' relabelling, of every alert before it is sent; a dropped one goes to nobody.",
+      true, [](Config& c) -> auto& { return c.alerting.receivers.alert_relabel; },
+      notify::ReadRelabelRules, notify::ShowRelabelRules));
+  out.push_back(TimeSetting(
+      "alerting.resend_delay", "How often Alertmanagers are sent what fires or has just resolved.",
+      [](Config& c) -> auto& { return c.alerting.receivers.resend; }, true));
+  out.push_back(TimeSetting(
+      "alerting.page_ends_after",
+      "How long receivers keep a firing page at least after Basalt has died; 0s: four times "
+      "alerting.resend_delay, as Prometheus. Up to 1h.",
+      [](Config& c) -> auto& { return c.alerting.receivers.page_ends_after; }, true));
   out.push_back(Text("alerting.external_url", "How people reach this server, for links in alerts.",
                      [](Config& c) -> auto& { return c.alerting.external_url; }));
 }

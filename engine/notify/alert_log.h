@@ -1,31 +1,44 @@
-// engine/notify/alert_log.h -- the file that makes alerts survive a crash.
+// engine/notify/alert_log.h -- the file that makes alerts survive a crash: alerts.log.
 //
-// Append-only: each record is one alert's latest state. Format (version 1): the file begins with
-// "basalt-alerts-1\n"; a record is [u32 payload bytes][u32 CRC-32C of the payload][payload], little
-// endian; the payload is described in alert_log.cc. A torn record at the end is what a crash leaves
-// and is cut off; damage before it is reported and the rest is read on.
+// A record_file.h whose records are alerts' latest states, and which receiver has taken which; the
+// payloads are described in alert_log.cc.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/base/hash.h"
 #include "engine/base/status.h"
 #include "engine/notify/alert.h"
+#include "engine/notify/record_file.h"
 
 namespace basalt::notify {
 
-// Above this, a record is damage and not an alert.
-inline constexpr uint32_t kMaxAlertRecordBytes = 1u << 20;
-// The file is rewritten with what still matters once it is larger than this and than twice that.
-inline constexpr uint64_t kRewriteBytes = 4u << 20;
+// A receiver's answer 2xx to a state of an alert.
+struct Acceptance {
+  Hash128 fingerprint{};
+  uint64_t receiver = 0;  // ReceiverId of its key
+  Timestamp starts_at{};  // of the state that was taken
+  bool resolved = false;
+  Timestamp at{};
+  friend bool operator==(const Acceptance&, const Acceptance&) = default;
+};
+uint64_t ReceiverId(std::string_view key);
 
 void EncodeAlert(const Alert& alert, std::string& out);
 // Safe on hostile bytes. kDataLoss.
 Result<Alert> DecodeAlert(std::string_view payload);
+
+// What is known of each alert.
+struct AlertLogContent {
+  std::map<Hash128, Alert> alerts;  // the latest state
+  // The latest of each receiver; of alerts that are not in `alerts` too.
+  std::map<std::pair<Hash128, uint64_t>, Acceptance> acceptances;
+};
 
 // Reads the file at `path` and says what in it is damaged; writes nothing. A torn end is none.
 // kUnavailable if it cannot be read; kDataLoss if it is not an alert log.
@@ -34,34 +47,27 @@ Status CheckAlertLog(const std::string& path, std::vector<std::string>& damage);
 // One thread, one process.
 class AlertLog {
  public:
-  // Opens or creates `path` and reads it: the latest state of each alert, by fingerprint. What was
-  // damaged is said in `warnings`. kUnavailable if the file cannot be opened; kDataLoss if it is
-  // not an alert log.
-  static Result<AlertLog> Open(const std::string& path, std::map<Hash128, Alert>& alerts,
-                               std::vector<std::string>& warnings);
-  ~AlertLog();
-  AlertLog(AlertLog&& other) noexcept;
-  AlertLog& operator=(AlertLog&&) = delete;
+  // Opens or creates `path` and reads it. What was damaged is said in `warnings`. kUnavailable if
+  // the file cannot be opened; kDataLoss if it is not an alert log.
+  static Result<AlertLog> Open(const std::string& path, AlertLogContent& content,
+                               std::vector<std::string>& warnings,
+                               FileSteps& steps = SystemFileSteps());
 
   // Appends and syncs. After an error the file ends where it ended before.
   Status Append(std::span<const Alert> alerts);
-  // True once rewriting pays.
-  [[nodiscard]] bool WantsRewrite() const {
-    return bytes_ > kRewriteBytes && bytes_ > 2 * kept_bytes_;
-  }
-  // Replaces the file by one with these alerts only, atomically.
-  Status Rewrite(std::span<const Alert* const> alerts);
+  // Appends without a sync: what is lost is sent once more.
+  Status Append(std::span<const Acceptance> acceptances);
+  [[nodiscard]] bool WantsRewrite() const { return file_.WantsRewrite(); }
+  void SetRewriteBytes(uint64_t bytes) { file_.SetRewriteBytes(bytes); }
+  // Replaces the file by one with these only, atomically.
+  Status Rewrite(std::span<const Alert* const> alerts, std::span<const Acceptance> acceptances);
 
-  [[nodiscard]] uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] uint64_t bytes() const { return file_.bytes(); }
 
  private:
-  AlertLog(std::string path, int fd, uint64_t bytes)
-      : path_(std::move(path)), fd_(fd), bytes_(bytes), kept_bytes_(bytes) {}
+  explicit AlertLog(RecordFile file) : file_(std::move(file)) {}
 
-  std::string path_;
-  int fd_ = -1;
-  uint64_t bytes_ = 0;
-  uint64_t kept_bytes_ = 0;  // after the last rewrite
+  RecordFile file_;
 };
 
 }  // namespace basalt::notify

@@ -1,109 +1,184 @@
 #include "engine/notify/outbox.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
-#include "engine/notify/payload.h"
+#include "engine/notify/outbox_state.h"
 
 namespace basalt::notify {
 
 using std::chrono::nanoseconds;
-
-struct Outbox::Entry {
-  Alert alert;
-  uint64_t version = 0;  // grows with each published state
-  nanoseconds published{0};
-  std::optional<Timestamp> delivered_at;
-  struct PerReceiver {
-    uint64_t taken_version = 0;
-    nanoseconds taken{0};
-  };
-  std::vector<PerReceiver> receivers;
-};
-
-// Its sending half is used by one thread at a time; `failures` and the stats are under the outbox's
-// lock.
-struct Outbox::Receiver {
-  size_t number = 0;
-  std::unique_ptr<AlertPoster> poster;
-  std::mt19937_64 random;  // jitter, so that many of us do not probe at once
-  ReceiverStats stats;
-  uint32_t failures = 0;  // in a row
-  nanoseconds not_before{0};
-};
-
-namespace {
-
-constexpr size_t kLogErrorsShown = 200;  // characters of a receiver's error that are kept
-
-bool IsSuccess(int status) { return status >= 200 && status < 300; }
-
-}  // namespace
 
 Outbox::Outbox(OutboxOptions options, AlertLog log)
     : options_(std::move(options)), log_(std::move(log)) {}
 
 Result<std::unique_ptr<Outbox>> Outbox::Open(OutboxOptions options,
                                              std::vector<std::string>* warnings) {
-  std::map<Hash128, Alert> alerts;
+  AlertLogContent content;
   std::vector<std::string> found;
-  BASALT_TRY_ASSIGN(AlertLog log, AlertLog::Open(options.directory + "/alerts.log", alerts, found));
+  BASALT_TRY_ASSIGN(AlertLog log, AlertLog::Open(options.directory + "/alerts.log", content, found,
+                                                 *options.files));
+  log.SetRewriteBytes(options.log_rewrite_bytes);
   if (warnings != nullptr) *warnings = std::move(found);
   std::unique_ptr<Outbox> outbox(new Outbox(std::move(options), std::move(log)));
-  for (const std::string& url : outbox->options_.alertmanagers) {
-    auto receiver = std::make_unique<Receiver>();
-    receiver->number = outbox->receivers_.size();
-    Result<std::unique_ptr<AlertPoster>> poster = outbox->options_.make_poster(url);
-    if (!poster.ok()) return poster.status().WithContext("alertmanager " + url);
-    receiver->poster = std::move(poster).value();
-    receiver->random.seed(HashBytes64(url) ^ std::random_device()());
-    receiver->stats.url = url;
-    outbox->receivers_.push_back(std::move(receiver));
-  }
-  {
-    const MutexLock lock(outbox->mu_);
-    for (auto& [fingerprint, alert] : alerts) {
-      Entry entry;
-      entry.alert = std::move(alert);
-      entry.version = 1;
-      entry.published = outbox->options_.clock->Monotonic();
-      entry.receivers.resize(outbox->receivers_.size());
-      outbox->entries_.emplace(fingerprint, std::move(entry));
-    }
-    outbox->Forget();
-  }
-  if (outbox->options_.threads) {
-    for (size_t i = 0; i < outbox->receivers_.size(); ++i) {
-      outbox->threads_.emplace_back([raw = outbox.get(), i] { raw->Run(i); });
-    }
-  }
+  outbox->Restore(std::move(content));
+  std::shared_ptr<const Receivers> receivers = outbox->options_.receivers;
+  outbox->SetReceivers(receivers == nullptr ? std::make_shared<const Receivers>()
+                                            : std::move(receivers));
   return outbox;
+}
+
+void Outbox::Restore(AlertLogContent content) {
+  std::vector<Alert> before;
+  {
+    const MutexLock lock(mu_);
+    const nanoseconds now = options_.clock->Monotonic();
+    const Timestamp wall = options_.clock->Now();
+    for (auto& [fingerprint, alert] : content.alerts) {
+      Entry entry;
+      before.push_back(alert);
+      entry.alert = std::make_shared<const Alert>(std::move(alert));
+      entry.version = entry.measured = 1;
+      entry.published = now;
+      entries_.emplace(fingerprint, std::move(entry));
+    }
+    for (const auto& [key, acceptance] : content.acceptances) {
+      const auto it = entries_.find(key.first);
+      if (it == entries_.end()) continue;
+      Entry& entry = it->second;
+      PerReceiver& state = StateOf(entry, acceptance.receiver);
+      state.told = acceptance.resolved ? PerReceiver::Told::kResolved : PerReceiver::Told::kFiring;
+      state.told_starts = acceptance.starts_at;
+      state.at = now - std::max<nanoseconds>(wall - acceptance.at, nanoseconds::zero());
+      const bool is_latest = acceptance.starts_at == entry.alert->starts_at &&
+                             acceptance.resolved == entry.alert->resolved();
+      state.version = is_latest ? entry.version : 0;
+      if (acceptance.starts_at != entry.alert->starts_at) continue;
+      if (!entry.delivered_at.has_value() || acceptance.at < *entry.delivered_at)
+        entry.delivered_at = acceptance.at;
+    }
+    Forget();
+  }
+  if (options_.observer != nullptr) options_.observer->OnPublished(before, options_.clock->Now());
 }
 
 Outbox::~Outbox() {
   {
+    const MutexLock configure(configure_mu_);
+    discovery_.reset();
+  }
+  SetEndpoints(nullptr, {});
+}
+
+void Outbox::SetReceivers(std::shared_ptr<const Receivers> receivers) {
+  const MutexLock configure(configure_mu_);
+  // Ends before the next one tells what it has found.
+  if (discovery_ != nullptr) discovery_->Stop();
+  DiscoveryOptions options;
+  options.clock = options_.clock;
+  options.dns = options_.dns;
+  options.thread = options_.threads;
+  options.problem = options_.problem;
+  options.found = [this, receivers](std::vector<Endpoint> endpoints) {
+    SetEndpoints(receivers, std::move(endpoints));
+  };
+  discovery_ = std::make_unique<Discovery>(receivers, std::move(options), discovery_.get());
+}
+
+void Outbox::LookOnce() {
+  const MutexLock configure(configure_mu_);
+  discovery_->LookOnce();
+}
+
+std::shared_ptr<Outbox::Receiver> Outbox::MakeReceiver(const Endpoint& endpoint) {
+  auto receiver = std::make_shared<Receiver>();
+  receiver->endpoint = endpoint;
+  receiver->id = ReceiverId(endpoint.key);
+  receiver->random.seed(receiver->id ^ std::random_device()());
+  auto poster = options_.make_poster(endpoint, receiver->cancelled);
+  if (poster.ok()) {
+    receiver->poster = std::move(poster).value();
+  } else {
+    receiver->broken = poster.status().message();
+  }
+  receiver->stats.key = endpoint.key;
+  receiver->stats.url = endpoint.url;
+  receiver->stats.webhook = endpoint.webhook != nullptr;
+  receiver->stats.insecure = endpoint.http().tls.insecure_skip_verify;
+  return receiver;
+}
+
+void Outbox::StopReceiver(Receiver& receiver) {
+  receiver.cancelled.store(true, std::memory_order_relaxed);
+  if (receiver.thread.joinable()) receiver.thread.join();
+}
+
+void Outbox::SetEndpoints(const std::shared_ptr<const Receivers>& receivers,
+                          std::vector<Endpoint> endpoints) {
+  std::vector<std::shared_ptr<Receiver>> gone;
+  {
     const MutexLock lock(mu_);
-    stopping_ = true;
+    config_ = receivers;
+    std::vector<std::shared_ptr<Receiver>> next;
+    for (const Endpoint& endpoint : endpoints) {
+      const auto same = std::find_if(receivers_.begin(), receivers_.end(), [&](const auto& known) {
+        return known != nullptr && known->endpoint.key == endpoint.key;
+      });
+      const bool unchanged = same != receivers_.end() &&
+                             (*same)->endpoint.alertmanager == endpoint.alertmanager &&
+                             (*same)->endpoint.webhook == endpoint.webhook;
+      std::shared_ptr<Receiver> receiver = unchanged ? std::move(*same) : MakeReceiver(endpoint);
+      if (same != receivers_.end() && !unchanged) {
+        // Its settings have changed: what was counted goes on.
+        ReceiverStats stats = (*same)->stats;
+        stats.url = receiver->stats.url;
+        stats.insecure = receiver->stats.insecure;
+        stats.last_error.clear();
+        receiver->stats = std::move(stats);
+      }
+      next.push_back(std::move(receiver));
+    }
+    for (std::shared_ptr<Receiver>& receiver : receivers_) {
+      if (receiver == nullptr) continue;
+      receiver->stopping = true;
+      gone.push_back(std::move(receiver));
+    }
+    receivers_ = std::move(next);
+    ++published_;
     wake_.NotifyAll();
   }
-  for (std::thread& thread : threads_) thread.join();
+  for (const auto& receiver : gone) StopReceiver(*receiver);
+  if (!options_.threads) return;
+  const MutexLock lock(mu_);
+  for (const auto& receiver : receivers_) {
+    if (!receiver->thread.joinable())
+      receiver->thread = std::thread([this, raw = receiver.get()] { Run(*raw); });
+  }
 }
 
 Status Outbox::Publish(std::span<const Alert> alerts) {
+  // First of all: whoever keeps the history knows an alert before somebody accepts it.
+  if (options_.observer != nullptr) options_.observer->OnPublished(alerts, options_.clock->Now());
   const MutexLock lock(mu_);
   Status status = log_.Append(alerts);
   if (!status.ok()) ++stats_.log_errors;
+  bool urgent = false;
   for (const Alert& alert : alerts) {
-    Entry& entry = entries_[Fingerprint(alert)];
-    entry.receivers.resize(receivers_.size());
-    if (entry.version == 0 || entry.alert.starts_at != alert.starts_at) entry.delivered_at.reset();
-    entry.alert = alert;
+    const Hash128 fingerprint = Fingerprint(alert);
+    if (!alert.urgent && entries_.size() >= kMaxAlerts && !entries_.contains(fingerprint)) {
+      ++stats_.shed;
+      continue;
+    }
+    Entry& entry = entries_[fingerprint];
+    if (entry.version == 0 || entry.alert->starts_at != alert.starts_at) entry.delivered_at.reset();
+    entry.alert = std::make_shared<const Alert>(alert);
     ++entry.version;
     entry.published = options_.clock->Monotonic();
+    urgent = urgent || alert.urgent;
   }
   Forget();
   ++published_;
+  if (urgent) ++urgent_published_;
   wake_.NotifyAll();
   return status;
 }
@@ -111,23 +186,61 @@ Status Outbox::Publish(std::span<const Alert> alerts) {
 // Drops alerts that have been resolved for long, and rewrites the log when it has grown.
 void Outbox::Forget() {
   const Timestamp now = options_.clock->Now();
+  const bool nobody = receivers_.empty();
   std::erase_if(entries_, [&](const auto& item) {
     const Entry& entry = item.second;
-    if (!entry.alert.resolved()) return false;
-    const bool taken = entry.delivered_at.has_value() || receivers_.empty();
-    return now - *entry.alert.ends_at > (taken ? kResendResolved : kKeepUndelivered);
+    if (!entry.alert->resolved()) return false;
+    const bool taken = entry.delivered_at.has_value() || nobody;
+    return now - *entry.alert->ends_at > (taken ? kResendResolved : kKeepUndelivered);
   });
-  if (!log_.WantsRewrite()) return;
+  if (log_.WantsRewrite()) RewriteLog();
+}
+
+void Outbox::RewriteLog() {
+  const nanoseconds now = options_.clock->Monotonic();
+  const Timestamp wall = options_.clock->Now();
   std::vector<const Alert*> kept;
-  for (const auto& [fingerprint, entry] : entries_) kept.push_back(&entry.alert);
-  if (!log_.Rewrite(kept).ok()) ++stats_.log_errors;
+  std::vector<Acceptance> acceptances;
+  for (const auto& [fingerprint, entry] : entries_) {
+    kept.push_back(entry.alert.get());
+    for (const PerReceiver& state : entry.receivers) {
+      if (state.told == PerReceiver::Told::kNothing) continue;
+      acceptances.push_back({fingerprint, state.receiver, state.told_starts,
+                             state.told == PerReceiver::Told::kResolved,
+                             wall - std::chrono::duration_cast<Duration>(now - state.at)});
+    }
+  }
+  if (!log_.Rewrite(kept, acceptances).ok()) ++stats_.log_errors;
+}
+
+Outbox::PerReceiver& Outbox::StateOf(Entry& entry, uint64_t receiver) {
+  for (PerReceiver& state : entry.receivers) {
+    if (state.receiver == receiver) return state;
+  }
+  // Addresses that come and go leave their states behind.
+  if (entry.receivers.size() >= 2 * kMaxEndpoints) {
+    entry.receivers.erase(
+        std::min_element(entry.receivers.begin(), entry.receivers.end(),
+                         [](const PerReceiver& a, const PerReceiver& b) { return a.at < b.at; }));
+  }
+  PerReceiver state;
+  state.receiver = receiver;
+  entry.receivers.push_back(state);
+  return entry.receivers.back();
+}
+
+const Outbox::PerReceiver* Outbox::FindState(const Entry& entry, uint64_t receiver) {
+  for (const PerReceiver& state : entry.receivers) {
+    if (state.receiver == receiver) return &state;
+  }
+  return nullptr;
 }
 
 std::vector<Alert> Outbox::Firing() const {
   const MutexLock lock(mu_);
   std::vector<Alert> firing;
   for (const auto& [fingerprint, entry] : entries_) {
-    if (!entry.alert.resolved()) firing.push_back(entry.alert);
+    if (!entry.alert->resolved()) firing.push_back(*entry.alert);
   }
   return firing;
 }
@@ -138,154 +251,83 @@ std::optional<Timestamp> Outbox::DeliveredAt(const Hash128& fingerprint) const {
   return it == entries_.end() ? std::nullopt : it->second.delivered_at;
 }
 
-OutboxStats Outbox::Stats() const {
+std::vector<std::string> Outbox::AlertmanagerUrls() const {
   const MutexLock lock(mu_);
-  OutboxStats stats = stats_;
+  std::vector<std::string> urls;
+  for (const auto& receiver : receivers_) {
+    if (receiver->endpoint.webhook == nullptr) urls.push_back(receiver->endpoint.url);
+  }
+  return urls;
+}
+
+OutboxStats Outbox::Stats() const {
+  OutboxStats stats;
+  {
+    const MutexLock configure(configure_mu_);
+    if (discovery_ != nullptr) stats.discovery_problems = discovery_->problems();
+  }
+  const MutexLock lock(mu_);
+  const auto problems = std::move(stats.discovery_problems);
+  stats = stats_;
+  stats.discovery_problems = problems;
   stats.log_bytes = log_.bytes();
+  stats.alerts = entries_.size();
   for (const auto& receiver : receivers_) {
     ReceiverStats one = receiver->stats;
     one.breaker_open = receiver->failures >= kBreakerFailures;
     for (const auto& [fingerprint, entry] : entries_) {
-      one.waiting += entry.receivers[receiver->number].taken_version < entry.version ? 1 : 0;
+      const PerReceiver* state = FindState(entry, receiver->id);
+      if (state == nullptr || state->version < entry.version) ++one.waiting;
+      if (state != nullptr && state->refused && one.refused.size() < kRejectedShown)
+        one.refused.push_back(AllLabels(*entry.alert, Labels()));
     }
     stats.receivers.push_back(std::move(one));
   }
-  for (const auto& [fingerprint, entry] : entries_) stats.firing += entry.alert.resolved() ? 0 : 1;
+  for (const auto& [fingerprint, entry] : entries_) stats.firing += entry.alert->resolved() ? 0 : 1;
   return stats;
 }
 
-bool Outbox::IsDue(const Entry& entry, size_t receiver, nanoseconds now) const {
-  const Entry::PerReceiver& state = entry.receivers[receiver];
-  return state.taken_version < entry.version || now - state.taken >= kResend;
-}
-
-std::vector<Outbox::Due> Outbox::TakeDue(const Receiver& receiver) {
-  const MutexLock lock(mu_);
-  const nanoseconds now = options_.clock->Monotonic();
-  std::vector<Due> due;
-  for (const auto& [fingerprint, entry] : entries_) {
-    if (IsDue(entry, receiver.number, now))
-      due.push_back({fingerprint, entry.version, entry.alert});
-  }
-  // Pages first, and news before repetitions.
-  std::stable_sort(due.begin(), due.end(),
-                   [&](const Due& a, const Due& b) { return a.alert.urgent && !b.alert.urgent; });
-  return due;
-}
-
 nanoseconds Outbox::DeliverOnce(size_t number) {
-  Receiver& receiver = *receivers_[number];
+  std::shared_ptr<Receiver> receiver;
+  {
+    const MutexLock lock(mu_);
+    if (number < receivers_.size()) receiver = receivers_[number];
+  }
+  return receiver == nullptr ? std::chrono::minutes(1) : Deliver(*receiver);
+}
+
+nanoseconds Outbox::Deliver(Receiver& receiver) {
   {
     const MutexLock lock(mu_);
     Forget();
     const nanoseconds wait = receiver.not_before - options_.clock->Monotonic();
     if (wait > nanoseconds::zero()) return wait;
   }
-  const std::vector<Due> due = TakeDue(receiver);
-  for (size_t at = 0; at < due.size(); at += kMaxBatch) {
-    const size_t n = std::min(kMaxBatch, due.size() - at);
-    if (!Send(receiver, std::span(due).subspan(at, n))) break;
+  if (receiver.endpoint.webhook != nullptr) {
+    DeliverGroups(receiver);
+  } else {
+    DeliverAlerts(receiver);
   }
   const MutexLock lock(mu_);
   const nanoseconds now = options_.clock->Monotonic();
   if (receiver.failures > 0) return std::max(receiver.not_before - now, nanoseconds::zero());
-  nanoseconds next = now + kResend;
-  for (const auto& [fingerprint, entry] : entries_) {
-    const Entry::PerReceiver& state = entry.receivers[number];
-    if (state.taken_version < entry.version) return nanoseconds::zero();
-    next = std::min(next, state.taken + kResend);
-  }
+  nanoseconds next = now + (config_ == nullptr ? Receivers().resend : config_->resend);
+  for (const auto& [fingerprint, entry] : entries_)
+    next = std::min(next, NextDue(entry, receiver, now));
   return std::max(next - now, nanoseconds::zero());
 }
 
-// False: the receiver does not answer, so that more need not be tried now.
-bool Outbox::Send(Receiver& receiver, std::span<const Due> batch) {
-  std::vector<const Alert*> alerts;
-  for (const Due& due : batch) alerts.push_back(&due.alert);
-  const Timestamp until = options_.clock->Now() + kFiringFor;
-  const Result<int> status = receiver.poster->Post(AlertsJson(alerts, until));
-  {
-    const MutexLock lock(mu_);
-    ++receiver.stats.posts;
-  }
-  if (status.ok() && IsSuccess(*status)) {
-    Accepted(receiver, batch);
-    return true;
-  }
-  if (status.ok() && *status == 400) {
-    // Alertmanager keeps the valid alerts of a batch and answers 400 for the others: find those.
-    if (batch.size() == 1) {
-      Rejected(receiver, batch[0]);
-      return true;
-    }
-    const size_t half = batch.size() / 2;
-    return Send(receiver, batch.first(half)) && Send(receiver, batch.subspan(half));
-  }
-  Failed(receiver, status.ok() ? "HTTP status " + std::to_string(*status)
-                               : std::string(status.status().message()));
-  return false;
-}
-
-void Outbox::Accepted(Receiver& receiver, std::span<const Due> batch) {
-  const MutexLock lock(mu_);
-  const nanoseconds now = options_.clock->Monotonic();
-  receiver.failures = 0;
-  receiver.not_before = nanoseconds::zero();
-  receiver.stats.sent += batch.size();
-  receiver.stats.last_error.clear();
-  for (const Due& due : batch) {
-    const auto it = entries_.find(due.fingerprint);
-    if (it == entries_.end()) continue;
-    Entry& entry = it->second;
-    Entry::PerReceiver& state = entry.receivers[receiver.number];
-    const bool is_first = std::all_of(entry.receivers.begin(), entry.receivers.end(),
-                                      [&](const auto& r) { return r.taken_version < due.version; });
-    state = {due.version, now};
-    if (!entry.delivered_at.has_value()) entry.delivered_at = options_.clock->Now();
-    if (!is_first || due.version != entry.version) continue;
-    const auto took = static_cast<uint64_t>((now - entry.published).count());
-    ++stats_.deliveries;
-    stats_.delivery_ns += took;
-    stats_.slowest_delivery_ns = std::max(stats_.slowest_delivery_ns, took);
-  }
-}
-
-void Outbox::Rejected(Receiver& receiver, const Due& due) {
-  const MutexLock lock(mu_);
-  ++receiver.stats.rejected;
-  receiver.stats.last_rejection = "400 for " + due.alert.identity.ToString();
-  const auto it = entries_.find(due.fingerprint);
-  if (it == entries_.end()) return;
-  // Tried again when it would be repeated anyway, not before.
-  it->second.receivers[receiver.number] = {due.version, options_.clock->Monotonic()};
-}
-
-void Outbox::Failed(Receiver& receiver, const std::string& why) {
-  const MutexLock lock(mu_);
-  ++receiver.stats.failures;
-  ++receiver.failures;
-  receiver.stats.last_error = why.substr(0, kLogErrorsShown);
-  nanoseconds wait{};
-  if (receiver.failures >= kBreakerFailures) {
-    std::uniform_int_distribution<int64_t> probe(kMinProbe.count(), kMaxProbe.count());
-    wait = nanoseconds(probe(receiver.random));
-  } else {
-    wait = kFirstRetry * (int64_t{1} << (receiver.failures - 1));
-  }
-  receiver.not_before = options_.clock->Monotonic() + wait;
-}
-
-void Outbox::Run(size_t number) {
+void Outbox::Run(Receiver& receiver) {
   MutexLock lock(mu_);
-  while (!stopping_) {
+  while (!receiver.stopping) {
     const uint64_t seen = published_;
     lock.Unlock();
-    const nanoseconds wait = DeliverOnce(number);
+    const nanoseconds wait = Deliver(receiver);
     lock.Lock();
     // While the receiver is down, a new alert does not shorten the wait: it would fail as well.
-    const bool down = receivers_[number]->failures > 0;
+    const bool down = receiver.failures > 0;
     const nanoseconds until = options_.clock->Monotonic() + wait;
-    while (!stopping_ && (down || published_ == seen)) {
+    while (!receiver.stopping && (down || published_ == seen)) {
       const nanoseconds left = until - options_.clock->Monotonic();
       if (left <= nanoseconds::zero()) break;
       wake_.WaitFor(lock, left);

@@ -14,19 +14,6 @@ size_t Utf8Length(std::string_view text) {
   return n <= text.size() && IsValidUtf8(text.substr(0, n)) ? n : 0;
 }
 
-void AppendObject(const Labels& labels, std::string& out) {
-  out += '{';
-  bool first = true;
-  for (const Label& label : labels) {
-    if (!first) out += ',';
-    first = false;
-    AppendJsonString(label.name, out);
-    out += ':';
-    AppendJsonString(label.value, out);
-  }
-  out += '}';
-}
-
 }  // namespace
 
 std::string FormatRfc3339(Timestamp t) {
@@ -63,21 +50,33 @@ void AppendJsonString(std::string_view text, std::string& out) {
   out += '"';
 }
 
-std::string AlertsJson(std::span<const Alert* const> alerts, Timestamp firing_until) {
+void AppendJsonObject(const Labels& labels, std::string& out) {
+  out += '{';
+  bool first = true;
+  for (const Label& label : labels) {
+    if (!first) out += ',';
+    first = false;
+    AppendJsonString(label.name, out);
+    out += ':';
+    AppendJsonString(label.value, out);
+  }
+  out += '}';
+}
+
+std::string AlertsJson(std::span<const OutgoingAlert> alerts) {
   std::string out = "[";
-  for (const Alert* alert : alerts) {
+  for (const OutgoingAlert& one : alerts) {
     if (out.size() > 1) out += ',';
-    Labels labels = alert->labels;
-    for (const Label& label : alert->identity) labels.Set(label.name, label.value);
+    const Alert& alert = *one.alert;
     out += "{\"labels\":";
-    AppendObject(labels, out);
+    AppendJsonObject(one.labels, out);
     out += ",\"annotations\":";
-    AppendObject(alert->annotations, out);
-    out += ",\"startsAt\":\"" + FormatRfc3339(alert->starts_at) + "\",\"endsAt\":\"" +
-           FormatRfc3339(alert->ends_at.value_or(firing_until)) + '"';
-    if (!alert->generator_url.empty()) {
+    AppendJsonObject(alert.annotations, out);
+    out += ",\"startsAt\":\"" + FormatRfc3339(alert.starts_at) + "\",\"endsAt\":\"" +
+           FormatRfc3339(alert.ends_at.value_or(one.firing_until)) + '"';
+    if (!alert.generator_url.empty()) {
       out += ",\"generatorURL\":";
-      AppendJsonString(alert->generator_url, out);
+      AppendJsonString(alert.generator_url, out);
     }
     out += '}';
   }

@@ -10,13 +10,21 @@
 
 namespace basalt::notify {
 
-// A JSON array. While an alert fires, endsAt is `firing_until`: when we fall silent, the receiver
-// resolves it then.
-std::string AlertsJson(std::span<const Alert* const> alerts, Timestamp firing_until);
+// An alert on its way to one receiver.
+struct OutgoingAlert {
+  Labels labels;  // all of them, relabelled
+  const Alert* alert = nullptr;
+  // Of a firing alert: when we fall silent, the receiver resolves it then.
+  Timestamp firing_until{};
+};
+
+// A JSON array.
+std::string AlertsJson(std::span<const OutgoingAlert> alerts);
 
 // "2026-11-23T01:02:03.004Z".
 std::string FormatRfc3339(Timestamp t);
 // Appends `text` quoted; bytes that are not UTF-8 become U+FFFD.
 void AppendJsonString(std::string_view text, std::string& out);
+void AppendJsonObject(const Labels& labels, std::string& out);
 
 }  // namespace basalt::notify

@@ -87,9 +87,8 @@ TEST(ValidateConfig, NamesTheKey) {
   EXPECT_EQ(ValidateConfig(config).message(),
             "storage.partitions: 12 is not a power of two in 1..65536");
   config = {};
-  config.alerting.alertmanagers = {"localhost:9093"};
-  EXPECT_EQ(ValidateConfig(config).message(),
-            "alerting.alertmanagers: \"localhost:9093\" does not begin with http://");
+  config.alerting.receivers.resend = Duration(10);
+  EXPECT_EQ(ValidateConfig(config).message(), "alerting.resend_delay: must be 1s to 1h");
 }
 
 TEST(Config, ReadsBackWhatItRenders) {

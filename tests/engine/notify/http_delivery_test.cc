@@ -98,7 +98,10 @@ TEST(HttpDelivery, ReachesAServerThatRefusesThenIsDownThenIsBack) {
   server->status = 503;
   OutboxOptions options;
   options.directory = dir;
-  options.alertmanagers = {"http://127.0.0.1:" + std::to_string(port) + "/am"};
+  auto receivers = std::make_shared<Receivers>();
+  receivers->alertmanagers.push_back(
+      *AlertmanagerAt("http://127.0.0.1:" + std::to_string(port) + "/am"));
+  options.receivers = receivers;
   auto outbox = Outbox::Open(options);
   ASSERT_TRUE(outbox.ok()) << outbox.status().ToString();
 
