@@ -11,6 +11,8 @@
 #include <mutex>
 #include <thread>
 
+#include "engine/actionability/journal.h"
+#include "engine/actionability/metrics.h"
 #include "engine/admin/scrubber.h"
 #include "engine/admin/self_metrics.h"
 #include "engine/admin/snapshots.h"
@@ -18,6 +20,7 @@
 #include "engine/http/api/api.h"
 #include "engine/http/server.h"
 #include "engine/notify/outbox.h"
+#include "engine/notify/receivers_yaml.h"
 #include "engine/rpc/server.h"
 #include "engine/slo/evaluator.h"
 #include "engine/slo/slo_files.h"
@@ -141,6 +144,14 @@ class ServerProcess {
  private:
   Status StartHttp();
   Status StartSlos();
+  [[nodiscard]] std::string ExternalUrl() const {
+    return config_.alerting.external_url.empty() ? base_url() : config_.alerting.external_url;
+  }
+  // Says what is allowed and unwise.
+  void WarnOfReceivers() const {
+    for (const std::string& warning : notify::Warnings(config_.alerting.receivers))
+      BASALT_LOG(kWarn, "alert receivers", {"warning", warning});
+  }
   void Welcome() const;
 
   const ServeOptions options_;
@@ -176,6 +187,7 @@ class ServerProcess {
   MaintenanceDoors maintenance_;
   std::atomic<bool> ready_ = false;
   std::mutex reload_mu_;
+  std::mutex alerting_mu_;  // whether outbox_ is there, for requests
 
   // In the order of their making; Stop() takes them down backwards.
   std::unique_ptr<http::Server> http_;
@@ -185,6 +197,8 @@ class ServerProcess {
   std::unique_ptr<ingest::otlp::OtlpService> otlp_service_;
   std::unique_ptr<rpc::Server> rpc_;
   std::unique_ptr<admin::SelfScrape> self_scrape_;
+  std::unique_ptr<actionability::Journal> journal_;
+  std::atomic<actionability::Journal*> journal_for_http_ = nullptr;
   std::unique_ptr<notify::Outbox> outbox_;
   std::unique_ptr<slo::StoreSamples> slo_samples_;
   std::unique_ptr<slo::EngineQueries> slo_queries_;
@@ -232,7 +246,16 @@ Status ServerProcess::StartHttp() {
     context.flags.emplace_back(entry.key, entry.value);
   }
   std::sort(context.flags.begin(), context.flags.end());
-  context.alertmanagers = config_.alerting.alertmanagers;
+  context.alertmanagers = [this] {
+    const std::lock_guard lock(alerting_mu_);
+    return outbox_ == nullptr ? std::vector<std::string>() : outbox_->AlertmanagerUrls();
+  };
+  context.journal = [this] { return journal_for_http_.load(); };
+  context.delivery = [this]() -> std::optional<notify::OutboxStats> {
+    const std::lock_guard lock(alerting_mu_);
+    if (outbox_ == nullptr) return std::nullopt;
+    return outbox_->Stats();
+  };
   context.config_yaml = [this] {
     const std::lock_guard lock(reload_mu_);
     return admin::RenderYaml(config_);
@@ -258,18 +281,36 @@ Status ServerProcess::StartSlos() {
   BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions, LoadDefinitions(config_));
   notify::OutboxOptions outbox;
   outbox.directory = config_.storage.directory;
-  outbox.alertmanagers = config_.alerting.alertmanagers;
   std::vector<std::string> warnings;
-  BASALT_TRY_ASSIGN(outbox_, notify::Outbox::Open(std::move(outbox), &warnings));
+  BASALT_TRY_ASSIGN(
+      journal_, actionability::Journal::Open({.directory = config_.storage.directory}, &warnings));
+  for (const std::string& warning : warnings)
+    BASALT_LOG(kWarn, "alert history", {"problem", warning});
+  outbox.observer = journal_.get();
+  outbox.receivers = std::make_shared<const notify::Receivers>(config_.alerting.receivers);
+  outbox.external_url = ExternalUrl();
+  outbox.problem = [](const std::string& where, const std::string& problem) {
+    if (problem.empty()) {
+      BASALT_LOG(kInfo, "discovery of alert receivers works again", {"where", where});
+    } else {
+      BASALT_LOG(kWarn, "discovery of alert receivers", {"where", where}, {"problem", problem});
+    }
+  };
+  WarnOfReceivers();
+  warnings.clear();
+  BASALT_TRY_ASSIGN(auto opened, notify::Outbox::Open(std::move(outbox), &warnings));
   for (const std::string& warning : warnings) BASALT_LOG(kWarn, "alert log", {"problem", warning});
+  {
+    const std::lock_guard lock(alerting_mu_);
+    outbox_ = std::move(opened);
+  }
   slo_samples_ = std::make_unique<slo::StoreSamples>(*store_);
   slo_queries_ = std::make_unique<slo::EngineQueries>(engine_, *slo_samples_);
   BASALT_TRY_ASSIGN(slo_ledger_, slo::Ledger::Open(config_.storage.directory + "/slo_ledger.yml"));
   slo::EvaluatorOptions options;
   options.ledger = slo_ledger_.get();
   options.queries = slo_queries_.get();
-  options.external_url =
-      config_.alerting.external_url.empty() ? base_url() : config_.alerting.external_url;
+  options.external_url = ExternalUrl();
   slos_ = std::make_unique<slo::Evaluator>(*slo_samples_, *outbox_, options);
   const size_t count = definitions.size();
   BASALT_TRY(slos_->SetDefinitions(std::move(definitions)));
@@ -278,6 +319,8 @@ Status ServerProcess::StartSlos() {
   slo_views_.Bind(slos_.get(), slo_ledger_.get());
   slo_recorder_ = std::make_unique<SloRecorder>(*slos_, *store_, SystemClock());
   RegisterSloMetrics(registry_, *slos_, *outbox_);
+  actionability::RegisterMetrics(registry_, *journal_);
+  journal_for_http_ = journal_.get();
   BASALT_LOG(kInfo, "SLOs are evaluated", {"count", count});
   return OkStatus();
 }
@@ -371,6 +414,11 @@ Status ServerProcess::Reload() {
     BASALT_TRY(slos_->SetDefinitions(std::move(definitions)));
     config_.alerting.slo_paths = wanted.alerting.slo_paths;
   }
+  config_.alerting.receivers = wanted.alerting.receivers;
+  if (outbox_ != nullptr) {
+    WarnOfReceivers();
+    outbox_->SetReceivers(std::make_shared<const notify::Receivers>(config_.alerting.receivers));
+  }
   if (store_ != nullptr) {
     BASALT_TRY(store_->SetRetention(admin::RetentionOf(wanted.storage)));
     config_.storage.retention = wanted.storage.retention;
@@ -415,7 +463,13 @@ void ServerProcess::Stop() {
   maintenance_.Bind(nullptr, nullptr, nullptr);
   slo_views_.Bind(nullptr, nullptr);
   slos_.reset();
-  outbox_.reset();
+  {
+    std::unique_ptr<notify::Outbox> outbox;
+    const std::lock_guard lock(alerting_mu_);
+    outbox = std::move(outbox_);
+  }
+  journal_for_http_ = nullptr;
+  journal_.reset();  // the outbox tells it
   if (store_ != nullptr) {
     if (const Status status = store_->Close(); !status.ok()) {
       BASALT_LOG(kError, "the store did not close cleanly; the log will be replayed",

@@ -17,6 +17,7 @@ void RegisterApi(const ApiContext& context, Router& router) {
   RegisterExpressions(shared, router);
   RegisterRules(shared, router);
   RegisterSlo(shared, router);
+  RegisterSloAlerts(shared, router);
   RegisterStatus(shared, router);
   RegisterMaintenance(shared, router);
   RegisterAdmin(shared, router);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "engine/http/api/slo_source.h"
 #include "engine/http/api/write_handler.h"
 #include "engine/http/router.h"
+#include "engine/notify/delivery_stats.h"
 #include "query/engine.h"
 #include "storage/reader.h"
 
@@ -29,6 +31,10 @@ namespace basalt::storage {
 class Store;
 struct StoreStats;
 }  // namespace basalt::storage
+
+namespace basalt::actionability {
+class Journal;
+}  // namespace basalt::actionability
 
 namespace basalt::http::api {
 
@@ -72,8 +78,12 @@ struct ApiContext {
   MaintenanceDoor* maintenance = nullptr;  // (optional) snapshots and scrubs
   BuildInfo build;
   std::vector<std::pair<std::string, std::string>> flags;  // sorted by name; /api/v1/status/flags
-  std::vector<std::string> alertmanagers;                  // base URLs; /api/v1/alertmanagers
-  std::function<std::string()> config_yaml;                // (optional) /api/v1/status/config
+  // (optional) where alerts are POSTed now; /api/v1/alertmanagers
+  std::function<std::vector<std::string>()> alertmanagers;
+  // (optional) /api/v1/slo/alerts and /api/v1/slo/delivery; nothing while they are not open
+  std::function<actionability::Journal*()> journal;
+  std::function<std::optional<notify::OutboxStats>()> delivery;
+  std::function<std::string()> config_yaml;  // (optional) /api/v1/status/config
   std::string data_directory;
   Duration retention{0};  // zero: unlimited
   Timestamp started{};

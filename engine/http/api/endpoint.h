@@ -62,6 +62,7 @@ void RegisterMetadata(const SharedContext& context, Router& router);
 void RegisterExpressions(const SharedContext& context, Router& router);
 void RegisterRules(const SharedContext& context, Router& router);
 void RegisterSlo(const SharedContext& context, Router& router);
+void RegisterSloAlerts(const SharedContext& context, Router& router);
 void RegisterStatus(const SharedContext& context, Router& router);
 void RegisterMaintenance(const SharedContext& context, Router& router);
 void RegisterAdmin(const SharedContext& context, Router& router);

@@ -232,9 +232,11 @@ Answer Alertmanagers(Call& call) {
   json.BeginObject();
   json.Key("activeAlertmanagers");
   json.BeginArray();
-  for (const std::string& url : call.context.alertmanagers) {
+  std::vector<std::string> urls;
+  if (call.context.alertmanagers) urls = call.context.alertmanagers();
+  for (const std::string& url : urls) {
     json.BeginObject();
-    json.Field("url", url + "/api/v2/alerts");
+    json.Field("url", url);
     json.EndObject();
   }
   json.EndArray();

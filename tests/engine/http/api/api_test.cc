@@ -264,7 +264,9 @@ TEST_F(ApiTest, DescribesItselfAsAPrometheusThatGrafanaKnows) {
   h_.context.flags = {{"http.listen", "127.0.0.1:7480"}, {"storage.retention", "0"}};
   h_.context.data_directory = "/data";
   h_.context.started = FromMs(kNowMs - 60'000);
-  h_.context.alertmanagers = {"http://am:9093"};
+  h_.context.alertmanagers = [] {
+    return std::vector<std::string>{"http://am:9093/api/v2/alerts"};
+  };
   Register();
   EXPECT_EQ(
       h_.Get("/api/v1/status/buildinfo").body,
