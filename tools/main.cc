@@ -1,8 +1,9 @@
 // basalt: serve | query | import | export | delete | purges | slo check | slo simulate | backup |
-// restore | verify | version.
+// restore | verify | alerts | version.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "tools/alerts_command.h"
 #include "tools/backup_command.h"
 #include "tools/export_command.h"
 #include "tools/import_command.h"
@@ -153,6 +154,45 @@ void DescribeSlo(CLI::App& app, basalt::cli::SloCheckOptions& options,
   DescribeSimulate(*slo, simulate);
 }
 
+void DescribeAlerts(CLI::App& app, basalt::cli::AlertsOptions& options) {
+  CLI::App* alerts = app.add_subcommand("alerts", "What became of alerts, and whether they helped");
+  alerts->require_subcommand(1);
+  alerts->footer(
+      "Examples:\n"
+      "  basalt alerts list --state firing\n"
+      "  basalt alerts acknowledge 17\n"
+      "  basalt alerts feedback 17 --actionable no --minutes 20 --note 'deploy, healed itself'\n"
+      "  basalt alerts report --month 2026-11 --team payments");
+  CLI::App* list = alerts->add_subcommand("list", "The latest ones first");
+  list->add_option("--state", options.state, "firing or resolved");
+  list->add_option("--limit", options.limit, "How many [50]");
+  CLI::App* acknowledge = alerts->add_subcommand("acknowledge", "Somebody has seen it");
+  CLI::App* feedback = alerts->add_subcommand("feedback", "Was there something to do?");
+  feedback->add_option("--actionable", options.actionable, "yes, no, self_healed or vendor")
+      ->required();
+  feedback->add_option("--minutes", options.minutes, "Of work that it made");
+  feedback->add_option("--ticket", options.ticket, "Where it was dealt with");
+  feedback->add_option("--note", options.note, "What was it?");
+  CLI::App* report = alerts->add_subcommand("report", "A month by team, as Markdown");
+  report->add_option("--month", options.month, "Such as 2026-11, UTC [the present one]");
+  for (CLI::App* one : {acknowledge, feedback}) {
+    one->add_option("alert", options.alert, "Its id, or fingerprint for the latest one")
+        ->required();
+    one->add_option("--by", options.by, "Who says so [$USER]");
+  }
+  for (CLI::App* one : {list, report}) one->add_option("--team", options.team, "Only this team's");
+  for (CLI::App* one : {list, acknowledge, feedback, report})
+    one->add_option("--url", options.url, "Base URL of the server [http://127.0.0.1:7480]");
+}
+
+int RunAlertsCommand(CLI::App& app, const basalt::cli::AlertsOptions& options) {
+  const CLI::App* alerts = app.get_subcommand("alerts");
+  if (alerts->got_subcommand("acknowledge")) return basalt::cli::RunAlertsAcknowledge(options);
+  if (alerts->got_subcommand("feedback")) return basalt::cli::RunAlertsFeedback(options);
+  if (alerts->got_subcommand("report")) return basalt::cli::RunAlertsReport(options);
+  return basalt::cli::RunAlertsList(options);
+}
+
 struct BackupOptions {
   basalt::cli::BackupCommandOptions take;
   basalt::cli::BackupListOptions list;
@@ -250,6 +290,8 @@ int main(int argc, char** argv) {
   DescribeExport(app, out);
   DescribeDeletes(app, remove, purges);
   DescribeSlo(app, slo, simulate);
+  basalt::cli::AlertsOptions alerts;
+  DescribeAlerts(app, alerts);
   BackupOptions backup;
   basalt::cli::VerifyCommandOptions verify;
   DescribeBackup(app, backup);
@@ -267,6 +309,7 @@ int main(int argc, char** argv) {
     const bool is_simulation = app.get_subcommand("slo")->got_subcommand("simulate");
     return is_simulation ? basalt::cli::RunSloSimulate(simulate) : basalt::cli::RunSloCheck(slo);
   }
+  if (app.got_subcommand("alerts")) return RunAlertsCommand(app, alerts);
   if (app.got_subcommand("backup")) return RunBackupCommand(app, backup);
   if (app.got_subcommand("restore")) return basalt::cli::RunRestore(backup.restore);
   if (app.got_subcommand("verify")) return basalt::cli::RunVerify(verify);

@@ -8,6 +8,7 @@
 #include <map>
 #include <thread>
 
+#include "engine/actionability/journal.h"
 #include "engine/http/json_writer.h"
 #include "engine/notify/alert_log.h"
 #include "storage/integrity.h"
@@ -107,14 +108,17 @@ int Offline(const VerifyCommandOptions& options) {
     return kNotLookedAt;
   }
   // What is kept beside the store.
-  const std::string alerts = options.data + "/alerts.log";
-  if (std::filesystem::exists(alerts)) {
+  for (const auto& [name, check] :
+       {std::pair("alerts.log", &notify::CheckAlertLog),
+        std::pair("alert_history.log", &actionability::Journal::Check)}) {
+    const std::string path = options.data + "/" + name;
+    if (!std::filesystem::exists(path)) continue;
     std::vector<std::string> damage;
-    if (const Status checked = notify::CheckAlertLog(alerts, damage); !checked.ok()) {
+    if (const Status checked = check(path, damage); !checked.ok()) {
       damage.emplace_back(checked.message());
     }
     for (std::string& what : damage) {
-      report->Add({.file = "alerts.log", .what = std::move(what), .block = {}});
+      report->Add({.file = name, .what = std::move(what), .block = {}});
     }
     ++report->progress.files_done;
   }

@@ -53,6 +53,15 @@ struct Journal::Changes {
 Journal::Journal(JournalOptions options, notify::RecordFile file)
     : options_(std::move(options)), file_(std::move(file)) {}
 
+Status Journal::Check(const std::string& path, std::vector<std::string>& damage) {
+  const auto read = [](std::string_view payload) {
+    TotalsKey key;
+    Totals totals;
+    return DecodeTotals(payload, key, totals).ok() ? OkStatus() : DecodeRecord(payload).status();
+  };
+  return notify::RecordFile::Check(path, kMagic, read, damage);
+}
+
 Result<std::unique_ptr<Journal>> Journal::Open(JournalOptions options,
                                                std::vector<std::string>* warnings) {
   std::map<uint64_t, AlertRecord> records;
@@ -269,7 +278,9 @@ std::vector<AlertRecord> Journal::List(const RecordFilter& filter) const {
   const auto fits = [](const std::string& wanted, const std::string& is) {
     return wanted.empty() || wanted == is;
   };
-  for (const auto& [id, record] : records_) {
+  // From the youngest on, so that a short list is short work for whoever waits for the lock.
+  for (auto it = records_.rbegin(); it != records_.rend() && found.size() < filter.limit; ++it) {
+    const AlertRecord& record = it->second;
     if (filter.from.has_value() && record.starts_at < *filter.from) continue;
     if (filter.to.has_value() && record.starts_at >= *filter.to) continue;
     if (filter.page.has_value() && record.page != *filter.page) continue;
@@ -282,7 +293,6 @@ std::vector<AlertRecord> Journal::List(const RecordFilter& filter) const {
   std::stable_sort(found.begin(), found.end(), [](const AlertRecord& a, const AlertRecord& b) {
     return a.starts_at > b.starts_at;
   });
-  if (found.size() > filter.limit) found.resize(filter.limit);
   return found;
 }
 

@@ -61,6 +61,9 @@ class Journal final : public notify::AlertObserver {
   static Result<std::unique_ptr<Journal>> Open(JournalOptions options,
                                                std::vector<std::string>* warnings = nullptr);
 
+  // Reads the file at `path` and says what in it is damaged; writes nothing.
+  static Status Check(const std::string& path, std::vector<std::string>& damage);
+
   void OnPublished(std::span<const notify::Alert> alerts, Timestamp now) override
       BASALT_EXCLUDES(mu_);
   void OnAccepted(std::span<const notify::Alert> alerts, std::string_view receiver,
@@ -79,7 +82,7 @@ class Journal final : public notify::AlertObserver {
   // Replaces earlier feedback. kInvalidArgument naming the field.
   Result<AlertRecord> Give(std::string_view alert, Feedback feedback) BASALT_EXCLUDES(mu_);
 
-  // The latest start first.
+  // Those that were published last, the latest start first.
   [[nodiscard]] std::vector<AlertRecord> List(const RecordFilter& filter) const
       BASALT_EXCLUDES(mu_);
   [[nodiscard]] std::map<TotalsKey, Totals> AllTotals() const BASALT_EXCLUDES(mu_);

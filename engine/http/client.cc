@@ -14,8 +14,12 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
+#include <condition_variable>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <thread>
 #include <variant>
 
 namespace basalt::http {
@@ -57,6 +61,17 @@ Status Configure(const TlsOptions& options, asio::ssl::context& context) {
   context.use_private_key_file(options.key_file, asio::ssl::context::pem, error);
   if (error) return BadTls("key_file", options.key_file, error);
   return OkStatus();
+}
+
+using Endpoints = asio::ip::tcp::resolver::results_type;
+
+Result<Endpoints> Lookup(const std::string& host, const std::string& port) {
+  asio::io_context io;
+  asio::ip::tcp::resolver resolver(io);
+  error_code error;
+  Endpoints endpoints = resolver.resolve(host, port, error);
+  if (error) return Unavailable("look up " + host + ": " + error.message());
+  return endpoints;
 }
 
 bool IsAddress(const std::string& host) {
@@ -139,11 +154,38 @@ struct Client::Impl {
     return Unavailable(text);
   }
 
+  // A lookup takes as long as it takes, and nothing ends it early: who may be cancelled leaves it
+  // to a thread of its own and goes without it.
+  Result<Endpoints> Resolve() {
+    if (options.cancelled == nullptr || IsAddress(url.host)) return Lookup(url.host, url.port);
+    struct Pending {
+      std::mutex mu;
+      std::condition_variable done;
+      std::optional<Result<Endpoints>> found;
+    };
+    const auto pending = std::make_shared<Pending>();
+    std::thread([pending, host = url.host, port = url.port] {
+      auto found = Lookup(host, port);
+      const std::lock_guard lock(pending->mu);
+      pending->found = std::move(found);
+      pending->done.notify_all();
+    }).detach();
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    std::unique_lock lock(pending->mu);
+    while (!pending->found.has_value()) {
+      pending->done.wait_for(lock, kCancelLatency);
+      if (pending->found.has_value()) break;
+      if (options.cancelled->load(std::memory_order_relaxed))
+        return Cancelled("look up " + url.host);
+      if (std::chrono::steady_clock::now() > deadline)
+        return DeadlineExceeded("look up " + url.host);
+    }
+    return *std::move(pending->found);
+  }
+
   Status Connect() {
-    asio::ip::tcp::resolver resolver(io);
+    BASALT_TRY_ASSIGN(const Endpoints endpoints, Resolve());
     error_code error;
-    const auto endpoints = resolver.resolve(url.host, url.port, error);
-    if (error) return Unavailable("look up " + url.host + ": " + error.message());
     if (url.tls) {
       tls.emplace(asio::ssl::context::tls_client);
       BASALT_TRY(Configure(options.tls, *tls));

@@ -81,6 +81,116 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"broken", "http: [\n", "f.yml:2: end of sequence flow not found"}),
     [](const auto& param_info) { return std::string(param_info.param.name); });
 
+TEST(Config, ReadsReceiversOfAlertsAndShowsThemWithoutTheirSecrets) {
+  Config config;
+  const Status read = ApplyYaml(R"(
+alerting:
+  external_labels: {region: eu}
+  resend_delay: 30s
+  page_ends_after: 30m
+  alert_relabel_configs:
+    - {source_labels: [a, b], separator: '-', regex: '(.*)x', target_label: c, replacement: 'x$1'}
+    - {action: labeldrop, regex: replica}
+  alertmanagers:
+    - http://localhost:9093/am
+    - scheme: https
+      path_prefix: am/
+      timeout: 3s
+      basic_auth: {username: us, password: hush}
+      tls_config: {ca_file: ca.pem, cert_file: c.pem, key_file: k.pem, server_name: am, min_version: TLS13,
+                   insecure_skip_verify: true}
+      static_configs: [{targets: ["a:9093"], labels: {zone: x}}]
+      dns_sd_configs: [{names: [_am._tcp.x]}, {names: [am.x], type: A, port: 9093, refresh_interval: 10s}]
+      file_sd_configs: [{files: ["am-*.yml"]}]
+      relabel_configs: [{action: keep, source_labels: [zone], regex: x}]
+      alert_relabel_configs: [{action: hashmod, source_labels: [a], modulus: 4, target_label: shard}]
+  webhooks:
+    - {name: ops, url: "https://hook/x?y=1", authorization: {credentials: hush}, send_resolved: false, max_alerts: 5,
+       group_by: ["..."], repeat_interval: 1h}
+)",
+                                "f.yml", config);
+  ASSERT_TRUE(read.ok()) << read.ToString();
+  ASSERT_TRUE(ValidateConfig(config).ok());
+  const notify::Receivers& receivers = config.alerting.receivers;
+  ASSERT_EQ(receivers.alertmanagers.size(), 2U);
+  EXPECT_EQ(receivers.alertmanagers[0].targets[0].targets[0], "localhost:9093");
+  EXPECT_EQ(receivers.alertmanagers[0].path_prefix, "/am");
+  const notify::AlertmanagerSet& set = receivers.alertmanagers[1];
+  EXPECT_EQ(set.path_prefix, "/am");
+  EXPECT_EQ(set.http.credentials.password, "hush");
+  EXPECT_TRUE(set.http.tls.insecure_skip_verify);
+  EXPECT_EQ(set.dns[0].type, notify::DnsType::kSrv);
+  EXPECT_EQ(set.dns[1].port, 9093);
+  EXPECT_EQ(receivers.webhooks[0].max_alerts, 5U);
+  const std::string shown = RenderYaml(config);
+  EXPECT_EQ(shown.find("hush"), std::string::npos) << shown;
+  Config back;
+  const Status again = ApplyYaml(shown, "shown", back);
+  ASSERT_TRUE(again.ok()) << again.ToString() << shown;
+  EXPECT_EQ(RenderYaml(back), shown);
+  EXPECT_EQ(back.alerting.receivers.alertmanagers[1].http.credentials.password, "<secret>");
+}
+
+struct BadReceivers {
+  const char* name;
+  const char* yaml;  // below `alerting`
+  const char* message;
+};
+class ReceiversAreRefused : public testing::TestWithParam<BadReceivers> {};
+
+TEST_P(ReceiversAreRefused, WithTheField) {
+  Config config;
+  const Status status =
+      ApplyYaml("alerting: {" + std::string(GetParam().yaml) + "}", "f.yml", config);
+  EXPECT_EQ(status.message(), "f.yml:1: alerting." + std::string(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, ReceiversAreRefused,
+    testing::Values(
+        BadReceivers{"url", "alertmanagers: ['localhost:9093']",
+                     "alertmanagers: [0]: URL \"localhost:9093\": does not begin with http:// or "
+                     "https://"},
+        BadReceivers{
+            "no_targets", "alertmanagers: [{scheme: http}]",
+            "alertmanagers: [0]: static_configs: is missing, and so are dns_sd_configs and "
+            "file_sd_configs"},
+        BadReceivers{
+            "key_without_certificate",
+            "alertmanagers: [{tls_config: {key_file: k}, static_configs: [{targets: [a]}]}]",
+            "alertmanagers: [0]: tls_config: cert_file: is missing; a certificate needs "
+            "both"},
+        BadReceivers{"two_passwords",
+                     "alertmanagers: [{basic_auth: {username: a, password: b, password_file: c}}]",
+                     "alertmanagers: [0]: basic_auth: password_file: there is a password, too"},
+        BadReceivers{"two_kinds_of_authorization",
+                     "alertmanagers: [{basic_auth: {username: a}, bearer_token: b}]",
+                     "alertmanagers: [0]: authorization: there is basic_auth, too"},
+        BadReceivers{"a_record_without_port",
+                     "alertmanagers: [{dns_sd_configs: [{names: [a], type: A}]}]",
+                     "alertmanagers: [0]: dns_sd_configs: [0]: port: is missing; only SRV records "
+                     "bring one"},
+        BadReceivers{
+            "record_type", "alertmanagers: [{dns_sd_configs: [{names: [a], type: MX}]}]",
+            "alertmanagers: [0]: dns_sd_configs: [0]: type: \"MX\" is none of A, AAAA, SRV"},
+        BadReceivers{"file_kind", "alertmanagers: [{file_sd_configs: [{files: [a.txt]}]}]",
+                     "alertmanagers: [0]: file_sd_configs: [0]: files: \"a.txt\" does not end in "
+                     ".json, .yml or .yaml, or has a pattern before its last part"},
+        BadReceivers{"relabel_action", "alert_relabel_configs: [{action: keepnot}]",
+                     "alert_relabel_configs: [0]: action: \"keepnot\" is no action; there are "
+                     "replace, keep, drop, keepequal, dropequal, hashmod, labelmap, labeldrop, "
+                     "labelkeep, lowercase, uppercase"},
+        BadReceivers{"webhook_name", "webhooks: [{url: 'http://a'}]",
+                     "webhooks: [0]: name: is missing"},
+        BadReceivers{"webhook_twice",
+                     "webhooks: [{name: a, url: 'http://a'}, {name: a, url: 'http://b'}]",
+                     "webhooks: [1]: name: \"a\" is there twice"},
+        BadReceivers{"unknown", "webhooks: [{name: a, urls: b}]",
+                     "webhooks: [0]: urls: unknown key; there are name, url, send_resolved, "
+                     "max_alerts, group_by, repeat_interval, alert_relabel_configs, basic_auth, "
+                     "authorization, bearer_token, bearer_token_file, tls_config, timeout"}),
+    [](const auto& param_info) { return std::string(param_info.param.name); });
+
 TEST(ValidateConfig, NamesTheKey) {
   Config config;
   config.storage.partitions = 12;
