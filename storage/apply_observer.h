@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/base/histogram.h"
 #include "engine/base/ids.h"
 #include "engine/base/labels.h"
 
@@ -35,6 +36,9 @@ struct TappedSamples {
   std::span<const double> values;
   std::span<const int64_t> start_ms;  // kNoStartMs where none was sent
   std::span<const SampleKind> kinds;
+  // Empty if all samples are floats; else null for those that are. `values` has a native
+  // histogram's sum, which is a stale marker in one that ends its series.
+  std::span<const NativeHistogram* const> histograms{};
 };
 
 // A deletion that touched a tapped series: [start_ms, end_ms] inclusive is gone.

@@ -19,16 +19,18 @@
 #include "engine/slo/calendar.h"
 #include "engine/slo/fraction.h"
 #include "engine/slo/low_traffic.h"
+#include "engine/slo/measure.h"
 #include "engine/slo/polled_sli.h"
 #include "engine/slo/slots.h"
 #include "storage/reader.h"
 
 namespace basalt::slo {
 
-// One `coefficient * sum(increase(selector))`.
+// One `coefficient * sum(increase(selector))`, or of another measure.
 struct LinearTerm {
   storage::MatcherSet matchers;  // __name__ included; `le` equality is compared as a number
   int64_t coefficient = 1;       // not 0
+  Measure measure;
 };
 
 // bad = sum of bad terms, total = sum of total terms, both multiplied by `scale`, which makes every

@@ -33,7 +33,10 @@ Status ReadOne(const storage::Selection& selection, size_t i, TimeRange range, F
 
 size_t CountUpTo(const SeriesColumns& columns, int64_t time_ms) {
   const auto end = std::upper_bound(columns.time_ms.begin(), columns.time_ms.end(), time_ms);
-  return static_cast<size_t>(end - columns.time_ms.begin());
+  const auto histograms =
+      std::count_if(columns.histograms.begin(), columns.histograms.end(),
+                    [&](const auto& point) { return point.time_ms <= time_ms; });
+  return static_cast<size_t>(end - columns.time_ms.begin()) + static_cast<size_t>(histograms);
 }
 
 }  // namespace
@@ -45,14 +48,14 @@ std::vector<std::string> GroupValues(const Definition& definition, const Labels&
   return values;
 }
 
-Status History::ForEachLeaf(
+Status History::ForEachSelection(
     const Definition& definition, SloIndex slo, const std::vector<std::string>* group,
     TimeRange range,
-    const std::function<Status(const StoredLeaf&, const storage::Selection&, size_t)>& visit) {
+    const std::function<Status(PartitionId, const std::shared_ptr<const storage::Selection>&)>&
+        visit) {
   const std::vector<storage::MatcherSet> selectors = index_.StorageSelectors(slo);
   for (uint32_t p = 0; p < snapshot_->partition_count(); ++p) {
     const PartitionId partition{static_cast<uint16_t>(p)};
-    std::unordered_set<uint32_t> seen;  // terms overlap: errors are part of the total
     for (storage::MatcherSet matchers : selectors) {
       if (group != nullptr) {
         for (size_t i = 0; i < group->size(); ++i) {
@@ -61,13 +64,73 @@ Status History::ForEachLeaf(
       }
       BASALT_TRY_ASSIGN(const auto selection, snapshot_->Select(definition.tenant, partition,
                                                                 matchers, range, kMaxLeavesPerSlo));
-      for (size_t i = 0; i < selection->size(); ++i) {
-        if (!seen.insert(static_cast<uint32_t>(selection->ordinal(i))).second) continue;
-        const StoredLeaf leaf{partition, selection->ordinal(i), definition.tenant,
-                              selection->labels(i)};
-        BASALT_TRY(visit(leaf, *selection, i));
-      }
+      BASALT_TRY(visit(partition, selection));
     }
+  }
+  return OkStatus();
+}
+
+Status History::ForEachLeaf(
+    const Definition& definition, SloIndex slo, const std::vector<std::string>* group,
+    TimeRange range,
+    const std::function<Status(const StoredLeaf&, const storage::Selection&, size_t)>& visit) {
+  PartitionId current{};
+  std::unordered_set<uint32_t> seen;  // terms overlap: errors are part of the total
+  return ForEachSelection(definition, slo, group, range,
+                          [&](PartitionId partition, const auto& selection) -> Status {
+                            if (partition != std::exchange(current, partition)) seen.clear();
+                            for (size_t i = 0; i < selection->size(); ++i) {
+                              if (!seen.insert(static_cast<uint32_t>(selection->ordinal(i))).second)
+                                continue;
+                              const StoredLeaf leaf{partition, selection->ordinal(i),
+                                                    definition.tenant, selection->labels(i)};
+                              BASALT_TRY(visit(leaf, *selection, i));
+                            }
+                            return OkStatus();
+                          });
+}
+
+Status History::Continue(const StoredLeaf& leaf, const SeriesColumns& columns, int64_t from_ms,
+                         int64_t zeros_from_ms, LeafHistory& out) {
+  const Measure& measure = index_.measures()[leaf.measure];
+  const bool cumulative = IsCumulative(measure.kind);
+  const bool is_counter = leaf.measure == 0;
+  const size_t floats = columns.time_ms.size();
+  const size_t histograms = columns.histograms.size();
+  for (size_t i = 0, k = 0; i < floats || k < histograms;) {
+    const bool is_float =
+        k == histograms || (i < floats && columns.time_ms[i] < columns.histograms[k].time_ms);
+    LeafSample sample;
+    const NativeHistogram* histogram = nullptr;
+    if (is_float) {
+      const int64_t start = columns.start_ms.empty() ? storage::kNoStartMs : columns.start_ms[i];
+      sample = {columns.time_ms[i], columns.values[i], start};
+      ++i;
+    } else {
+      const storage::HistogramPoint& point = columns.histograms[k++];
+      sample = {point.time_ms, point.histogram.sum, point.start_ms};
+      histogram = &point.histogram;
+    }
+    const bool marker = IsStaleMarker(sample.value);
+    if (!marker && (!is_counter || histogram != nullptr)) {
+      const std::optional<LeafSample> measured = MeasureSample(measure, sample, histogram);
+      if (!measured.has_value()) continue;
+      sample = *measured;
+    }
+    if (!marker && cumulative && !IsCountable(sample.value)) continue;
+    bool born = false;
+    const bool is_first = cumulative && IsFirst(out.state, sample.time_ms);
+    if (!marker && is_first && sample.time_ms > from_ms) {
+      BASALT_TRY_ASSIGN(born, HasEvidence(leaf, sample.time_ms));
+      if (!born) out.unevidenced_ms = sample.time_ms;
+    }
+    const Booking booking =
+        cumulative ? Advance(out.state, sample, born) : AdvanceGauge(out.state, sample);
+    if (marker) continue;
+    out.last_amount_ms = sample.time_ms;
+    out.last_amount = booking.amount;
+    const bool counts = booking.amount != 0 || sample.time_ms > zeros_from_ms;
+    if (sample.time_ms > from_ms && counts) out.bookings.push_back(booking);
   }
   return OkStatus();
 }
@@ -75,38 +138,21 @@ Status History::ForEachLeaf(
 Result<LeafHistory> History::Count(const StoredLeaf& leaf, const storage::Selection& selection,
                                    size_t in_selection, int64_t from_ms, int64_t to_ms,
                                    int64_t zeros_from_ms) {
-  std::vector<LeafSample> samples;
+  LeafHistory out;
   size_t before = 0;
   const auto read = [&](int64_t begin_ms) {
-    samples.clear();
+    out = {};
     before = 0;
-    return ReadOne(selection, in_selection, {begin_ms, to_ms}, [&](const SeriesColumns& columns) {
-      before += CountUpTo(columns, from_ms);
-      for (size_t i = 0; i < columns.time_ms.size(); ++i) {
-        const int64_t start = columns.start_ms.empty() ? storage::kNoStartMs : columns.start_ms[i];
-        samples.push_back({columns.time_ms[i], columns.values[i], start});
-      }
-    });
+    Status status;
+    BASALT_TRY(
+        ReadOne(selection, in_selection, {begin_ms, to_ms}, [&](const SeriesColumns& columns) {
+          before += CountUpTo(columns, from_ms);
+          if (status.ok()) status = Continue(leaf, columns, from_ms, zeros_from_ms, out);
+        }));
+    return status;
   };
   BASALT_TRY(read(from_ms - kWarmMs));
   if (before < kWarmSamples) BASALT_TRY(read(from_ms - kMaxGapMs - kWarmMs));
-
-  LeafHistory out;
-  for (const LeafSample& sample : samples) {
-    const bool marker = IsStaleMarker(sample.value);
-    if (!marker && !IsCountable(sample.value)) continue;
-    bool born = false;
-    if (!marker && IsFirst(out.state, sample.time_ms) && sample.time_ms > from_ms) {
-      BASALT_TRY_ASSIGN(born, HasEvidence(leaf, sample.time_ms));
-      if (!born) out.unevidenced_ms = sample.time_ms;
-    }
-    const Booking booking = Advance(out.state, sample, born);
-    if (marker) continue;
-    out.last_amount_ms = sample.time_ms;
-    out.last_amount = booking.amount;
-    const bool counts = booking.amount != 0 || sample.time_ms > zeros_from_ms;
-    if (sample.time_ms > from_ms && counts) out.bookings.push_back(booking);
-  }
   return out;
 }
 
@@ -138,10 +184,12 @@ Result<TimeRange> History::Reach(const StoredLeaf& leaf, int64_t time_ms) {
     if (selection->ordinal(i) != leaf.ordinal) continue;
     size_t after = 0;
     BASALT_TRY(ReadOne(*selection, i, around, [&](const SeriesColumns& columns) {
-      for (const int64_t t : columns.time_ms) {
+      const auto look = [&](int64_t t) {
         if (t < time_ms) reach.min_ms = t;
-        if (t > time_ms && after++ < kAfter) reach.max_ms = t;
-      }
+        if (t > time_ms && after++ < kAfter) reach.max_ms = std::max(reach.max_ms, t);
+      };
+      for (const int64_t t : columns.time_ms) look(t);
+      for (const storage::HistogramPoint& point : columns.histograms) look(point.time_ms);
     }));
   }
   return reach;
@@ -165,7 +213,8 @@ Result<bool> History::HasEvidence(const StoredLeaf& leaf, int64_t time_ms) {
       if (!TapIndex::IsPresence(labels) && index_.Match(leaf.tenant, labels).empty()) continue;
       BASALT_TRY(ReadOne(*selection, i, range, [&](const SeriesColumns& columns) {
         found |= std::any_of(columns.values.begin(), columns.values.end(),
-                             [](double value) { return !IsStaleMarker(value); });
+                             [](double value) { return !IsStaleMarker(value); }) ||
+                 !columns.histograms.empty();
       }));
     }
     if (found) return true;

@@ -24,6 +24,7 @@ struct StoredLeaf {
   SeriesOrdinal ordinal{};
   TenantId tenant{};
   Labels labels;
+  MeasureIndex measure = 0;
 };
 
 // What ran over a stretch of one leaf's samples.
@@ -34,6 +35,9 @@ struct LeafHistory {
   Amount last_amount = 0;
   std::optional<int64_t> unevidenced_ms;  // a first sample in the stretch that lacked evidence
 };
+
+// To know a leaf's state at a time, its samples from this long before it on are wanted.
+inline constexpr int64_t kStateReachMs = kMaxGapMs + 15 * 60'000;
 
 // Series that one SLO may match, at most: a definition that selects more is refused when it is
 // read.
@@ -46,12 +50,25 @@ class History {
   History(const TapIndex& index, std::shared_ptr<const storage::Snapshot> snapshot)
       : index_(index), snapshot_(std::move(snapshot)) {}
 
-  // All leaves of an SLO that may have samples in `range`, each once, in series order. `group`, if
+  // All series of an SLO that may have samples in `range`, each once, in series order. `group`, if
   // given, restricts to those values of group_by.
   Status ForEachLeaf(const Definition& definition, SloIndex slo,
                      const std::vector<std::string>* group, storage::TimeRange range,
                      const std::function<Status(const StoredLeaf&, const storage::Selection&,
                                                 size_t in_selection)>& visit);
+
+  // The selections that ForEachLeaf walks through; a series may be in several of one partition.
+  Status ForEachSelection(
+      const Definition& definition, SloIndex slo, const std::vector<std::string>* group,
+      storage::TimeRange range,
+      const std::function<Status(PartitionId, const std::shared_ptr<const storage::Selection>&)>&
+          visit);
+
+  // Counts the next samples of a leaf into `out`, whose state is that after the ones before.
+  // Bookings of samples at or before from_ms are left out, and those without an amount at or before
+  // `zeros_from_ms`.
+  Status Continue(const StoredLeaf& leaf, const storage::SeriesColumns& columns, int64_t from_ms,
+                  int64_t zeros_from_ms, LeafHistory& out);
 
   // Counts a leaf's samples in (from_ms, to_ms], beginning early enough to know the state at
   // from_ms; bookings of samples at or before from_ms are left out, and those without an amount at

@@ -80,6 +80,16 @@ Amount BookedUpTo(const Booking& booking, int64_t time_ms) {
                              (booking.to_ms - booking.from_ms));
 }
 
+std::optional<LeafSample> MeasureSample(const Measure& measure, LeafSample sample,
+                                        const NativeHistogram* histogram) {
+  const std::optional<double> value =
+      histogram == nullptr ? Measured(measure, sample.value) : Measured(measure, *histogram);
+  if (!value.has_value()) return std::nullopt;
+  sample.value = *value;
+  if (histogram != nullptr) sample.count = CountOf(*histogram);
+  return sample;
+}
+
 bool IsCountable(double value) { return std::isfinite(value) && value >= 0; }
 
 bool IsFirst(const LeafState& state, int64_t time_ms) {
@@ -106,18 +116,30 @@ Booking Advance(LeafState& state, const LeafSample& sample, bool born) {
     return {sample.time_ms, sample.time_ms, 0};
   }
   if (IsFirst(state, sample.time_ms)) {
-    state = {sample.time_ms, sample.value, 0, 0, true, false};
+    state = {sample.time_ms, sample.value, 0, 0, true, false, sample.count};
     return CountFirst(sample, born);
   }
-  const bool reset = sample.value < state.last_value ||
+  const bool reset = sample.value < state.last_value || sample.count < state.last_count ||
                      (sample.start_ms > state.last_ms && sample.start_ms <= sample.time_ms);
   const bool gap = state.ended || sample.time_ms - state.last_ms > GapLimit(state);
   Booking booking{gap ? state.last_ms : sample.time_ms, sample.time_ms,
                   Difference(sample.value, reset ? 0 : state.last_value)};
   if (reset && IsReplicaSwitch(state, sample)) booking.amount = 0;
-  state = {sample.time_ms,    sample.value, sample.time_ms - state.last_ms,
-           state.interval_ms, true,         false};
+  state = {sample.time_ms, sample.value, sample.time_ms - state.last_ms, state.interval_ms, true,
+           false,          sample.count};
   return booking;
+}
+
+Booking AdvanceGauge(LeafState& state, const LeafSample& sample) {
+  const int64_t t = sample.time_ms;
+  if (IsStaleMarker(sample.value)) {
+    state.ended = true;
+    return {t, t, 0};
+  }
+  const bool first = IsFirst(state, t);
+  state = {t,    sample.value, first ? 0 : t - state.last_ms, first ? 0 : state.interval_ms,
+           true, false};
+  return {t, t, static_cast<Amount>(std::llround(sample.value * kAmountPerEvent))};
 }
 
 }  // namespace basalt::slo

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
+#include "engine/slo/measure.h"
 #include "storage/ingest_batch.h"
 
 namespace basalt::slo {
@@ -39,14 +41,23 @@ struct LeafState {
   int64_t interval_ms = 0;           // between the last two samples; 0: not known
   int64_t previous_interval_ms = 0;  // and the two before
   bool seen = false;
-  bool ended = false;  // by a stale marker
+  bool ended = false;     // by a stale marker
+  double last_count = 0;  // LeafSample::count of the last sample
 };
 
 struct LeafSample {
   int64_t time_ms = 0;
   double value = 0;
   int64_t start_ms = storage::kNoStartMs;
+  // Of a part of a native histogram: the whole count. Where it falls the histogram has begun anew,
+  // also if this part of it has not fallen.
+  double count = 0;
 };
+
+// `sample`, or the histogram in its place (null: it is a float), by a measure; none: it is no
+// sample of that kind. Not for stale markers.
+std::optional<LeafSample> MeasureSample(const Measure& measure, LeafSample sample,
+                                        const NativeHistogram* histogram);
 
 // Samples that count nothing and change nothing: NaN, infinite and negative values.
 bool IsCountable(double value);
@@ -63,5 +74,8 @@ void InsertLate(LeafState& state, const LeafSample& sample);
 // target is known to have been there a round before without this series, so that all of its count
 // is new. A marker or a mere baseline books 0.
 Booking Advance(LeafState& state, const LeafSample& sample, bool born);
+// The same of a measure that is not cumulative: each sample is `value` events, which may be
+// negative, at its time.
+Booking AdvanceGauge(LeafState& state, const LeafSample& sample);
 
 }  // namespace basalt::slo

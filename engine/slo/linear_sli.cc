@@ -31,6 +31,7 @@ constexpr std::string_view kWindowTemplate = "{{.window}}";
 struct RationalTerm {
   storage::MatcherSet matchers;
   Fraction coefficient;
+  Measure measure;
 };
 
 // What one query comes to.
@@ -59,9 +60,14 @@ class Compiler {
       return Walk(*unary->expr, Fraction{-factor.num, factor.den});
     }
     if (const auto* binary = e.As<Binary>()) return WalkBinary(e, *binary, factor);
-    if (const auto* aggregate = e.As<Aggregate>()) return WalkSum(e, *aggregate, factor);
-    if (const auto* call = e.As<Call>(); call != nullptr && IsRateOrIncrease(*call)) {
-      return Refuse(e, "is not summed: write sum(" + Text(e) + ")");
+    if (const auto* aggregate = e.As<Aggregate>()) return WalkSum(e, *aggregate, factor, {});
+    if (const auto* call = e.As<Call>(); call != nullptr) {
+      if (MeasureOf(*call) == Measure{}) {
+        return Refuse(e, "is not summed: write sum(" + Text(e) + ")");
+      }
+      if (const Aggregate* of = HistogramSum(*call, FunctionId::kHistogramCount)) {
+        return WalkSum(*call->args[0], *of, factor, Measure{MeasureKind::kHistogramCount});
+      }
     }
     return Refuse(
         e,
@@ -80,8 +86,73 @@ class Compiler {
   LinearQuery Take() { return std::move(out_); }
 
  private:
-  static bool IsRateOrIncrease(const Call& call) {
-    return call.function->id == FunctionId::kRate || call.function->id == FunctionId::kIncrease;
+  // Of what stands inside sum(); none: it is no such function.
+  static std::optional<Measure> MeasureOf(const Call& call) {
+    switch (call.function->id) {
+      case FunctionId::kRate:
+      case FunctionId::kIncrease:
+        return Measure{};
+      case FunctionId::kCountOverTime:
+        return Measure{MeasureKind::kSamples};
+      case FunctionId::kSumOverTime:
+        return Measure{MeasureKind::kValues};
+      default:
+        return std::nullopt;
+    }
+  }
+  // The sum() that is the last argument of histogram_count() and histogram_fraction().
+  static const Aggregate* HistogramSum(const Call& call, FunctionId function) {
+    if (call.function->id != function || call.args.empty()) return nullptr;
+    return promql::Unwrap(*call.args.back()).As<Aggregate>();
+  }
+  static std::optional<double> Number(const Expr& expr) {
+    const Expr& e = promql::Unwrap(expr);
+    if (const auto* number = e.As<NumberLiteral>()) return number->value;
+    const auto* unary = e.As<promql::Unary>();
+    if (unary == nullptr) return std::nullopt;
+    const auto* number = promql::Unwrap(*unary->expr).As<NumberLiteral>();
+    if (number == nullptr) return std::nullopt;
+    return unary->minus ? -number->value : number->value;
+  }
+
+  // histogram_count(X) * histogram_fraction(a, b, X), or * (1 - histogram_fraction(a, b, X)).
+  struct HistogramPart {
+    const Aggregate* sum = nullptr;
+    const Expr* at = nullptr;  // X
+    Measure range;
+    bool rest = false;  // what is not in the range
+  };
+  [[nodiscard]] std::optional<HistogramPart> PartOfHistogram(const Expr& count,
+                                                             const Expr& fraction) const {
+    const auto* of = promql::Unwrap(count).As<Call>();
+    if (of == nullptr || HistogramSum(*of, FunctionId::kHistogramCount) == nullptr) {
+      return std::nullopt;
+    }
+    HistogramPart part;
+    const Expr* share = &promql::Unwrap(fraction);
+    const auto* minus = share->As<Binary>();
+    if (minus != nullptr && minus->op == BinaryOp::kSub && IsNumber(*minus->lhs, 1)) {
+      part.rest = true;
+      share = &promql::Unwrap(*minus->rhs);
+    }
+    const auto* call = share->As<Call>();
+    if (call == nullptr) return std::nullopt;
+    part.sum = HistogramSum(*call, FunctionId::kHistogramFraction);
+    if (part.sum == nullptr || call->args.size() != 3) return std::nullopt;
+    part.at = call->args[2].get();
+    const std::optional<double> lower = Number(*call->args[0]);
+    const std::optional<double> upper = Number(*call->args[1]);
+    const bool same = Text(promql::Unwrap(*of->args[0])) == Text(promql::Unwrap(*part.at));
+    if (!same || !lower.has_value() || !upper.has_value() || !(*lower < *upper)) {
+      return std::nullopt;
+    }
+    part.range = {MeasureKind::kHistogramRange, *lower, *upper};
+    return part;
+  }
+  Status WalkPart(const HistogramPart& part, const Fraction& factor) {
+    if (!part.rest) return WalkSum(*part.at, *part.sum, factor, part.range);
+    BASALT_TRY(WalkSum(*part.at, *part.sum, factor, Measure{MeasureKind::kHistogramCount}));
+    return WalkSum(*part.at, *part.sum, Fraction{-factor.num, factor.den}, part.range);
   }
   static bool IsNumber(const Expr& expr, double value) {
     const auto* number = promql::Unwrap(expr).As<NumberLiteral>();
@@ -114,6 +185,12 @@ class Compiler {
       case BinaryOp::kMul:
         if (IsScalar(*binary.rhs)) return WalkScaled(*binary.lhs, *binary.rhs, false, factor);
         if (IsScalar(*binary.lhs)) return WalkScaled(*binary.rhs, *binary.lhs, false, factor);
+        if (const auto part = PartOfHistogram(*binary.lhs, *binary.rhs)) {
+          return WalkPart(*part, factor);
+        }
+        if (const auto part = PartOfHistogram(*binary.rhs, *binary.lhs)) {
+          return WalkPart(*part, factor);
+        }
         return Refuse(e, "multiplies two rates, which is not linear");
       case BinaryOp::kDiv:
         if (IsScalar(*binary.rhs)) return WalkScaled(*binary.lhs, *binary.rhs, true, factor);
@@ -143,7 +220,9 @@ class Compiler {
     return Walk(expr, *product);
   }
 
-  Status WalkSum(const Expr& e, const Aggregate& aggregate, const Fraction& factor) {
+  // `of_histogram`: which of a native histogram's measures is meant; else the call tells.
+  Status WalkSum(const Expr& e, const Aggregate& aggregate, const Fraction& factor,
+                 std::optional<Measure> of_histogram) {
     if (aggregate.op != promql::AggregateOp::kSum) {
       return Refuse(e, "aggregates by " + std::string(promql::AggregateOpName(aggregate.op)) +
                            ", which is not linear: use sum");
@@ -162,13 +241,18 @@ class Compiler {
 
     const Expr& inner = promql::Unwrap(*aggregate.expr);
     const auto* call = inner.As<Call>();
-    if (call == nullptr || !IsRateOrIncrease(*call)) {
-      return Refuse(inner, "inside sum() is not rate(...) or increase(...) of a counter");
+    std::optional<Measure> measure;
+    if (call != nullptr) measure = MeasureOf(*call);
+    const bool is_counter = measure.has_value() && measure->kind == MeasureKind::kCounter;
+    if (!measure.has_value() || (of_histogram.has_value() && !is_counter)) {
+      return Refuse(inner,
+                    "inside sum() is not rate(...) or increase(...) of a counter, nor "
+                    "count_over_time(...) or sum_over_time(...) of a gauge");
     }
-    return AddTerm(inner, *call, factor);
+    return AddTerm(inner, *call, factor, of_histogram.value_or(*measure));
   }
 
-  Status AddTerm(const Expr& e, const Call& call, const Fraction& factor) {
+  Status AddTerm(const Expr& e, const Call& call, const Fraction& factor, const Measure& measure) {
     const bool is_rate = call.function->id == FunctionId::kRate;
     if (out_.is_rate.value_or(is_rate) != is_rate) {
       return Refuse(e, "mixes rate() and increase(), which differ by the window's length");
@@ -187,7 +271,7 @@ class Compiler {
       return Refuse(*call.args[0],
                     "has offset, @, anchored or smoothed, which an SLO cannot follow");
     }
-    if (factor.num != 0) out_.terms.push_back({selector.matchers, factor});
+    if (factor.num != 0) out_.terms.push_back({selector.matchers, factor, measure});
     return OkStatus();
   }
 
@@ -249,7 +333,7 @@ Status ToIntegers(const std::vector<RationalTerm>& terms, int64_t scale,
       return InvalidArgument("coefficient " + ToString(c) + " is outside what integers up to " +
                              std::to_string(kMaxCoefficient) + " can express together");
     }
-    out.push_back({term.matchers, static_cast<int64_t>(scaled)});
+    out.push_back({term.matchers, static_cast<int64_t>(scaled), term.measure});
   }
   return OkStatus();
 }
@@ -291,12 +375,40 @@ Result<LinearSli> CompileEventsSli(std::string_view error_query, std::string_vie
   return sli;
 }
 
+namespace {
+
+// Of `histogram_fraction(...)` and `1 - histogram_fraction(...)`; null: it is neither.
+const Call* HistogramFractionOf(const Expr& expr) {
+  const Expr* e = &promql::Unwrap(expr);
+  if (const auto* minus = e->As<Binary>(); minus != nullptr && minus->op == BinaryOp::kSub) {
+    const auto* one = promql::Unwrap(*minus->lhs).As<NumberLiteral>();
+    if (one == nullptr || one->value != 1) return nullptr;
+    e = &promql::Unwrap(*minus->rhs);
+  }
+  const auto* call = e->As<Call>();
+  const bool is = call != nullptr && call->function->id == FunctionId::kHistogramFraction &&
+                  call->args.size() == 3;
+  return is ? call : nullptr;
+}
+
+}  // namespace
+
 std::optional<RatioParts> SplitRatio(std::string_view query) {
   const Result<std::string> text = WithStandIn(query);
   if (!text.ok()) return std::nullopt;
   const Result<promql::ExprPtr> root = Parse(*text);
   if (!root.ok()) return std::nullopt;
   const Expr* e = &promql::Unwrap(**root);
+  // Both sides go through the ordinary way as texts, with the template back in its place.
+  const auto text_of = [&](const Expr& side) {
+    const auto start = static_cast<size_t>(side.pos().start);
+    const auto end = static_cast<size_t>(side.pos().end);
+    return ReplaceAll(text->substr(start, end - start), kWindowStandIn, kWindowTemplate);
+  };
+  if (const Call* fraction = HistogramFractionOf(*e)) {
+    const std::string count = "histogram_count(" + text_of(*fraction->args[2]) + ")";
+    return RatioParts{count + " * (" + text_of(*e) + ")", count};
+  }
   bool of_good = false;
   if (const auto* minus = e->As<Binary>(); minus != nullptr && minus->op == BinaryOp::kSub) {
     const auto* one = promql::Unwrap(*minus->lhs).As<NumberLiteral>();
@@ -306,12 +418,6 @@ std::optional<RatioParts> SplitRatio(std::string_view query) {
   }
   const auto* ratio = e->As<Binary>();
   if (ratio == nullptr || ratio->op != BinaryOp::kDiv) return std::nullopt;
-  // Both sides go through the ordinary way as texts, with the template back in its place.
-  const auto text_of = [&](const Expr& side) {
-    const auto start = static_cast<size_t>(side.pos().start);
-    const auto end = static_cast<size_t>(side.pos().end);
-    return ReplaceAll(text->substr(start, end - start), kWindowStandIn, kWindowTemplate);
-  };
   const std::string part = text_of(*ratio->lhs);
   const std::string total = text_of(*ratio->rhs);
   return RatioParts{of_good ? "(" + total + ") - (" + part + ")" : part, total};

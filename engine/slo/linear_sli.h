@@ -1,6 +1,9 @@
 // engine/slo/linear_sli.h -- from the two PromQL queries of an events SLI to a LinearSli.
 //
-// Understood: linear combinations of `sum [by (...)] (rate|increase(selector[{{.window}}]))` with
+// Understood: linear combinations of `sum [by (...)] (f(selector[{{.window}}]))`, f being rate or
+// increase of a counter, count_over_time or sum_over_time of a gauge (measure.h), of
+// `histogram_count(sum(rate(...)))` and of that times `histogram_fraction(a, b, ...)` or its rest,
+// with
 // + - and constants (* and /), parentheses, `or vector(0)`, and a final `> 0`. What is not linear
 // is refused, naming the sub-expression: it cannot be kept as two integers a group.
 #pragma once

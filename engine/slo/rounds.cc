@@ -12,6 +12,8 @@ namespace {
 // Targets of a group that are searched one after the other; beyond it a map is kept.
 constexpr size_t kSearchedTargets = 16;
 
+bool IsPoint(const Booking& booking) { return booking.from_ms == booking.to_ms; }
+
 }  // namespace
 
 uint32_t Rounds::MemberOf(uint64_t target) {
@@ -69,17 +71,45 @@ bool Rounds::Book(LeafIndex index, const Booking& booking, nanoseconds now) {
 }
 
 void Rounds::BookHistory(LeafIndex index, std::span<const Booking> bookings) {
-  std::vector<LoadedPoint> merged;
-  merged.reserve(std::max(loaded_.size(), bookings.size()));
-  auto at = loaded_.begin();
-  for (const Booking& booking : bookings) {
-    while (at != loaded_.end() && at->time_ms < booking.to_ms) merged.push_back(*at++);
-    LoadedPoint point{booking.to_ms, Weigh(index, booking).counts};
-    if (at != loaded_.end() && at->time_ms == point.time_ms) point.counts += (at++)->counts;
-    merged.push_back(point);
+  const auto first = std::find_if(bookings.begin(), bookings.end(), IsPoint);
+  if (first == bookings.end()) return;
+  if (loaded_ == nullptr) loaded_ = std::make_unique<std::vector<LoadedList>>();
+  loaded_order_.clear();
+  const auto shared = std::find_if(loaded_->begin(), loaded_->end(), [&](const LoadedList& list) {
+    return list.taken < list.points.size() && list.points[list.taken].time_ms == first->to_ms;
+  });
+  if (shared == loaded_->end()) {
+    std::vector<LoadedPoint>& points = loaded_->emplace_back().points;
+    points.reserve(bookings.size());
+    for (const Booking& booking : bookings) {
+      if (IsPoint(booking)) points.push_back({booking.to_ms, Weigh(index, booking).counts});
+    }
+    return;
   }
-  merged.insert(merged.end(), at, loaded_.end());
-  loaded_ = std::move(merged);
+  auto at = shared->points.begin() + static_cast<std::ptrdiff_t>(shared->taken);
+  std::vector<LoadedPoint> others;  // that the list has no time for
+  for (const Booking& booking : bookings) {
+    if (!IsPoint(booking)) continue;
+    while (at != shared->points.end() && at->time_ms < booking.to_ms) ++at;
+    const Counts counts = Weigh(index, booking).counts;
+    if (at != shared->points.end() && at->time_ms == booking.to_ms) {
+      at->counts += counts;
+    } else {
+      others.push_back({booking.to_ms, counts});
+    }
+  }
+  if (!others.empty()) loaded_->push_back({std::move(others), 0});
+}
+
+void Rounds::OrderLoaded() {
+  for (uint32_t i = 0; i < loaded_->size(); ++i) {
+    const LoadedList& list = (*loaded_)[i];
+    if (list.taken < list.points.size()) {
+      loaded_order_.emplace_back(list.points[list.taken].time_ms, i);
+    }
+  }
+  std::make_heap(loaded_order_.begin(), loaded_order_.end(), std::greater<>());
+  if (loaded_order_.empty()) loaded_.reset();
 }
 
 void Rounds::Resume(LeafIndex index, int64_t last_ms, int64_t interval_ms, Amount last_amount) {
@@ -192,25 +222,32 @@ bool Rounds::PopSettled(nanoseconds now, nanoseconds timeout, SettledRound& out)
   return true;
 }
 
-bool Rounds::PopAny(SettledRound& out) {
-  const bool has_point = loaded_taken_ < loaded_.size();
-  if (!has_point && open_.empty()) {
-    loaded_ = {};
-    loaded_taken_ = 0;
-    return false;
-  }
-  if (!has_point || (!open_.empty() && open_.begin()->first < loaded_[loaded_taken_].time_ms)) {
-    Pop(out);
-    return true;
-  }
-  const LoadedPoint& point = loaded_[loaded_taken_++];
-  if (!open_.empty() && open_.begin()->first == point.time_ms) {
+bool Rounds::PopAny(SettledRound& out, int64_t until_ms) {
+  if (loaded_ != nullptr && loaded_order_.empty()) OrderLoaded();
+  const int64_t loaded_ms = loaded_order_.empty() ? INT64_MAX : loaded_order_.front().first;
+  const int64_t open_ms = open_.empty() ? INT64_MAX : open_.begin()->first;
+  const int64_t time_ms = std::min(loaded_ms, open_ms);
+  if ((open_.empty() && loaded_order_.empty()) || time_ms > until_ms) return false;
+  if (open_ms == time_ms) {
     Pop(out);
   } else {
-    out = {point.time_ms, {}, {}, {}};
-    settled_ms_ = point.time_ms;
+    out.time_ms = settled_ms_ = time_ms;
+    out.counts = {};
+    out.spreads.clear();
+    out.windows.clear();
   }
-  out.counts += point.counts;
+  while (!loaded_order_.empty() && loaded_order_.front().first == time_ms) {
+    std::pop_heap(loaded_order_.begin(), loaded_order_.end(), std::greater<>());
+    LoadedList& list = (*loaded_)[loaded_order_.back().second];
+    out.counts += list.points[list.taken++].counts;
+    if (list.taken == list.points.size()) {
+      loaded_order_.pop_back();
+      continue;
+    }
+    loaded_order_.back().first = list.points[list.taken].time_ms;
+    std::push_heap(loaded_order_.begin(), loaded_order_.end(), std::greater<>());
+  }
+  if (loaded_ != nullptr && loaded_order_.empty()) loaded_.reset();
   return true;
 }
 
@@ -228,18 +265,20 @@ void Rounds::Pop(SettledRound& out) {
   open_.erase(it);
 }
 
-Amount Rounds::Unreported() const {
-  if (open_.empty()) return 0;
+Counts Rounds::Unreported() const {
+  if (open_.empty()) return {};
   const int64_t newest = open_.rbegin()->first;
-  Amount sum = 0;
+  Counts sum;
   for (const Leaf& leaf : leaves_) {
-    if (leaf.ended || leaf.total <= 0) continue;
+    if (leaf.ended || (leaf.total <= 0 && leaf.bad >= 0)) continue;
     const Member& member = members_[leaf.member];
     const bool overdue = member.expected_ms != 0 && member.expected_ms <= newest;
     if (leaf.waits_for_ms == 0 && !overdue) continue;
     const int64_t interval = std::max<int64_t>(member.interval_ms, 1);
     const int64_t missing = std::clamp<int64_t>((newest - leaf.last_ms) / interval, 1, 1000);
-    sum += leaf.last_amount * leaf.total * missing;
+    const Amount amount = leaf.last_amount * missing;
+    sum.total += amount * std::max<int64_t>(leaf.total, 0);
+    sum.bad += amount * std::min<int64_t>(leaf.bad, 0);
   }
   return sum;
 }

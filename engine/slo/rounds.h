@@ -48,7 +48,7 @@ class Rounds {
   // has settled, and the caller books it in the slots.
   [[nodiscard]] bool Book(LeafIndex leaf, const Booking& booking, std::chrono::nanoseconds now);
   // The same for many bookings at points in time, in order and after settled_ms(): what loading
-  // reads of one leaf. Only PopAny takes them.
+  // reads of one leaf. Only PopAny takes them. Others among them are left out.
   void BookHistory(LeafIndex leaf, std::span<const Booking> bookings);
   // The leaf has reported `last_ms`, as history shows, so that it is expected in the next round.
   void Resume(LeafIndex leaf, int64_t last_ms, int64_t interval_ms, Amount last_amount);
@@ -63,8 +63,8 @@ class Rounds {
   // Takes the next settled round. False: none is.
   [[nodiscard]] bool PopSettled(std::chrono::nanoseconds now, std::chrono::nanoseconds timeout,
                                 SettledRound& out);
-  // The same without waiting for anybody.
-  [[nodiscard]] bool PopAny(SettledRound& out);
+  // The next round at or before `until_ms`, without waiting for anybody.
+  [[nodiscard]] bool PopAny(SettledRound& out, int64_t until_ms = INT64_MAX);
 
   [[nodiscard]] bool has_open() const { return !open_.empty(); }
   // The oldest open round; only if has_open().
@@ -81,9 +81,10 @@ class Rounds {
       visit(time_ms, counts);
     }
   }
-  // What live leaves that have not reported may still add to the total: their last amounts, once
-  // for each round missing.
-  [[nodiscard]] Amount Unreported() const;
+  // What live leaves that have not reported may still bring: their last amounts, once for each
+  // round missing. More events, and, of what is subtracted from errors (total - good), fewer
+  // errors.
+  [[nodiscard]] Counts Unreported() const;
 
   [[nodiscard]] int64_t last_ms(LeafIndex leaf) const { return leaves_[leaf].last_ms; }
   [[nodiscard]] GroupBooking Weigh(LeafIndex leaf, const Booking& booking) const;
@@ -134,10 +135,16 @@ class Rounds {
   std::vector<Member> members_;
   // By time. One or two, mostly; while history is loaded, hours of them.
   absl::btree_map<int64_t, Round> open_;
-  // Points of history, by time, those up to loaded_taken_ taken: leaves of one scrape fall
-  // together, so merging lists costs less than a look-up for each.
-  std::vector<LoadedPoint> loaded_;
-  size_t loaded_taken_ = 0;
+  // Points of history. Leaves of one scrape have the same times and share a list; lists are merged
+  // when they are taken.
+  struct LoadedList {
+    std::vector<LoadedPoint> points;
+    size_t taken = 0;
+  };
+  void OrderLoaded();
+  std::unique_ptr<std::vector<LoadedList>> loaded_;  // null: none
+  // A heap of (next time, list), the earliest on top; empty until the first is taken.
+  std::vector<std::pair<int64_t, uint32_t>> loaded_order_;
   // A heap of (due time, member), the earliest on top. Entries that are no longer their member's
   // are dropped when they come up, so that expecting costs no look-up.
   std::vector<std::pair<int64_t, uint32_t>> expected_;

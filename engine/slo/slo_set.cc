@@ -96,9 +96,10 @@ GroupIndex SloSet::AddGroup(SloIndex slo, SloGroup::Kind kind, std::vector<std::
 }
 
 uint32_t SloSet::EntryFor(PartitionId partition, SeriesOrdinal ordinal, TargetNumber target,
-                          const Labels& labels, const std::vector<Contribution>& contributions) {
-  const auto [it, is_new] = entry_by_series_.try_emplace(SeriesKey(partition, ordinal),
-                                                         static_cast<uint32_t>(entries_.size()));
+                          const Labels& labels, std::span<const Contribution> contributions) {
+  const uint64_t key = SeriesKey(partition, ordinal, contributions.front().measure);
+  const auto [it, is_new] =
+      entry_by_series_.try_emplace(key, static_cast<uint32_t>(entries_.size()));
   if (!is_new) return it->second;
   LeafEntry entry;
   entry.first_place = static_cast<uint32_t>(places_.size());
@@ -280,7 +281,7 @@ void SloSet::FireEarly(GroupIndex g, std::vector<Transition>& transitions) {
   SloGroup& group = *groups_[g];
   const Definition& definition = definitions_[group.slo];
   if (!HasAlerts(definition, group.kind)) return;
-  std::optional<Amount> unreported;
+  std::optional<Counts> unreported;
   group.rounds.ForEachOpen([&](int64_t time_ms, const Counts& open) {
     for (size_t s = 0; s < kSeverityCount; ++s) {
       const auto severity = static_cast<Severity>(s);
@@ -294,7 +295,8 @@ void SloSet::FireEarly(GroupIndex g, std::vector<Transition>& transitions) {
           Truth::kYes)
         continue;
       if (!unreported.has_value()) unreported = group.rounds.Unreported();
-      moment.open.total += kUnreportedFactor * *unreported;
+      moment.open.total += kUnreportedFactor * unreported->total;
+      moment.open.bad += kUnreportedFactor * unreported->bad;
       if (AnyHolds(moment, definition, severity, false, group.held, which, inconsistent) !=
           Truth::kYes)
         continue;

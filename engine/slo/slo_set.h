@@ -192,8 +192,9 @@ class SloSet {
   };
   using EdgeKey = std::tuple<GroupIndex, size_t, int64_t>;  // level, begin of the slot
 
-  static uint64_t SeriesKey(PartitionId partition, SeriesOrdinal ordinal) {
-    return static_cast<uint64_t>(partition) << 32 | static_cast<uint32_t>(ordinal);
+  static uint64_t SeriesKey(PartitionId partition, SeriesOrdinal ordinal, MeasureIndex measure) {
+    return static_cast<uint64_t>(partition) << 48 | static_cast<uint64_t>(measure) << 32 |
+           static_cast<uint32_t>(ordinal);
   }
   [[nodiscard]] std::chrono::nanoseconds now() const { return options_.clock->Monotonic(); }
   // One snapshot a sweep. Null: storage refused, which is counted.
@@ -206,18 +207,23 @@ class SloSet {
   GroupIndex OtherOf(SloIndex slo);
   GroupIndex TotalOf(SloIndex slo);
   uint32_t EntryFor(PartitionId partition, SeriesOrdinal ordinal, TargetNumber target,
-                    const Labels& labels, const std::vector<Contribution>& contributions);
+                    const Labels& labels, std::span<const Contribution> contributions);
   void BookHistory(LeafEntry& entry, const LeafHistory& history);
   void BookLoaded(LeafEntry& entry, const LeafHistory& history);
   void AddLate(GroupIndex g, const GroupBooking& booking);
   void Book(const LeafEntry& entry, const Booking& booking);
   void Touch(GroupIndex g);
 
-  // Leaves that wait for their state, by series.
+  // Leaves that wait for their state, by series and measure.
   using LiveLeaves = std::unordered_map<uint64_t, const NewLeaf*>;
-  void LoadSlo(SloIndex slo, History& history, const LiveLeaves& live,
-               std::vector<std::vector<PrimedLeaf>>& primed);
-  [[nodiscard]] int64_t PeriodOf(const std::vector<Contribution>& contributions) const;
+  // Of one selection: the series to be loaded (slo_set_load.cc).
+  struct Loading;
+  void FindLeaves(SloIndex slo, History& history, const LiveLeaves& live,
+                  std::vector<Loading>& loading);
+  void ReadLeaves(Loading& loading, History& history, storage::TimeRange range);
+  void Prepare(const Loading& loading, std::vector<std::vector<PrimedLeaf>>& primed);
+  void Replay(const LiveLeaves& live, History& history, std::vector<Transition>& transitions);
+  [[nodiscard]] int64_t PeriodOf(std::span<const Contribution> contributions) const;
   void Drain(bool& overflowed);
   void PrimeWaiting(std::chrono::nanoseconds until);
   void Apply(PartitionId partition, const LeafEvents& events);
@@ -235,6 +241,9 @@ class SloSet {
   std::optional<Counts> ReadEdge(GroupIndex g, size_t level, const WindowSum& sum, int64_t from_ms);
   Result<std::vector<GroupBooking>> GroupBookings(GroupIndex g, int64_t begin_ms, int64_t end_ms,
                                                   int64_t cut_ms);
+  Status AddBookings(GroupIndex g, const StoredLeaf& series, MeasureIndex measure,
+                     const storage::Selection& selection, size_t i, storage::TimeRange stretch,
+                     int64_t cut_ms, std::vector<GroupBooking>& bookings);
   void AddDirty(const Dirty& dirty);
   void CorrectDirty(std::chrono::nanoseconds until);
   Result<bool> Correct(const Dirty& dirty);
@@ -260,7 +269,7 @@ class SloSet {
   std::vector<uint64_t> other_series_;             // by SLO
   std::vector<LeafEntry> entries_;
   std::vector<Place> places_;
-  std::unordered_map<uint64_t, uint32_t> entry_by_series_;  // partition, ordinal
+  std::unordered_map<uint64_t, uint32_t> entry_by_series_;  // SeriesKey
   std::vector<std::vector<uint32_t>> entry_of_leaf_;        // by partition and LeafNumber
   std::deque<std::pair<PartitionId, NewLeaf>> waiting_;     // to be primed
   std::deque<Dirty> dirty_;

@@ -37,6 +37,35 @@ const std::vector<std::string>* ValuesOf(const SloGroup& group) {
 
 }  // namespace
 
+// Those of one leaf, if it has been counted and is of the group.
+Status SloSet::AddBookings(GroupIndex g, const StoredLeaf& series, MeasureIndex measure,
+                           const storage::Selection& selection, size_t i,
+                           storage::TimeRange stretch, int64_t cut_ms,
+                           std::vector<GroupBooking>& bookings) {
+  const auto it = entry_by_series_.find(SeriesKey(series.partition, series.ordinal, measure));
+  if (it == entry_by_series_.end()) return OkStatus();
+  const LeafEntry& entry = entries_[it->second];
+  const auto places = PlacesOf(entry);
+  const auto place =
+      std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.group == g; });
+  if (place == places.end() || entry.counted_ms == 0) return OkStatus();
+  StoredLeaf leaf = series;
+  leaf.measure = measure;
+  const auto [begin_ms, end_ms] = stretch;
+  const int64_t cut = std::min(cut_ms, entry.counted_ms);
+  const int64_t near = std::min(cut, end_ms + kLookAheadMs);
+  BASALT_TRY_ASSIGN(LeafHistory counted, history_->Count(leaf, selection, i, begin_ms, near));
+  if (counted.state.last_ms <= end_ms && near < cut) {
+    const int64_t far = std::min(cut, end_ms + kMaxGapMs);
+    BASALT_TRY_ASSIGN(counted, history_->Count(leaf, selection, i, begin_ms, far));
+  }
+  for (const Booking& booking : counted.bookings) {
+    if (booking.to_ms > end_ms && booking.from_ms >= end_ms) continue;
+    bookings.push_back(groups_[g]->rounds.Weigh(place->leaf, booking));
+  }
+  return OkStatus();
+}
+
 // The bookings that touch (begin_ms, end_ms], of samples at or before `cut_ms`, as they have been
 // booked: leaves that are not counted yet are left out.
 Result<std::vector<GroupBooking>> SloSet::GroupBookings(GroupIndex g, int64_t begin_ms,
@@ -47,23 +76,8 @@ Result<std::vector<GroupBooking>> SloSet::GroupBookings(GroupIndex g, int64_t be
   if (history == nullptr) return Unavailable("slo: no snapshot");
   const auto visit = [&](const StoredLeaf& leaf, const storage::Selection& selection,
                          size_t i) -> Status {
-    const auto it = entry_by_series_.find(SeriesKey(leaf.partition, leaf.ordinal));
-    if (it == entry_by_series_.end()) return OkStatus();
-    const LeafEntry& entry = entries_[it->second];
-    const auto places = PlacesOf(entry);
-    const auto place =
-        std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.group == g; });
-    if (place == places.end() || entry.counted_ms == 0) return OkStatus();
-    const int64_t cut = std::min(cut_ms, entry.counted_ms);
-    const int64_t near = std::min(cut, end_ms + kLookAheadMs);
-    BASALT_TRY_ASSIGN(LeafHistory counted, history->Count(leaf, selection, i, begin_ms, near));
-    if (counted.state.last_ms <= end_ms && near < cut) {
-      const int64_t far = std::min(cut, end_ms + kMaxGapMs);
-      BASALT_TRY_ASSIGN(counted, history->Count(leaf, selection, i, begin_ms, far));
-    }
-    for (const Booking& booking : counted.bookings) {
-      if (booking.to_ms > end_ms && booking.from_ms >= end_ms) continue;
-      bookings.push_back(group.rounds.Weigh(place->leaf, booking));
+    for (MeasureIndex m = 0; m < index_.measures().size(); ++m) {
+      BASALT_TRY(AddBookings(g, leaf, m, selection, i, {begin_ms, end_ms}, cut_ms, bookings));
     }
     return OkStatus();
   };

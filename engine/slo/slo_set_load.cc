@@ -16,7 +16,23 @@ constexpr size_t kPrimeBatch = 256;
 
 }  // namespace
 
-// What Load read of a leaf. Most of a period lies in coarse slots, so points are added up before
+struct SloSet::Loading {
+  struct Leaf {
+    uint32_t entry = 0;
+    MeasureIndex measure = 0;
+    int64_t from_ms = 0;
+    const NewLeaf* live = nullptr;
+    LeafHistory history;  // without bookings
+  };
+  PartitionId partition{0};
+  TenantId tenant{};
+  std::shared_ptr<const storage::Selection> selection;
+  int64_t from_ms = INT64_MAX;  // the earliest of the leaves'
+  std::vector<Leaf> leaves;
+  std::vector<uint32_t> first;  // of the series of that index in the selection; one more at the end
+};
+
+// What was read of a leaf. Most of a period lies in coarse slots, so points are added up before
 // they are booked; the hours that are replayed go to the group's rounds.
 void SloSet::BookLoaded(LeafEntry& entry, const LeafHistory& history) {
   const std::span<const Booking> bookings = history.bookings;
@@ -24,12 +40,13 @@ void SloSet::BookLoaded(LeafEntry& entry, const LeafHistory& history) {
     Rounds& rounds = groups_[g]->rounds;
     GroupBooking sum;
     int64_t until_ms = INT64_MIN;
-    std::vector<Booking> points;
-    for (const Booking& booking : bookings) {
+    size_t replayed = bookings.size();
+    for (size_t i = 0; i < bookings.size(); ++i) {
+      const Booking& booking = bookings[i];
       if (booking.from_ms != booking.to_ms) {
         if (!rounds.Book(leaf, booking, now())) AddLate(g, rounds.Weigh(leaf, booking));
       } else if (booking.to_ms > rounds.settled_ms()) {
-        points.push_back(booking);
+        replayed = std::min(replayed, i);
       } else if (booking.to_ms <= until_ms) {
         sum.counts += rounds.Weigh(leaf, booking).counts;
       } else {
@@ -39,7 +56,7 @@ void SloSet::BookLoaded(LeafEntry& entry, const LeafHistory& history) {
       }
     }
     if (sum.counts != Counts{}) AddLate(g, sum);
-    rounds.BookHistory(leaf, points);
+    rounds.BookHistory(leaf, bookings.subspan(replayed));
     Touch(g);
   }
   if (history.state.seen) entry.counted_ms = std::max(entry.counted_ms, history.state.last_ms);
@@ -58,8 +75,21 @@ Status SloSet::Load(std::vector<Transition>& transitions) {
   // Leaves that storage shows; those that are live among them are primed with what was read.
   std::vector<std::vector<PrimedLeaf>> primed(entry_of_leaf_.size());
   LiveLeaves live;
-  for (const auto& [partition, leaf] : waiting_) live[SeriesKey(partition, leaf.ordinal)] = &leaf;
-  for (SloIndex slo = 0; slo < definitions_.size(); ++slo) LoadSlo(slo, *history, live, primed);
+  for (const auto& [partition, leaf] : waiting_) {
+    live[SeriesKey(partition, leaf.ordinal, leaf.measure)] = &leaf;
+  }
+  if (options_.replay_from_ms.has_value()) {
+    Replay(live, *history, transitions);
+  } else {
+    for (SloIndex slo = 0; slo < definitions_.size(); ++slo) {
+      std::vector<Loading> loading;
+      FindLeaves(slo, *history, live, loading);
+      for (Loading& one : loading) {
+        ReadLeaves(one, *history, {INT64_MIN, options_.until_ms});
+        Prepare(one, primed);
+      }
+    }
+  }
   std::vector<LeafEvents> events(primed.size());
   for (auto& [partition, leaf] : waiting_) {
     const auto p = static_cast<size_t>(partition);
@@ -88,6 +118,27 @@ Status SloSet::Load(std::vector<Transition>& transitions) {
   }
   history_.reset();
   return OkStatus();
+}
+
+// Weeks of every series do not fit in memory, so all of them are read a day at a time: rows of
+// samples end with the day, too.
+void SloSet::Replay(const LiveLeaves& live, History& history,
+                    std::vector<Transition>& transitions) {
+  std::vector<Loading> loading;
+  for (SloIndex slo = 0; slo < definitions_.size(); ++slo) {
+    FindLeaves(slo, history, live, loading);
+  }
+  int64_t from_ms = options_.until_ms;
+  for (const Loading& one : loading) from_ms = std::min(from_ms, one.from_ms);
+  for (int64_t begin = from_ms - kStateReachMs; begin < options_.until_ms;) {
+    const int64_t end = std::min((SlotOf(begin + 1, kMsPerDay) + 1) * kMsPerDay, options_.until_ms);
+    for (Loading& one : loading) ReadLeaves(one, history, {begin + 1, end});
+    SettledRound round;
+    for (GroupIndex g = 0; g < groups_.size(); ++g) {
+      while (groups_[g]->rounds.PopAny(round, end)) SettleRound(g, round, &transitions);
+    }
+    begin = end;
+  }
 }
 
 void SloSet::CompareWithPublished(GroupIndex g, std::vector<Transition>& transitions) {
@@ -130,48 +181,99 @@ void SloSet::Feed(std::vector<PolledRound> rounds, std::vector<Transition>& tran
   for (const GroupIndex g : replayed) CompareWithPublished(g, transitions);
 }
 
-void SloSet::LoadSlo(SloIndex slo, History& history, const LiveLeaves& live,
-                     std::vector<std::vector<PrimedLeaf>>& primed) {
+void SloSet::FindLeaves(SloIndex slo, History& history, const LiveLeaves& live,
+                        std::vector<Loading>& loading) {
   const Definition& definition = definitions_[slo];
-  const int64_t now_ms = ToMs(options_.clock->Now());
-  const int64_t end_ms = options_.replay_from_ms.value_or(now_ms);
-  const int64_t from_ms = end_ms - definition.period.count();
-  const auto visit = [&](const StoredLeaf& leaf, const storage::Selection& selection, size_t i) {
-    const uint64_t key = SeriesKey(leaf.partition, leaf.ordinal);
-    if (entry_by_series_.contains(key)) return OkStatus();  // read for an SLO before this one
-    const std::vector<Contribution> contributions = index_.Match(leaf.tenant, leaf.labels);
-    if (contributions.empty()) return OkStatus();  // `le` is compared here, not in storage
-    const auto it = live.find(key);
-    const TargetNumber target = it == live.end() ? kNoTarget : it->second->target;
-    LeafEntry& entry =
-        entries_[EntryFor(leaf.partition, leaf.ordinal, target, leaf.labels, contributions)];
-    // Rounds without events matter while they are replayed: a page freezes and thaws by them.
-    const Result<LeafHistory> counted = history.Count(
-        leaf, selection, i, end_ms - PeriodOf(contributions), options_.until_ms, replay_from_ms_);
-    PrimedLeaf state;
-    if (counted.ok()) {
-      BookLoaded(entry, *counted);
-      state = {0, counted->state, counted->unevidenced_ms};
-    } else {
-      NoteError(counted.status());
+  const int64_t end_ms = options_.replay_from_ms.value_or(ToMs(options_.clock->Now()));
+  const auto visit = [&](PartitionId partition,
+                         const std::shared_ptr<const storage::Selection>& selection) {
+    Loading one;
+    one.partition = partition;
+    one.tenant = definition.tenant;
+    one.selection = selection;
+    for (size_t i = 0; i < selection->size(); ++i) {
+      one.first.push_back(static_cast<uint32_t>(one.leaves.size()));
+      const Labels labels = selection->labels(i);
+      // `le` is compared here, not in storage
+      const std::vector<Contribution> all = index_.Match(definition.tenant, labels);
+      for (auto begin = all.begin(); begin != all.end();) {
+        const auto end = std::find_if(
+            begin, all.end(), [&](const Contribution& c) { return c.measure != begin->measure; });
+        const std::span<const Contribution> contributions(begin, end);
+        begin = end;
+        const MeasureIndex measure = contributions.front().measure;
+        const uint64_t key = SeriesKey(partition, selection->ordinal(i), measure);
+        if (entry_by_series_.contains(key)) continue;  // by another term, or an SLO before this one
+        const auto it = live.find(key);
+        const TargetNumber target = it == live.end() ? kNoTarget : it->second->target;
+        Loading::Leaf leaf;
+        leaf.entry = EntryFor(partition, selection->ordinal(i), target, labels, contributions);
+        leaf.measure = measure;
+        leaf.from_ms = end_ms - PeriodOf(contributions);
+        leaf.live = it == live.end() ? nullptr : it->second;
+        one.from_ms = std::min(one.from_ms, leaf.from_ms);
+        one.leaves.push_back(std::move(leaf));
+      }
     }
-    if (it == live.end()) return OkStatus();
-    state.leaf = it->second->leaf;
-    entry.primed = true;
-    entry_of_leaf_[static_cast<size_t>(leaf.partition)][state.leaf] = entry_by_series_[key];
-    primed[static_cast<size_t>(leaf.partition)].push_back(state);
-    ++stats_.primed_leaves;
+    one.first.push_back(static_cast<uint32_t>(one.leaves.size()));
+    if (!one.leaves.empty()) loading.push_back(std::move(one));
     return OkStatus();
   };
-  const storage::TimeRange range{from_ms - kMaxGapMs, INT64_MAX};
-  if (const Status status = history.ForEachLeaf(definition, slo, nullptr, range, visit);
+  const storage::TimeRange range{end_ms - definition.period.count() - kMaxGapMs, INT64_MAX};
+  if (const Status status = history.ForEachSelection(definition, slo, nullptr, range, visit);
       !status.ok()) {
     NoteError(status.WithContext("slo " + definition.id));
   }
 }
 
+void SloSet::ReadLeaves(Loading& loading, History& history, storage::TimeRange range) {
+  storage::ReadOptions options;
+  options.range = {std::max(range.min_ms, loading.from_ms - kStateReachMs), range.max_ms};
+  if (options.range.min_ms > options.range.max_ms) return;
+  const auto cursor = loading.selection->Read(0, loading.selection->size(), options);
+  storage::SeriesColumns columns;
+  std::vector<Booking> bookings;  // memory that leaves use one after the other
+  while (true) {
+    const Result<bool> more = cursor->Next(columns);
+    if (!more.ok()) {
+      NoteError(more.status());
+      // A damaged block is left out, and the cursor goes on after it.
+      if (more.status().code() == StatusCode::kDataLoss) continue;
+      return;
+    }
+    if (!*more) return;
+    const size_t i = columns.series;
+    if (loading.first[i] == loading.first[i + 1]) continue;
+    StoredLeaf stored{loading.partition, loading.selection->ordinal(i), loading.tenant,
+                      loading.selection->labels(i)};
+    for (uint32_t k = loading.first[i]; k < loading.first[i + 1]; ++k) {
+      Loading::Leaf& leaf = loading.leaves[k];
+      stored.measure = leaf.measure;
+      bookings.clear();
+      std::swap(leaf.history.bookings, bookings);
+      // Rounds without events matter while they are replayed: a page freezes and thaws by them.
+      const Status status =
+          history.Continue(stored, columns, leaf.from_ms, replay_from_ms_, leaf.history);
+      if (!status.ok()) NoteError(status);
+      BookLoaded(entries_[leaf.entry], leaf.history);
+      std::swap(leaf.history.bookings, bookings);
+    }
+  }
+}
+
+void SloSet::Prepare(const Loading& loading, std::vector<std::vector<PrimedLeaf>>& primed) {
+  const auto p = static_cast<size_t>(loading.partition);
+  for (const Loading::Leaf& leaf : loading.leaves) {
+    if (leaf.live == nullptr) continue;
+    entries_[leaf.entry].primed = true;
+    entry_of_leaf_[p][leaf.live->leaf] = leaf.entry;
+    primed[p].push_back({leaf.live->leaf, leaf.history.state, leaf.history.unevidenced_ms});
+    ++stats_.primed_leaves;
+  }
+}
+
 // The longest period of the SLOs that count a leaf: how far back its history matters.
-int64_t SloSet::PeriodOf(const std::vector<Contribution>& contributions) const {
+int64_t SloSet::PeriodOf(std::span<const Contribution> contributions) const {
   int64_t longest_ms = 0;
   for (const Contribution& c : contributions) {
     longest_ms = std::max(longest_ms, definitions_[c.slo].period.count());
@@ -198,7 +300,7 @@ void SloSet::PrimeWaiting(nanoseconds until) {
       // A leaf that was here before has been counted up to its last sample.
       const int64_t from_ms =
           entry.counted_ms > 0 ? entry.counted_ms : now_ms - PeriodOf(leaf.contributions);
-      const StoredLeaf stored{partition, leaf.ordinal, leaf.tenant, leaf.labels};
+      const StoredLeaf stored{partition, leaf.ordinal, leaf.tenant, leaf.labels, leaf.measure};
       const Result<LeafHistory> counted = history->Count(stored, from_ms, INT64_MAX);
       PrimedLeaf state{leaf.leaf, {}, {}};
       if (counted.ok()) {

@@ -50,7 +50,8 @@ TapIndex::TapIndex(const std::vector<Definition>& definitions) : definitions_(de
   const auto add = [&](SloIndex slo, const LinearTerm& linear, bool is_bad) {
     auto term = std::make_unique<Term>();
     term->tenant = definitions[slo].tenant;
-    term->contribution = {slo, is_bad ? linear.coefficient : 0, is_bad ? 0 : linear.coefficient};
+    term->contribution = {slo, is_bad ? linear.coefficient : 0, is_bad ? 0 : linear.coefficient,
+                          MeasureOf(linear.measure)};
     term->term = &linear;
     const std::string* name = nullptr;
     for (const storage::Matcher& matcher : linear.matchers) {
@@ -75,6 +76,15 @@ TapIndex::TapIndex(const std::vector<Definition>& definitions) : definitions_(de
 }
 
 TapIndex::~TapIndex() = default;
+
+MeasureIndex TapIndex::MeasureOf(const Measure& measure) {
+  const auto it = std::find(measures_.begin(), measures_.end(), measure);
+  if (it == measures_.end()) measures_.push_back(measure);
+  // SLO files are refused before they have so many (slo_files.cc).
+  BASALT_CHECK(measures_.size() <= kMaxMeasures, "more measures than fit");
+  return static_cast<MeasureIndex>(std::find(measures_.begin(), measures_.end(), measure) -
+                                   measures_.begin());
+}
 
 bool TapIndex::Matches(const Term& term, TenantId tenant, const Labels& labels) const {
   if (term.tenant != tenant) return false;
@@ -108,7 +118,7 @@ std::vector<Contribution> TapIndex::Match(TenantId tenant, const Labels& labels)
     for (const Term* term : terms) {
       if (!Matches(*term, tenant, labels)) continue;
       const auto it = std::find_if(found.begin(), found.end(), [&](const Contribution& c) {
-        return c.slo == term->contribution.slo;
+        return c.slo == term->contribution.slo && c.measure == term->contribution.measure;
       });
       if (it == found.end()) {
         found.push_back(term->contribution);
@@ -123,8 +133,9 @@ std::vector<Contribution> TapIndex::Match(TenantId tenant, const Labels& labels)
   look(unnamed_);
   // `a - a` counts nothing.
   std::erase_if(found, [](const Contribution& c) { return c.bad == 0 && c.total == 0; });
-  std::sort(found.begin(), found.end(),
-            [](const Contribution& a, const Contribution& b) { return a.slo < b.slo; });
+  std::sort(found.begin(), found.end(), [](const Contribution& a, const Contribution& b) {
+    return a.measure != b.measure ? a.measure < b.measure : a.slo < b.slo;
+  });
   return found;
 }
 

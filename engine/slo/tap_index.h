@@ -23,6 +23,7 @@ struct Contribution {
   SloIndex slo = 0;
   int64_t bad = 0;
   int64_t total = 0;
+  MeasureIndex measure = 0;
   friend bool operator==(const Contribution&, const Contribution&) = default;
 };
 
@@ -35,7 +36,7 @@ class TapIndex {
   TapIndex(const TapIndex&) = delete;
   TapIndex& operator=(const TapIndex&) = delete;
 
-  // The SLOs that count this series, in order of their index; empty for most series.
+  // The SLOs that count this series, by measure and by their index; empty for most series.
   [[nodiscard]] std::vector<Contribution> Match(TenantId tenant, const Labels& labels) const;
 
   // `up`, which tells that a target was there although it had no counter of ours.
@@ -47,11 +48,15 @@ class TapIndex {
   // left out: storage compares it as text, and 0.5 is also written 0.50. Match() decides.
   [[nodiscard]] std::vector<storage::MatcherSet> StorageSelectors(SloIndex slo) const;
 
+  // All that any term asks for; the first is kCounter.
+  [[nodiscard]] const std::vector<Measure>& measures() const { return measures_; }
+
   // Metric names that any term asks for by equality, sorted, `up` included.
   [[nodiscard]] const std::vector<std::string>& metric_names() const { return metric_names_; }
 
  private:
   struct Term;
+  MeasureIndex MeasureOf(const Measure& measure);
   [[nodiscard]] bool Matches(const Term& term, TenantId tenant, const Labels& labels) const;
 
   const std::vector<Definition>& definitions_;
@@ -59,6 +64,7 @@ class TapIndex {
   std::unordered_map<std::string, std::vector<const Term*>, StringHash, StringEq> by_name_;
   std::vector<const Term*> unnamed_;
   std::vector<std::string> metric_names_;
+  std::vector<Measure> measures_{Measure{}};
 };
 
 }  // namespace basalt::slo

@@ -46,6 +46,9 @@ struct Leaf {
   TargetNumber target = kNoTarget;
   bool primed = false;
   bool presence_only = false;  // `up`: marks rounds, counts nothing
+  bool more = false;           // the next leaf is of the same series
+  bool cumulative = true;
+  MeasureIndex measure = 0;
 };
 
 struct WaitingSample {
@@ -69,6 +72,10 @@ struct Taps::Partition {
   bool overflowed BASALT_GUARDED_BY(mu) = false;
 
   TargetNumber TargetOf(const Labels& labels) BASALT_REQUIRES(mu);
+  // The sample by the leaf's measure; none: it is none of that kind.
+  std::optional<LeafSample> ByMeasure(LeafNumber number, LeafSample sample,
+                                      const NativeHistogram* histogram, const TapIndex& index)
+      BASALT_REQUIRES(mu);
   void Take(LeafNumber number, SampleKind kind, const LeafSample& sample, LogPosition position,
             size_t max_queued) BASALT_REQUIRES(mu);
   // Counts a sample of a primed leaf into `events`.
@@ -116,6 +123,7 @@ void Taps::Partition::Count(LeafNumber number, SampleKind kind, const LeafSample
     if (kind == SampleKind::kOverwrite && t == leaf.state.last_ms && leaf.state.seen &&
         IsCountable(sample.value)) {
       leaf.state.last_value = sample.value;  // what comes next is counted from here
+      leaf.state.last_count = sample.count;
     }
     if (kind == SampleKind::kLate) InsertLate(leaf.state, sample);
     events.dirty.push_back({number, t, t, position});
@@ -124,16 +132,26 @@ void Taps::Partition::Count(LeafNumber number, SampleKind kind, const LeafSample
   // What storage showed when the leaf was primed comes here again.
   if (leaf.state.seen && t <= leaf.state.last_ms) return;
   const bool is_marker = IsStaleMarker(sample.value);
-  if (!is_marker && !IsCountable(sample.value)) return;
+  if (!is_marker && leaf.cumulative && !IsCountable(sample.value)) return;
   bool born = false;
-  if (!is_marker && IsFirst(leaf.state, t) && leaf.target != kNoTarget) {
+  if (!is_marker && leaf.cumulative && IsFirst(leaf.state, t) && leaf.target != kNoTarget) {
     Target& target = targets[leaf.target];
     born = target.WasThereBefore(t);
     if (!born) target.unevidenced.emplace_back(number, t);
   }
-  const Booking booking = Advance(leaf.state, sample, born);
+  const Booking booking =
+      leaf.cumulative ? Advance(leaf.state, sample, born) : AdvanceGauge(leaf.state, sample);
   const auto event_kind = is_marker ? LeafEvent::Kind::kStale : LeafEvent::Kind::kSample;
   events.counted.push_back({booking, number, event_kind});
+}
+
+std::optional<LeafSample> Taps::Partition::ByMeasure(LeafNumber number, LeafSample sample,
+                                                     const NativeHistogram* histogram,
+                                                     const TapIndex& index) {
+  const Leaf& leaf = leaves[number];
+  if (leaf.presence_only) return sample;
+  if (IsStaleMarker(sample.value)) return sample;  // ends a series of any kind
+  return MeasureSample(index.measures()[leaf.measure], sample, histogram);
 }
 
 void Taps::Partition::Take(LeafNumber number, SampleKind kind, const LeafSample& sample,
@@ -170,29 +188,47 @@ TapId Taps::OnSeries(PartitionId partition, SeriesOrdinal ordinal, TenantId tena
   const MutexLock lock(p.mu);
   const auto [it, is_new] = p.by_ordinal.try_emplace(static_cast<uint32_t>(ordinal),
                                                      static_cast<LeafNumber>(p.leaves.size()));
-  const LeafNumber number = it->second;
-  if (is_new) p.leaves.emplace_back();
-  Leaf& leaf = p.leaves[number];
-  leaf.target = p.TargetOf(labels);
-  leaf.state = LeafState();
-  leaf.presence_only = contributions.empty();
-  leaf.primed = leaf.presence_only;
-  if (!leaf.presence_only) {
-    p.drained.new_leaves.push_back(
-        {number, leaf.target, ordinal, tenant, labels, std::move(contributions)});
+  const TargetNumber target = p.TargetOf(labels);
+  if (contributions.empty()) {
+    if (is_new) p.leaves.emplace_back();
+    Leaf& leaf = p.leaves[it->second];
+    leaf.target = target;
+    leaf.state = LeafState();
+    leaf.presence_only = leaf.primed = true;
+    return TapId{it->second + 1};
   }
-  return TapId{number + 1};
+  LeafNumber number = it->second;
+  for (auto begin = contributions.begin(); begin != contributions.end(); ++number) {
+    const MeasureIndex measure = begin->measure;
+    const auto end = std::find_if(begin, contributions.end(),
+                                  [&](const Contribution& c) { return c.measure != measure; });
+    if (is_new) p.leaves.emplace_back();
+    Leaf& leaf = p.leaves[number];
+    leaf.target = target;
+    leaf.state = LeafState();
+    leaf.primed = false;
+    leaf.more = end != contributions.end();
+    leaf.measure = measure;
+    leaf.cumulative = IsCumulative(index_.measures()[measure].kind);
+    p.drained.new_leaves.push_back(
+        {number, target, ordinal, tenant, labels, {begin, end}, measure});
+    begin = end;
+  }
+  return TapId{it->second + 1};
 }
 
 void Taps::OnSeriesGone(PartitionId partition, TapId tap) {
   Partition& p = At(partition);
   const MutexLock lock(p.mu);
-  const LeafNumber number = static_cast<LeafNumber>(tap) - 1;
-  Leaf& leaf = p.leaves.at(number);
-  if (leaf.presence_only) return;
-  // Samples that still wait are in storage; they are read when the leaf comes back.
-  leaf.primed = false;
-  p.drained.events.counted.push_back({{}, number, LeafEvent::Kind::kGone});
+  LeafNumber number = static_cast<LeafNumber>(tap) - 1;
+  if (p.leaves.at(number).presence_only) return;
+  for (bool more = true; more; ++number) {
+    Leaf& leaf = p.leaves.at(number);
+    // Samples that still wait are in storage; they are read when the leaf comes back.
+    leaf.primed = false;
+    p.drained.events.counted.push_back({{}, number, LeafEvent::Kind::kGone});
+    more = leaf.more;
+  }
 }
 
 void Taps::OnSamples(const storage::TappedSamples& samples) {
@@ -200,19 +236,36 @@ void Taps::OnSamples(const storage::TappedSamples& samples) {
   const MutexLock lock(p.mu);
   for (size_t i = 0; i < samples.taps.size(); ++i) {
     if (samples.taps[i] == storage::kNoTap) continue;
-    const LeafNumber number = static_cast<LeafNumber>(samples.taps[i]) - 1;
+    LeafNumber number = static_cast<LeafNumber>(samples.taps[i]) - 1;
     const int64_t start_ms = samples.start_ms.empty() ? storage::kNoStartMs : samples.start_ms[i];
-    p.Take(number, samples.kinds[i], {samples.time_ms[i], samples.values[i], start_ms},
-           samples.position, max_queued_);
+    const LeafSample sample{samples.time_ms[i], samples.values[i], start_ms};
+    const Leaf& leaf = p.leaves[number];
+    if (leaf.measure == 0 && !leaf.more && samples.histograms.empty()) {  // as nearly always
+      p.Take(number, samples.kinds[i], sample, samples.position, max_queued_);
+      continue;
+    }
+    const NativeHistogram* const histogram =
+        samples.histograms.empty() ? nullptr : samples.histograms[i];
+    for (bool more = true; more; ++number) {
+      more = p.leaves[number].more;
+      const auto measured = p.ByMeasure(number, sample, histogram, index_);
+      if (measured.has_value()) {
+        p.Take(number, samples.kinds[i], *measured, samples.position, max_queued_);
+      }
+    }
   }
 }
 
 void Taps::OnDelete(const storage::TappedDelete& deletion) {
   Partition& p = At(deletion.partition);
   const MutexLock lock(p.mu);
-  const LeafNumber number = static_cast<LeafNumber>(deletion.tap) - 1;
+  LeafNumber number = static_cast<LeafNumber>(deletion.tap) - 1;
   if (p.leaves.at(number).presence_only) return;
-  p.drained.events.dirty.push_back({number, deletion.start_ms, deletion.end_ms, deletion.position});
+  for (bool more = true; more; ++number) {
+    p.drained.events.dirty.push_back(
+        {number, deletion.start_ms, deletion.end_ms, deletion.position});
+    more = p.leaves.at(number).more;
+  }
 }
 
 void Taps::Drain(PartitionId partition, Drained& drained) {

@@ -28,7 +28,8 @@
 
 namespace basalt::slo {
 
-// A leaf's number in its partition; its TapId is one more. Given once, kept while the taps live.
+// A leaf's number in its partition; the TapId of a series is one more than its first leaf's, and
+// its other leaves follow (measure.h). Given once, kept while the taps live.
 using LeafNumber = uint32_t;
 // A target's number in its partition. Series without job and instance have none.
 using TargetNumber = uint32_t;
@@ -65,7 +66,8 @@ struct NewLeaf {
   SeriesOrdinal ordinal{};
   TenantId tenant{};
   Labels labels;
-  std::vector<Contribution> contributions;
+  std::vector<Contribution> contributions;  // of one measure
+  MeasureIndex measure = 0;
 };
 
 // What a sweep takes from a partition.

@@ -24,13 +24,18 @@ void PartitionHead::ReportNewSeries(SeriesOrdinal ordinal) {
   BASALT_CHECK(taps_[at] != kGoneTap, "an observer has used its last number");
 }
 
-void PartitionHead::Report(const Target& target, const NewSample& sample, SampleKind kind) {
+void PartitionHead::Report(const Target& target, const NewSample& sample, SampleKind kind,
+                           const NativeHistogram* histogram) {
   TapId tap = taps_[static_cast<uint32_t>(target.ordinal)];
   if (tap == kNoTap) return;
   if (tap == kGoneTap) {
     ReportNewSeries(target.ordinal);
     tap = taps_[static_cast<uint32_t>(target.ordinal)];
     if (tap == kNoTap) return;
+  }
+  if (histogram != nullptr || !tapped_.histograms.empty()) {
+    tapped_.histograms.resize(tapped_.taps.size(), nullptr);  // floats came before
+    tapped_.histograms.push_back(histogram);
   }
   tapped_.taps.push_back(tap);
   tapped_.time_ms.push_back(sample.time_ms);
@@ -47,12 +52,14 @@ void PartitionHead::ReportSamples() {
                         .time_ms = tapped_.time_ms,
                         .values = tapped_.values,
                         .start_ms = tapped_.start_ms,
-                        .kinds = tapped_.kinds});
+                        .kinds = tapped_.kinds,
+                        .histograms = tapped_.histograms});
   tapped_.taps.clear();
   tapped_.time_ms.clear();
   tapped_.values.clear();
   tapped_.start_ms.clear();
   tapped_.kinds.clear();
+  tapped_.histograms.clear();
 }
 
 // ---- idle series ----

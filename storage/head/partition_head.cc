@@ -120,6 +120,13 @@ void PartitionHead::Apply(const IngestBatch& batch, LogPosition position, ApplyC
     if (!kind.has_value()) continue;
     newest_ms = std::max(newest_ms, h.time_ms);
     ++counts.histograms;
+    if (observer_ != nullptr) {
+      const NewSample sum{.time_ms = h.time_ms,
+                          .start_ms = h.start_ms,
+                          .value = h.histogram.sum,
+                          .histogram = nullptr};
+      Report(target, sum, *kind, &h.histogram);
+    }
   }
   ++version_;
   ReportSamples();

@@ -186,6 +186,7 @@ class PartitionHead {
     std::vector<double> values;
     std::vector<int64_t> start_ms;
     std::vector<SampleKind> kinds;
+    std::vector<const NativeHistogram*> histograms;  // empty, or as TappedSamples has them
   };
 
   // Finds or creates the series; an unknown ordinal in the result: refused.
@@ -199,7 +200,9 @@ class PartitionHead {
   void Count(const std::optional<SampleKind>& kind, ApplyCounts& counts) BASALT_REQUIRES(mu_);
   void AddLate(Group& group, uint32_t slot, const NewSample& sample, uint64_t seq)
       BASALT_REQUIRES(mu_);
-  void Report(const Target& target, const NewSample& sample, SampleKind kind) BASALT_REQUIRES(mu_);
+  // `histogram`: in place of the sample's value.
+  void Report(const Target& target, const NewSample& sample, SampleKind kind,
+              const NativeHistogram* histogram = nullptr) BASALT_REQUIRES(mu_);
   void ReportNewSeries(SeriesOrdinal ordinal) BASALT_REQUIRES(mu_);
   // Hands what was collected to the observer.
   void ReportSamples() BASALT_REQUIRES(mu_);

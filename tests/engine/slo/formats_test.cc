@@ -183,23 +183,28 @@ std::string PyrraWith(const std::string& indicator) {
   return text.substr(0, text.find("    latency:")) + indicator;
 }
 
-TEST(PyrraResource, BoolGaugesAndNativeHistogramsArePolledAndSaySo) {
+TEST(PyrraResource, BoolGaugesAndNativeHistogramsAreStreamed) {
   const auto gauge =
       MustRead(PyrraWith("    bool_gauge: {metric: probe_success, grouping: [target]}\n"));
   ASSERT_EQ(gauge.size(), 1U);
-  ASSERT_TRUE(gauge[0].polled.has_value());
-  EXPECT_TRUE(gauge[0].polled->by_windows());
-  EXPECT_EQ(gauge[0].polled->bad,
-            "sum by (target) (count_over_time(probe_success[{{.window}}])) - "
-            "sum by (target) (sum_over_time(probe_success[{{.window}}]))");
+  ASSERT_FALSE(gauge[0].polled.has_value());
+  ASSERT_EQ(gauge[0].sli.bad.size(), 2U);
+  EXPECT_EQ(gauge[0].sli.bad[0].measure.kind, MeasureKind::kSamples);
+  EXPECT_EQ(gauge[0].sli.bad[1].measure.kind, MeasureKind::kValues);
+  EXPECT_EQ(gauge[0].sli.bad[1].coefficient, -1);
+  EXPECT_EQ(gauge[0].sli.total.at(0).measure.kind, MeasureKind::kSamples);
   EXPECT_EQ(gauge[0].sli.group_by, std::vector<std::string>{"target"});
-  EXPECT_FALSE(gauge[0].polled->is_rate);
+  EXPECT_EQ(gauge[0].record_metric, "probe_success");
 
   const auto native = MustRead(PyrraWith(
       "    latencyNative: {latency: 250ms, total: {metric: 'rpc_seconds{job=\"api\"}'}}\n"));
   ASSERT_EQ(native.size(), 1U);
-  EXPECT_THAT(native[0].polled->bad, HasSubstr("histogram_fraction(0, 0.250, sum (rate(rpc_sec"));
-  EXPECT_TRUE(native[0].polled->is_rate);
+  ASSERT_FALSE(native[0].polled.has_value());
+  ASSERT_EQ(native[0].sli.bad.size(), 2U);
+  EXPECT_EQ(native[0].sli.bad[0].measure, (Measure{MeasureKind::kHistogramCount}));
+  EXPECT_EQ(native[0].sli.bad[1].measure, (Measure{MeasureKind::kHistogramRange, 0, 0.25}));
+  EXPECT_EQ(native[0].sli.bad[1].coefficient, -1);
+  EXPECT_EQ(native[0].sli.total.at(0).measure.kind, MeasureKind::kHistogramCount);
 }
 
 TEST(PyrraResource, WhatIsWrongIsNamed) {
@@ -234,7 +239,15 @@ TEST(SlothFormat, WhatIsNoSumOfCountersIsPolledByWindows) {
   const auto gauge = MustRead(
       Sloth("      raw:\n        error_ratio_query: 1 - (sum(sum_over_time(g[{{.window}}])) / "
             "sum(count_over_time(g[{{.window}}])))\n"));
-  EXPECT_EQ(gauge.at(0).polled->kind, PolledSli::Kind::kEvents);  // a quotient has events
+  EXPECT_FALSE(gauge.at(0).polled.has_value());  // a quotient of sums over samples is streamed
+  const auto slow =
+      MustRead(Sloth("      raw: {error_ratio_query: '1 - histogram_fraction(0, 0.3, "
+                     "sum(rate(rpc_seconds[{{.window}}])))'}\n"));
+  EXPECT_FALSE(slow.at(0).polled.has_value());
+  const auto scaled = MustRead(
+      Sloth("      raw:\n        error_ratio_query: sum(sum_over_time(g[{{.window}}]) * 2) / "
+            "sum(count_over_time(g[{{.window}}]))\n"));
+  EXPECT_EQ(scaled.at(0).polled->kind, PolledSli::Kind::kEvents);  // a quotient has events
   const auto share =
       MustRead(Sloth("      raw: {error_ratio_query: 'max(1 - avg_over_time(g[{{.window}}]))'}\n"));
   EXPECT_EQ(share.at(0).polled->kind, PolledSli::Kind::kRatio);
@@ -432,8 +445,9 @@ TEST(OpenSlo, RatioTimeslicesThresholdsAndGauges) {
   text = Replaced(kSlices, "counter: true", "counter: false");
   text = Replaced(text, "Timeslices", "Occurrences");
   const auto gauges = MustRead(text);
-  EXPECT_TRUE(gauges.at(0).polled->by_windows());
-  EXPECT_EQ(gauges[0].polled->total, "sum by (region) (sum_over_time(all_total[{{.window}}]))");
+  EXPECT_FALSE(gauges.at(0).polled.has_value());  // so do sums of gauges' values
+  EXPECT_EQ(gauges[0].total_query, "sum by (region) (sum_over_time(all_total[{{.window}}]))");
+  EXPECT_EQ(gauges[0].sli.total.at(0).measure.kind, MeasureKind::kValues);
   const auto counters = MustRead(Replaced(kSlices, "Timeslices", "Occurrences"));
   EXPECT_FALSE(counters.at(0).polled.has_value());  // counters stream
   EXPECT_EQ(counters[0].sli.bad.size(), 2U);

@@ -36,6 +36,7 @@ MUTANTS = [
     ("a_window_forgets_nothing", "slots", "window->sum -= @Load(At(group, w.level, window->ring))@;", "Counts{}"),
     ("slots_are_open_on_the_right", "slots", "return FloorDiv(@time_ms - 1@, slot_ms);", "time_ms"),
     ("late_samples_are_not_corrected", "slo_set_history", "      correct(level, k, @delta@);", "Counts{}"),
+    ("a_total_is_not_corrected", "slo_set_history", "slots_.Correct(*total, level, k, @delta@);", "Counts{}"),
     ("half_a_round_settles", "rounds", "else if (@round.missing != 0@ ||", "false"),
     ("overdue_targets_are_not_waited_for", "rounds", "Expect(number, @interval > 0 ? time_ms + interval : 0@);", "0"),
     ("overwritten_samples_are_missed", "taps", "    events.dirty.push_back({number, t, t, position});", ""),

@@ -305,9 +305,9 @@ TEST(RoundsTest, ARoundWaitsForTheLeavesThatReportedBefore) {
   EXPECT_FALSE(rounds.Report(total, At(15'000), kNow)) << "its time has settled";
   EXPECT_TRUE(rounds.Report(bad, At(30'000), kNow));
   EXPECT_FALSE(rounds.PopSettled(kNow, kSettleTimeout, out));
-  EXPECT_EQ(rounds.Unreported(), kAmountPerEvent);
+  EXPECT_EQ(rounds.Unreported().total, kAmountPerEvent);
   EXPECT_TRUE(rounds.Report(total, At(30'000), kNow));
-  EXPECT_EQ(rounds.Unreported(), 0);
+  EXPECT_EQ(rounds.Unreported().total, 0);
   ASSERT_TRUE(rounds.PopSettled(kNow, kSettleTimeout, out));
   EXPECT_EQ(out.time_ms, 30'000);
   EXPECT_EQ(out.counts, (Counts{kAmountPerEvent, kAmountPerEvent}));
@@ -326,7 +326,7 @@ TEST(RoundsTest, ALeafTwoRoundsBehindHoldsBoth) {
   EXPECT_TRUE(rounds.Report(fast, At(45'000), kNow));
   EXPECT_TRUE(rounds.Report(fast, At(60'000), kNow));
   EXPECT_FALSE(rounds.PopSettled(kNow, kSettleTimeout, out));
-  EXPECT_EQ(rounds.Unreported(), 2 * kAmountPerEvent);
+  EXPECT_EQ(rounds.Unreported().total, 2 * kAmountPerEvent);
   EXPECT_TRUE(rounds.Report(slow, At(45'000), kNow));
   EXPECT_TRUE(rounds.PopSettled(kNow, kSettleTimeout, out));
   EXPECT_FALSE(rounds.PopSettled(kNow, kSettleTimeout, out)) << "it still lacks 60'000";

@@ -26,7 +26,7 @@ slos:
     objective: 99
     sli:
       raw:
-        error_ratio_query: 1 - (sum(sum_over_time(probe_success[{{.window}}])) / sum(count_over_time(probe_success[{{.window}}])))
+        error_ratio_query: 1 - (sum(sum_over_time(probe_success[{{.window}}]) * 1) / sum(count_over_time(probe_success[{{.window}}])))
     alerting: {name: ProbesFail}
 )";
 

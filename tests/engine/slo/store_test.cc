@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
+#include "engine/slo/slo_files.h"
 #include "storage/resolver.h"
 #include "tests/engine/slo/scenario.h"
 
@@ -157,6 +159,133 @@ TEST_F(SloOverStore, AgreesWithBruteForceThroughSealsRestartsAndDeletes) {
                 samples.upper_bound(request.range.max_ms));
   ASSERT_TRUE(evaluator_->Sweep().ok());
   ExpectWindows(last);
+}
+
+// Two SLOs over the same events: one by counters, one by what the test says. `write` gives the
+// other one's samples of a step with that many more events and errors, or since the process began.
+struct Twin {
+  std::string error_query;
+  std::string total_query;
+  std::function<void(storage::BatchBuilder&, int64_t t, double events, double errors,
+                     double all_events, double all_errors)>
+      write;
+};
+
+class StreamedTwin : public SloOverStore {
+ protected:
+  void Reopen(const Clock& clock, const Twin& twin) {
+    Open(clock);
+    CheckedSlos checked = CheckSloText(R"(version: basalt/v1
+service: twin
+owner: team-checkout
+slos:
+  - name: requests
+    objective: 99.9
+    sli:
+      events:
+        error_query: )" + twin.error_query +
+                                           R"(
+        total_query: )" + twin.total_query +
+                                           R"(
+    alerting: {name: Twin}
+)",
+                                       "twin.yml");
+    ASSERT_TRUE(checked.ok()) << ToString(checked.problems[0]);
+    ASSERT_FALSE(checked.definitions[0].polled.has_value()) << checked.definitions[0].polled->why;
+    std::vector<Definition> all = ShopSlo();
+    all.push_back(checked.definitions[0]);
+    ASSERT_TRUE(evaluator_->SetDefinitions(std::move(all)).ok());
+  }
+  static void Select(storage::BatchBuilder& builder, const Labels& labels) {
+    std::string raw;
+    AppendCanonical(labels, raw);
+    if (builder.SelectKnown(HashBytes128(raw))) return;
+    std::vector<LabelView> views;
+    for (const Label& label : labels) views.push_back({label.name, label.value});
+    builder.SelectLabels(HashBytes128(raw), views);
+  }
+  void ExpectTwins(int step) {
+    const auto counters = evaluator_->Slo(kDefaultTenant, "shop-requests");
+    const auto twin = evaluator_->Slo(kDefaultTenant, "twin-requests");
+    ASSERT_TRUE(counters && twin && counters->groups.size() == 1 && twin->groups.size() == 1);
+    const GroupView& a = counters->groups[0];
+    const GroupView& b = twin->groups[0];
+    ASSERT_EQ(a.as_of, b.as_of) << step;
+    for (size_t w = 0; w < a.windows.size(); ++w) {
+      EXPECT_NEAR(a.windows[w].bad, b.windows[w].bad, 0.01) << step << " window " << w;
+      EXPECT_NEAR(a.windows[w].total, b.windows[w].total, 0.01) << step << " window " << w;
+    }
+    for (size_t s = 0; s < a.severities.size(); ++s) {
+      EXPECT_EQ(a.severities[s].state, b.severities[s].state) << step;
+      EXPECT_EQ(a.severities[s].starts_at, b.severities[s].starts_at) << step;
+    }
+  }
+  void Play(const Twin& twin, bool resets) {
+    FakeClock clock(kStartMs);
+    Reopen(clock, twin);
+    double events = 0;
+    double errors = 0;
+    for (int i = 0; i < 260 && !HasFailure(); ++i) {
+      const int64_t t = kStartMs + i * kScrapeMs;
+      if (i == 90 || i == 205) Reopen(clock, twin);
+      if (i == 60) {
+        ASSERT_TRUE(store_->Settle().ok());
+      }
+      if (resets && i == 150) events = errors = 0;
+      const double more = resets ? 100 : 1;
+      const double bad = i > 180 && i < 230 ? more : (i % 40 == 7 ? 1 : 0);
+      events += more;
+      errors += bad;
+      storage::BatchBuilder builder(store_->resolver(), kDefaultTenant);
+      if (i == 0) {
+        Select(builder, Scenario::LabelsOf("up a"));
+        builder.AddSample(t - 5'000, 1);
+        ASSERT_TRUE(store_->Append(builder.Finish()).ok());
+      }
+      Select(builder, Scenario::LabelsOf("requests a"));
+      builder.AddSample(t, events);
+      Select(builder, Scenario::LabelsOf("errors a"));
+      builder.AddSample(t, errors);
+      twin.write(builder, t, more, bad, events, errors);
+      ASSERT_TRUE(store_->Append(builder.Finish()).ok());
+      clock.Set(t + 7'000);
+      ASSERT_TRUE(evaluator_->Sweep().ok());
+      ExpectTwins(i);
+    }
+    EXPECT_FALSE(sink_.published.empty());
+  }
+};
+
+TEST_F(StreamedTwin, BoolGaugesCountLikeCounters) {
+  Play({"sum(count_over_time(probe_success[{{.window}}])) - "
+        "sum(sum_over_time(probe_success[{{.window}}]))",
+        "sum(count_over_time(probe_success[{{.window}}]))",
+        [](storage::BatchBuilder& builder, int64_t t, double, double errors, double, double) {
+          Select(builder,
+                 Labels{{"__name__", "probe_success"}, {"instance", "a"}, {"job", "shop"}});
+          builder.AddSample(t, errors > 0 ? 0 : 1);
+        }},
+       false);
+}
+
+TEST_F(StreamedTwin, NativeHistogramsCountLikeCounters) {
+  // Observations in (0.5, 1] are good, those in (1, 2] are not.
+  const std::string of = "sum(rate(latency_seconds[{{.window}}]))";
+  const std::string count = "histogram_count(" + of + ")";
+  Play(
+      {count + " * (1 - histogram_fraction(0, 1, " + of + "))", count,
+       [](storage::BatchBuilder& builder, int64_t t, double, double, double events, double errors) {
+         Select(builder,
+                Labels{{"__name__", "latency_seconds"}, {"instance", "a"}, {"job", "shop"}});
+         NativeHistogram h;
+         h.count = static_cast<uint64_t>(events);
+         h.sum = events;
+         h.positive_spans = {{0, 2}};
+         const auto good = static_cast<int64_t>(events - errors);
+         h.positive_deltas = {good, static_cast<int64_t>(errors) - good};
+         builder.AddHistogram(t, h);
+       }},
+      true);
 }
 
 TEST_F(SloOverStore, NothingIsMissedOrCountedTwiceWhileLoadingAndSweepingRunBesideWrites) {
