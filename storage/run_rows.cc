@@ -277,8 +277,11 @@ Status RunRows::FindInBlock(OpenRun& run, uint32_t run_index, uint32_t block_ind
   matches_.clear();
   block.FindRows(ordinals_, matches_);
   const bool spared = deletes.Spares(run.run->info());
+  RowInfo info;
+  const RowInfo* like = nullptr;
   for (const RowMatch& match : matches_) {
-    BASALT_TRY_ASSIGN(const RowInfo info, block.row(match.row));
+    BASALT_TRY_ASSIGN(info, block.row(match.row, like));
+    like = &info;
     if (info.max_ms < range_.min_ms || info.min_ms > range_.max_ms) continue;
     RowPiece piece{.series = wanted[match.wanted].second,
                    .run = run_index,
@@ -388,7 +391,7 @@ Result<std::optional<RowSummary>> RunRows::Summary(const RowPiece& piece) const 
   const OpenRun& run = *runs_[piece.run];
   const auto open = run.rows.find(piece.block);
   BASALT_CHECK(open != run.rows.end(), "a summary of a superblock that is not open");
-  return open->second.block.Summary(piece.row);
+  return open->second.block.Summary(piece.row, piece.info);
 }
 
 }  // namespace basalt::storage

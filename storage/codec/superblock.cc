@@ -148,11 +148,11 @@ Result<TimeColumnInfo> Superblock::column(uint32_t column) const {
 
 Result<Superblock::RowBody> Superblock::Body(uint32_t row) const {
   RowBody body;
-  BASALT_TRY(ReadBody(row, body));
+  BASALT_TRY(ReadBody(row, nullptr, body));
   return body;
 }
 
-Status Superblock::ReadBody(uint32_t row, RowBody& body) const {
+Status Superblock::ReadBody(uint32_t row, const RowInfo* like, RowBody& body) const {
   BASALT_CHECK(row < row_count_, "superblock: row out of range");
   const int64_t begin = row == 0 ? 0 : row_end_[row - 1];
   const int64_t end = row_end_[row];
@@ -163,7 +163,15 @@ Status Superblock::ReadBody(uint32_t row, RowBody& body) const {
   if (column_index < 0 || column_index >= column_count_)
     return RowLoss(row, "it has no time column");
   if (shape < 0 || shape > kShapeAll) return RowLoss(row, "its shape is unknown");
-  BASALT_TRY_ASSIGN(const TimeColumnInfo times, column(static_cast<uint32_t>(column_index)));
+  TimeColumnInfo times;
+  if (like != nullptr && like->time_column == column_index && !like->has_presence) {
+    times = {.samples = like->samples,
+             .first_ms = like->min_ms,
+             .last_ms = like->max_ms,
+             .shared = std::nullopt};
+  } else {
+    BASALT_TRY_ASSIGN(times, column(static_cast<uint32_t>(column_index)));
+  }
 
   body.parts.repeats = (shape & kShapeDuplicate) != 0;
   RowInfo& info = body.info;
@@ -198,9 +206,9 @@ Status Superblock::ReadBody(uint32_t row, RowBody& body) const {
   return OkStatus();
 }
 
-Result<RowInfo> Superblock::row(uint32_t row) const {
+Result<RowInfo> Superblock::row(uint32_t row, const RowInfo* like) const {
   RowBody body;
-  BASALT_TRY(ReadBody(row, body));
+  BASALT_TRY(ReadBody(row, like, body));
   return body.info;
 }
 
@@ -284,6 +292,26 @@ Status Superblock::DecodeStarts(uint32_t row, std::span<int64_t> out) const {
   if (out.size() != body.info.samples)
     return InvalidArgument("superblock: the buffer is not of the row's size");
   return storage::DecodeStarts(body.parts.starts, out);
+}
+
+Result<std::optional<RowSummary>> Superblock::Summary(uint32_t row, const RowInfo& info) const {
+  BASALT_CHECK(row < row_count_, "superblock: row out of range");
+  if (!info.has_summary) return std::optional<RowSummary>();
+  // With nothing else in its body: the summary, then the values.
+  const int64_t begin = row == 0 ? 0 : row_end_[row - 1];
+  const int64_t end = row_end_[row];
+  if (row_shape_[row] != kShapeSummary || begin < 0 || end < begin ||
+      static_cast<uint64_t>(end) > bodies_.size()) {
+    return Summary(row);
+  }
+  VarintReader in(bodies_.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+  std::string_view bytes;
+  std::string_view values;
+  if (!in.ReadString(bytes) || !in.ReadBytes(in.remaining(), values))
+    return RowLoss(row, "its summary is cut off");
+  BASALT_TRY_ASSIGN(RowSummary summary,
+                    ReadSummary(bytes, {info.samples, info.min_ms, info.max_ms}, values));
+  return std::optional<RowSummary>(summary);
 }
 
 Result<std::optional<RowSummary>> Superblock::Summary(uint32_t row) const {

@@ -86,7 +86,9 @@ class Superblock {
   [[nodiscard]] int64_t min_ms() const { return min_ms_; }
   [[nodiscard]] int64_t max_ms() const { return max_ms_; }
 
-  [[nodiscard]] Result<RowInfo> row(uint32_t row) const;
+  // `like`: of another row of this superblock, or null; with the same time column, as neighbours
+  // mostly have, that is not looked up again.
+  [[nodiscard]] Result<RowInfo> row(uint32_t row, const RowInfo* like = nullptr) const;
   [[nodiscard]] SeriesOrdinal ordinal(uint32_t row) const;
   [[nodiscard]] Result<TimeColumnInfo> column(uint32_t column) const;
 
@@ -119,7 +121,8 @@ class Superblock {
   // The bytes of a row, taken apart but not decoded.
   [[nodiscard]] Result<RowParts> Parts(uint32_t row) const;
 
-  // The row's summary, if it has one.
+  // The row's summary, if it has one. `info` is row(row).
+  [[nodiscard]] Result<std::optional<RowSummary>> Summary(uint32_t row, const RowInfo& info) const;
   [[nodiscard]] Result<std::optional<RowSummary>> Summary(uint32_t row) const;
 
  private:
@@ -132,7 +135,7 @@ class Superblock {
     uint32_t samples = 0;
   };
 
-  Status ReadBody(uint32_t row, RowBody& body) const;
+  Status ReadBody(uint32_t row, const RowInfo* like, RowBody& body) const;
   [[nodiscard]] Result<RowBody> Body(uint32_t row) const;
   // The quick way for most rows: floats, all times, not repeated. Nothing for others, and for
   // damage: go the long way.

@@ -40,6 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     (void)block->SelectTimes(i, column_times, times);
     (void)block->DecodeStarts(i, times);
     (void)block->Summary(i);
+    if (const auto info = block->row(i); info.ok()) (void)block->Summary(i, *info);
     (void)decoder.Values(i, values);
     (void)decoder.Histograms(i, column_times, points);
   }

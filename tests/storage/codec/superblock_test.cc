@@ -76,6 +76,17 @@ void Check(const Superblock& block, RowDecoder& decoder, uint32_t number, const 
     EXPECT_EQ(info->max_ms, model.times.back());
   }
 
+  // Beside any other row it is the same.
+  for (uint32_t other = 0; other < block.row_count(); ++other) {
+    const auto like = block.row(other);
+    const auto again = block.row(number, &*like);
+    ASSERT_TRUE(again.ok()) << again.status().ToString();
+    EXPECT_EQ(again->samples, info->samples);
+    EXPECT_EQ(again->min_ms, info->min_ms);
+    EXPECT_EQ(again->max_ms, info->max_ms);
+    EXPECT_EQ(again->time_column, info->time_column);
+  }
+
   const auto column = block.column(info->time_column);
   ASSERT_TRUE(column.ok());
   std::vector<int64_t> column_times = model.column;
@@ -119,6 +130,9 @@ void Check(const Superblock& block, RowDecoder& decoder, uint32_t number, const 
   const auto summary = block.Summary(number);
   ASSERT_TRUE(summary.ok()) << summary.status().ToString();
   ASSERT_EQ(summary->has_value(), model.summarized);
+  const auto quick = block.Summary(number, *info);
+  ASSERT_TRUE(quick.ok()) << quick.status().ToString();
+  ASSERT_EQ(quick->has_value(), model.summarized);
   if (!model.summarized) return;
   const RowSummary expected = SummarizeRow(model.times, model.values, model.starts);
   const RowSummary& got = **summary;
@@ -128,6 +142,8 @@ void Check(const Superblock& block, RowDecoder& decoder, uint32_t number, const 
     return all;
   };
   EXPECT_TRUE(SameBits(numbers(got), numbers(expected)));
+  EXPECT_TRUE(SameBits(numbers(**quick), numbers(expected)));
+  EXPECT_EQ((*quick)->count, expected.count);
   EXPECT_EQ(got.resets, expected.resets);
   EXPECT_EQ(std::tie(got.first_ms, got.last_ms, got.count, got.exact_sum, got.has_resets,
                      got.has_nan, got.has_stale),
