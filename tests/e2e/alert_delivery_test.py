@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from harness import Process, ServerTest, free_port, http, newest_peer, wait_until
+from harness import Process, ServerTest, basalt_binary, free_port, http, newest_peer, wait_until
 from slo_page_test import SLO, Orders, Webhook, http_ok
 
 # bcrypt of "e2e-secret", as its web configuration wants it.
@@ -82,6 +82,10 @@ class AlertDelivery(ServerTest):
 
     def delivery(self):
         return self.server.get("/api/v1/slo/delivery")
+
+    def command(self, *arguments):
+        return subprocess.run([basalt_binary(), "alerts", *arguments, "--url", self.server.url], check=True,
+                              capture_output=True, text=True).stdout
 
     def test_behind_tls_with_a_certificate_and_a_password_found_in_a_file_and_relabelled(self):
         if shutil.which("openssl") is None:
@@ -175,10 +179,11 @@ alerting:
         one = lambda: self.server.get("/api/v1/slo/alerts/" + page[0]["fingerprint"])
         wait_until(lambda: one()["acknowledgedBy"] == "oncall", "the acknowledgement", 15)
         self.assertIsNotNone(one()["deliveredAt"])
-        status, _, body = http("POST", self.server.url + "/api/v1/slo/alerts/%s/feedback" % one()["id"],
-                               b"actionable=yes&minutes=12.5&by=ann&ticket=OPS-1",
-                               {"Content-Type": "application/x-www-form-urlencoded"})
-        self.assertEqual(status, 200, body)
+        # What people do on the command line.
+        self.assertIn("oncall", self.command("list", "--state", "firing"))
+        self.command("feedback", one()["id"], "--actionable", "yes", "--minutes", "12.5", "--by", "ann")
+        self.assertEqual(one()["feedback"]["by"], "ann")
+        self.assertIn("| payments | 1 |", self.command("report"))
         status, _, body = http("POST", self.server.url + "/api/v1/slo/alerts/%s/feedback" % one()["id"],
                                b"actionable=maybe", {"Content-Type": "application/x-www-form-urlencoded"})
         self.assertEqual(status, 400)
