@@ -100,6 +100,7 @@ Status StoreImpl::Settle() {
   BASALT_TRY(core_.log->Settle().WithContext("settle"));
   BASALT_TRY(sealer_.SealAll().WithContext("settle"));
   BASALT_TRY(core_.runs->CollectGarbage().WithContext("settle"));
+  BASALT_TRY(core_.database->Flush().WithContext("settle"));
   return FinishPurges().WithContext("settle");
 }
 

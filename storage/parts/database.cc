@@ -30,6 +30,8 @@ constexpr size_t kSmallBlockBytes = 16u << 10;
 constexpr size_t kWriteBufferBytes = 8u << 20;
 // Beyond this all families are flushed, so that RocksDB's log begins anew.
 constexpr uint64_t kMaxWalBytes = 64u << 20;
+// Less than this in RocksDB's log is left there by Flush.
+constexpr uint64_t kLeastFlushedBytes = 256u << 10;
 // How often RocksDB tries whether a full disk has room again.
 constexpr uint64_t kResumeMicros = 250'000;
 // How often closing looks whether it has stopped to.
@@ -320,13 +322,25 @@ Status Database::Write(WriteBatch batch, bool sync) {
   return OkStatus();
 }
 
+Status Database::Flush() {
+  const std::string context = "flush " + options_.directory;
+  const MutexLock lock(rocks_->write_mu);
+  if (rocks_->wal_bytes < kLeastFlushedBytes) return OkStatus();
+  BASALT_TRY(FromRocks(rocks_->FlushAll(), context));
+  return FromRocks(rocks_->MakeWalReplaceable(), context);
+}
+
+rocksdb::Status Database::Rocks::FlushAll() {
+  std::vector<rocksdb::ColumnFamilyHandle*> all(handles.begin(), handles.end());
+  all.push_back(db->DefaultColumnFamily());
+  rocksdb::Status flushed = db->Flush(rocksdb::FlushOptions(), all);
+  if (flushed.ok()) wal_bytes = 0;
+  return flushed;
+}
+
 rocksdb::Status Database::Rocks::MakeWalReplaceable() {
   if (wal_bytes > kMaxWalBytes) {
-    std::vector<rocksdb::ColumnFamilyHandle*> all(handles.begin(), handles.end());
-    all.push_back(db->DefaultColumnFamily());
-    if (rocksdb::Status flushed = db->Flush(rocksdb::FlushOptions(), all); !flushed.ok())
-      return flushed;
-    wal_bytes = 0;
+    if (rocksdb::Status flushed = FlushAll(); !flushed.ok()) return flushed;
   }
   uint64_t entries = 0;
   if (!db->GetIntProperty(rocksdb::DB::Properties::kNumEntriesActiveMemTable, &entries)) {

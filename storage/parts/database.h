@@ -109,6 +109,10 @@ class Database {
   // `sync`: durable when this returns, and with it every batch written before.
   Status Write(WriteBatch batch, bool sync);
 
+  // What stands in RocksDB's own log only, uncompressed, moves into tables, if it is worth their
+  // files: about half of the bytes.
+  Status Flush();
+
   // A hard-linked copy that Open can open. `directory` must not exist.
   Status Checkpoint(const std::string& directory) const;
   Status Close();

@@ -24,13 +24,10 @@ std::pair<size_t, size_t> DueRaw(const std::vector<RunInfo>& raw, bool closed,
                                  const RewritePolicy& policy) {
   const size_t n = raw.size();
   if (n == 0) return {0, 0};
-  const auto is_long = [](const RunInfo& run) { return run.samples >= kLongRowSamples * run.rows; };
   const auto must_go = [&](const RunInfo& run) { return policy.must_go && policy.must_go(run); };
-  if (policy.all) {
-    const bool is_settled =
-        n == 1 && (raw[0].level != kSealLevel || is_long(raw[0])) && !must_go(raw[0]);
-    return {0, is_settled ? 0 : n};
-  }
+  // A seal makes rows as a rewrite does: of a single run nothing would become smaller.
+  if (n == 1) return {0, must_go(raw[0]) ? 1 : 0};
+  if (policy.all) return {0, n};
   // Only neighbours are merged, so what lies between two runs that must be rewritten comes along.
   size_t first = n;
   size_t last = 0;
@@ -44,7 +41,6 @@ std::pair<size_t, size_t> DueRaw(const std::vector<RunInfo>& raw, bool closed,
   first = n;
   while (first > 0 && raw[first - 1].level == kSealLevel) --first;
   const size_t sealed = n - first;
-  if (n == 1 && is_long(raw[0])) return {0, 0};
   uint64_t bytes = BytesFrom(raw, first);
   const bool due = closed ? sealed > 0 && (first == 0 || sealed >= kLateRuns ||
                                            bytes * kLateShare >= BytesFrom(raw, 0))
@@ -52,7 +48,8 @@ std::pair<size_t, size_t> DueRaw(const std::vector<RunInfo>& raw, bool closed,
   if (!due) return {0, 0};
   // Short rows before it are taken in once as much has come as they are: each byte is then
   // rewritten a logarithmic number of times, and runs stay few.
-  while (first > 0 && raw[first - 1].bytes <= bytes && !is_long(raw[first - 1])) {
+  while (first > 0 && raw[first - 1].bytes <= bytes &&
+         raw[first - 1].samples < kLongRowSamples * raw[first - 1].rows) {
     bytes += raw[--first].bytes;
   }
   return {first, n};

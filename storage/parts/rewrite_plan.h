@@ -20,9 +20,9 @@ inline constexpr size_t kOpenDayRuns = 16;
 // share of the day.
 inline constexpr size_t kLateRuns = 4;
 inline constexpr uint64_t kLateShare = 8;
-// Runs whose rows are this long on average are not merged again while their day is open, nor at all
-// if they are alone in it: 480 is what a head with room seals at 15 s (storage/seal_plan.h), less
-// what series that come and go cost.
+// Runs whose rows are this long on average are not merged again for the sake of what comes late.
+// 480 is what a head with room seals at 15 s (storage/seal_plan.h), less what series that come and
+// go cost.
 inline constexpr uint64_t kLongRowSamples = 448;
 
 enum class RewriteReason : uint8_t { kMerge, kPurge, kRetention };
@@ -51,7 +51,7 @@ struct DayShape {
 struct RewritePolicy {
   // Days before this one are closed.
   uint16_t closed_before = 0;
-  // Everything that is not yet one rewritten run a day is due (settle).
+  // Everything that is not yet one run a day is due (settle).
   bool all = false;
   std::function<DayShape(uint16_t day)> shape = {};  // null: every sample, no rollup
   std::function<bool(const RunInfo& run)> must_go =

@@ -35,6 +35,8 @@ struct Database::Rocks {
   // them is kept from being empty, by a key in the family that has no use, which takes no file to
   // write.
   rocksdb::Status MakeWalReplaceable() BASALT_REQUIRES(write_mu);
+  // All families, so that RocksDB's log begins anew.
+  rocksdb::Status FlushAll() BASALT_REQUIRES(write_mu);
 };
 
 // RocksDB's status as ours, "<context>: <RocksDB's words>"; ok stays ok.

@@ -328,25 +328,23 @@ TEST_F(PlanTest, AnOpenDayWaitsForEnoughSealedRuns) {
 TEST_F(PlanTest, AClosedDaysLastSealedRunsAreMerged) {
   const RewritePolicy policy{.closed_before = kDay + 1};
   Put(kDay, 5, kSealLevel);
-  EXPECT_THAT(Plan(policy), ElementsAre(1));
   Put(kDay, 6, kSealLevel);
   EXPECT_THAT(Plan(policy), ElementsAre(2));
 }
 
-TEST_F(PlanTest, ASealedRunOfLongRowsAloneInItsDayIsAsGoodAsRewritten) {
+TEST_F(PlanTest, ASealedRunAloneInItsDayIsAsGoodAsRewritten) {
   const RewritePolicy closed{.closed_before = kDay + 2};
   const RewritePolicy settling{.closed_before = kDay + 2, .all = true};
   Put(kDay, 5, kSealLevel, 10'000, kLongRowSamples);
+  Put(kDay + 1, 5, kSealLevel, 10'000, 20);
   EXPECT_THAT(Plan(closed), IsEmpty());
   EXPECT_THAT(Plan(settling), IsEmpty());
-  Put(kDay + 1, 5, kSealLevel, 10'000, kLongRowSamples - 1);
-  EXPECT_THAT(Plan(closed), ElementsAre(1));
-  EXPECT_THAT(Plan(settling), ElementsAre(1));
-  // Two of them become one with rows twice as long.
+  // Two of them become one with longer rows, however long they are.
   Put(kDay, 6, kSealLevel, 10'000, kLongRowSamples);
-  EXPECT_THAT(Plan(closed), ElementsAre(2, 1));
-  RewritePolicy purge = settling;
-  purge.must_go = [](const RunInfo&) { return true; };
+  EXPECT_THAT(Plan(closed), ElementsAre(2));
+  EXPECT_THAT(Plan(settling), ElementsAre(2));
+  RewritePolicy purge = closed;
+  purge.must_go = [](const RunInfo& run) { return run.day == kDay + 1; };
   EXPECT_THAT(Plan(purge), ElementsAre(2, 1));
 }
 
@@ -399,10 +397,12 @@ TEST_F(PlanTest, HoweverLateSamplesTrickleInRunsStayFewAndBytesAreWrittenFewTime
 TEST_F(PlanTest, SettlingMergesWhateverIsNotYetOneRun) {
   const RewritePolicy policy{.all = true};
   Put(kDay, 5, kRewriteLevel);
-  Put(kDay + 1, 5, kSealLevel);
+  Put(kDay + 1, 5, kRewriteLevel);
+  Put(kDay + 1, 6, kSealLevel);
   Put(kDay + 2, 5, kRewriteLevel);
   Put(kDay + 2, 6, kRewriteLevel);
-  EXPECT_THAT(Plan(policy), ElementsAre(1, 2));
+  Put(kDay + 2, 7, kRewriteLevel);
+  EXPECT_THAT(Plan(policy), ElementsAre(2, 3));
 }
 
 TEST_F(PlanTest, WhatADeleteMustLeaveIsRewrittenWithWhatLiesBetween) {
