@@ -57,7 +57,7 @@ Damage DescribeBlock(const Run& run, size_t block, const std::string& file, cons
 Status CheckRecord(const LogRecord& record, uint32_t partitions) {
   BASALT_TRY_ASSIGN(const RecordKind kind, KindOf(record.bytes));
   if (kind == RecordKind::kDelete) return DecodeDelete(record.bytes).status();
-  if (kind != RecordKind::kAppend && kind != RecordKind::kCarry) return OkStatus();
+  if (kind != RecordKind::kAppend) return OkStatus();
   BASALT_TRY_ASSIGN(const AppendView view, ViewAppend(record.bytes));
   IngestBatch batch;
   for (const RecordSection& section : view.sections) {

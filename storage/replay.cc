@@ -60,7 +60,7 @@ class Replayer {
   Status Visit(const LogRecord& record) {
     BASALT_TRY(window_.status());
     BASALT_TRY_ASSIGN(const RecordKind kind, KindOf(record.bytes));
-    if (kind == RecordKind::kAppend || kind == RecordKind::kCarry) return PostAppend(record);
+    if (kind == RecordKind::kAppend) return PostAppend(record);
     if (kind == RecordKind::kDelete) return PostDelete(record);
     return OkStatus();  // the rest belongs to layers above, who read the log themselves
   }

@@ -22,11 +22,10 @@
 
 namespace basalt::storage {
 
-// The first byte of every record. Numbers are never reused.
+// The first byte of every record. Numbers are never reused; 3 was given out and never written.
 enum class RecordKind : uint8_t {
   kAppend = 1,    // one request's samples: AppendRecord, AppendReader
   kDelete = 2,    // DeleteRecord
-  kCarry = 3,     // as kAppend, with the position that its samples had first (rows copied forward)
   kSlo = 4,       // an SLO defined, changed or removed     } bytes of the layer
   kElection = 5,  // an HA group's replica elected          } that owns the
   kLimit = 6,     // limits' folds                          } subject
@@ -111,9 +110,8 @@ class AppendRecord {
  public:
   // Checks and encodes `batches`, which must stay as they are until Finish(). Series with an
   // ordinal need their id too; others need non-empty labels. kInvalidArgument names the batch, the
-  // field and the value that does not fit. `origin`: for kCarry, the sequence number whose samples
-  // these were; 0 makes a kAppend.
-  Status Prepare(std::span<const IngestBatch> batches, uint64_t origin = 0);
+  // field and the value that does not fit.
+  Status Prepare(std::span<const IngestBatch> batches);
   // No Finish() of what was prepared appends more than this.
   [[nodiscard]] size_t max_bytes() const { return max_bytes_; }
   // Appends the record to `out`, for `segment`. 3-5 ns a sample.
@@ -136,7 +134,6 @@ class AppendRecord {
                            std::vector<double>& before, std::string& out);
 
   std::span<const IngestBatch> batches_;
-  uint64_t origin_ = 0;
   size_t max_bytes_ = 0;
   std::vector<Section> sections_;
   std::vector<uint32_t> ordinals_;
@@ -149,10 +146,9 @@ struct RecordSection {
   std::string_view bytes;
 };
 
-// An append (or carry) record taken apart, so that partitions can decode their sections on threads
+// An append record taken apart, so that partitions can decode their sections on threads
 // of their own.
 struct AppendView {
-  uint64_t origin = 0;                  // kCarry: where the samples were first; 0: here
   std::vector<RecordSection> sections;  // in the order of the request
 };
 

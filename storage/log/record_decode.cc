@@ -244,7 +244,7 @@ Status ReadMetadata(VarintReader& in, IngestBatch& batch) {
   return OkStatus();
 }
 
-bool IsAppend(RecordKind kind) { return kind == RecordKind::kAppend || kind == RecordKind::kCarry; }
+constexpr uint8_t kNeverWritten = 3;  // a kind
 
 }  // namespace
 
@@ -253,7 +253,7 @@ Result<RecordKind> KindOf(std::string_view record) {
   const auto kind = static_cast<uint8_t>(record[0]);
   const auto version = static_cast<uint8_t>(record[1]);
   if (kind < static_cast<uint8_t>(RecordKind::kAppend) ||
-      kind > static_cast<uint8_t>(RecordKind::kLimit)) {
+      kind > static_cast<uint8_t>(RecordKind::kLimit) || kind == kNeverWritten) {
     return Unimplemented("log record: kind " + std::to_string(kind) +
                          " is unknown to this version of Basalt");
   }
@@ -266,11 +266,9 @@ Result<RecordKind> KindOf(std::string_view record) {
 
 Result<AppendView> ViewAppend(std::string_view record) {
   BASALT_TRY_ASSIGN(const RecordKind kind, KindOf(record));
-  if (!IsAppend(kind)) return Bad("not an append");
+  if (kind != RecordKind::kAppend) return Bad("not an append");
   VarintReader in(record.substr(2));
   AppendView view;
-  if (kind == RecordKind::kCarry && (!in.Read(view.origin) || view.origin == 0))
-    return Bad("origin");
   size_t count = 0;
   if (!ReadCount(in, kMaxSectionsPerRecord, count) || count == 0 ||
       count > in.remaining() / kSectionHeaderBytes) {
@@ -386,7 +384,7 @@ Result<DeleteRecord> DecodeDelete(std::string_view record) {
 
 Result<std::string_view> DecodeOpaque(std::string_view record) {
   BASALT_TRY_ASSIGN(const RecordKind kind, KindOf(record));
-  if (IsAppend(kind) || kind == RecordKind::kDelete)
+  if (kind == RecordKind::kAppend || kind == RecordKind::kDelete)
     return Bad("not a record with a payload of its owner's");
   return record.substr(2);
 }

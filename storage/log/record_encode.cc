@@ -289,7 +289,7 @@ size_t SegmentSeries::memory_bytes() const {
   return bytes;
 }
 
-Status AppendRecord::Prepare(std::span<const IngestBatch> batches, uint64_t origin) {
+Status AppendRecord::Prepare(std::span<const IngestBatch> batches) {
   batches_ = {};
   sections_.clear();
   columns_.clear();
@@ -317,16 +317,14 @@ Status AppendRecord::Prepare(std::span<const IngestBatch> batches, uint64_t orig
     }
   }
   batches_ = batches;
-  origin_ = origin;
   max_bytes_ = max_bytes;
   return OkStatus();
 }
 
 void AppendRecord::Finish(uint64_t segment, SegmentSeries& seen, std::string& out) const {
   BASALT_CHECK(!batches_.empty(), "Finish() without a successful Prepare()");
-  out += static_cast<char>(origin_ == 0 ? RecordKind::kAppend : RecordKind::kCarry);
+  out += static_cast<char>(RecordKind::kAppend);
   out += static_cast<char>(kRecordVersion);
-  if (origin_ != 0) AppendVarint(origin_, out);
   AppendVarint(batches_.size(), out);
   for (size_t i = 0; i < batches_.size(); ++i) {
     AppendFixed(static_cast<uint16_t>(batches_[i].partition), out);

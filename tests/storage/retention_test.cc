@@ -182,8 +182,7 @@ std::set<std::pair<std::string, int64_t>> SamplesInFiles(const std::string& dire
   EXPECT_TRUE(log->Read(log->First().seq,
                         [&](const LogRecord& record) -> Status {
                           BASALT_TRY_ASSIGN(const RecordKind kind, KindOf(record.bytes));
-                          if (kind != RecordKind::kAppend && kind != RecordKind::kCarry)
-                            return OkStatus();
+                          if (kind != RecordKind::kAppend) return OkStatus();
                           BASALT_TRY_ASSIGN(const AppendView view, ViewAppend(record.bytes));
                           for (const RecordSection& section : view.sections) {
                             IngestBatch batch;

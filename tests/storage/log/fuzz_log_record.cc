@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   values.clear();
   AppendRecord again;
-  const Status prepared = again.Prepare(batches, view->origin);
+  const Status prepared = again.Prepare(batches);
   BASALT_CHECK(prepared.ok(), prepared.message());
   SegmentSeries seen;
   std::string bytes;

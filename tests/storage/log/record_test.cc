@@ -21,10 +21,9 @@ using basalt::testing::Difference;
 using basalt::testing::SameBits;
 using ::testing::HasSubstr;
 
-std::string Encode(std::span<const IngestBatch> batches, uint64_t segment, SegmentSeries& seen,
-                   uint64_t origin = 0) {
+std::string Encode(std::span<const IngestBatch> batches, uint64_t segment, SegmentSeries& seen) {
   AppendRecord record;
-  const Status status = record.Prepare(batches, origin);
+  const Status status = record.Prepare(batches);
   EXPECT_TRUE(status.ok()) << status.ToString();
   std::string out;
   if (status.ok()) record.Finish(segment, seen, out);
@@ -181,15 +180,6 @@ INSTANTIATE_TEST_SUITE_P(
                       ValueCase{"stale", std::bit_cast<double>(uint64_t{0x7FF0'0000'0000'0002}),
                                 8}),
     [](const auto& c) { return std::string(c.param.name); });
-
-TEST(Record, CarriesItsOrigin) {
-  const IngestBatch batch = OneSample();
-  SegmentSeries seen;
-  const std::string record = Encode({&batch, 1}, 1, seen, 1234);
-  EXPECT_EQ(*KindOf(record), RecordKind::kCarry);
-  EXPECT_EQ(ViewAppend(record)->origin, 1234u);
-  EXPECT_EQ(ViewAppend(Encode(batch))->origin, 0u);
-}
 
 TEST(Record, AScrapeOfAThousandKnownSeriesTakesAByteASampleOrLess) {
   IngestBatch batch;
@@ -499,6 +489,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadRecord{"empty", "", StatusCode::kDataLoss, "kind"},
         BadRecord{"kind_zero", Spoiled(0, 0), StatusCode::kUnimplemented, "kind 0"},
         BadRecord{"unknown_kind", Spoiled(0, 99), StatusCode::kUnimplemented, "kind 99"},
+        BadRecord{"kind_never_written", Spoiled(0, 3), StatusCode::kUnimplemented, "kind 3"},
         BadRecord{"later_version", Spoiled(1, 1), StatusCode::kUnimplemented, "version 1"},
         BadRecord{"no_sections", Spoiled(2, 0), StatusCode::kDataLoss, "section count"},
         BadRecord{"more_sections_than_bytes", Spoiled(2, 100), StatusCode::kDataLoss,
