@@ -64,6 +64,7 @@ class StoreRollupCursor final : public RollupCursor {
       if (!errors_.empty()) {
         Status error = std::move(errors_.back());
         errors_.pop_back();
+        if (error.code() == StatusCode::kDataLoss && source_.on_damage) source_.on_damage(error);
         return error;
       }
       for (; at_ < folds_.size(); ++at_) {
@@ -183,6 +184,11 @@ class StoreRollupCursor final : public RollupCursor {
     while (!ReadColumns(rows, done.size())) continue;
     for (size_t i = 0; i < done.size(); ++i) {
       if (times_of_[i].empty()) continue;
+      // Some of its columns stood in a block that is left out, which has been said.
+      if (columns_of_[i].size() != kRollupColumns * times_of_[i].size() &&
+          !run->Quarantined().empty()) {
+        continue;
+      }
       if (Status status = DecodeBuckets(times_of_[i], columns_of_[i], resolution_, stored_);
           !status.ok()) {
         errors_.push_back(status.WithContext(run->Describe(0)));
@@ -233,7 +239,12 @@ class StoreRollupCursor final : public RollupCursor {
 bool IsCurrent(const RunInfo& rollup, const RunsSnapshot& runs, const DeleteSnapshot& deletes) {
   if (!deletes.Spares(rollup)) return false;
   for (const auto& run : runs.Overlapping(rollup.partition, DayRangeMs(rollup.day))) {
-    if (rollup.last < run->info().last) return false;
+    const RunInfo& info = run->info();
+    if (rollup.last < info.last) return false;
+    // A seal of what another one has left ends where that one does. It is in the rollup if it was
+    // rewritten with it, which makes its interval a longer one, or was given its shape.
+    const bool is_rest = info.last == rollup.last && info.after == info.last;
+    if (is_rest && run->shape() != rollup.shape) return false;
   }
   return true;
 }

@@ -23,6 +23,8 @@ struct RollupSource {
   uint64_t head_view = 0;
   PartitionId partition{0};
   std::shared_ptr<const SeriesSet> series;
+  // Told of every damaged block that is met. May be null.
+  std::function<void(const Status&)> on_damage;
   // Samples of series [begin, end) in a range.
   std::function<std::unique_ptr<SampleCursor>(size_t begin, size_t end, TimeRange range)> read_raw;
 };

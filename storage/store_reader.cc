@@ -162,6 +162,8 @@ class StoreSelection final : public Selection {
          .head_view = view.head_view,
          .partition = partition_,
          .series = series_,
+         .on_damage = [snapshot =
+                           snapshot_.get()](const Status& damage) { snapshot->NoteDamage(damage); },
          .read_raw = [snapshot = snapshot_, series = series_, partition = partition_](
                          size_t first, size_t last,
                          TimeRange times) -> std::unique_ptr<SampleCursor> {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -68,7 +69,15 @@ class IntegrityTest : public ::testing::Test {
     options.block_cache_bytes = 8u << 20;
     options.sync = SyncMode::kInterval;  // durability is not what these tests are about
     options.clock = &clock_;
+    options.retention_policy = retention_;
     return options;
+  }
+  // Buckets of five minutes of every series, beside the samples.
+  void KeepBuckets() {
+    retention_.rules = {{.tenant = std::nullopt,
+                         .matchers = {},
+                         .raw = std::chrono::hours(24 * 30),
+                         .five_minutes = std::chrono::hours(24 * 365)}};
   }
   void Open() {
     auto opened = Store::Open(Options());
@@ -101,11 +110,11 @@ class IntegrityTest : public ::testing::Test {
     ASSERT_TRUE(store_->Settle().ok());
     Close();
   }
-  // The files of samples: by far the largest.
-  std::vector<fs::path> BlockFiles() {
+  // The files of samples: by far the largest; with fewer bytes, those of buckets too.
+  std::vector<fs::path> BlockFiles(uint64_t least_bytes = 50'000) {
     std::vector<fs::path> out;
     for (const auto& entry : fs::directory_iterator(temp_.path("data") + "/db")) {
-      if (entry.path().extension() == ".sst" && entry.file_size() > 50'000)
+      if (entry.path().extension() == ".sst" && entry.file_size() > least_bytes)
         out.push_back(entry.path());
     }
     std::sort(out.begin(), out.end());
@@ -126,6 +135,7 @@ class IntegrityTest : public ::testing::Test {
 
   TemporaryDirectory temp_;
   ManualClock clock_{kBegin + 3 * kDay};
+  RetentionPolicy retention_;
   std::unique_ptr<Store> store_;
   ModelState model_;
 };
@@ -134,6 +144,47 @@ size_t Samples(const ModelState& state) {
   size_t n = 0;
   for (const auto& [labels, series] : state) n += series.size();
   return n;
+}
+
+TEST_F(IntegrityTest, ADamagedBlockOfARollupIsWarnedOfToo) {
+  KeepBuckets();
+  Fill();
+  size_t damaged = 0;
+  const auto files = BlockFiles(10'000);
+  EXPECT_EQ(files.size(), 4U);
+  for (const fs::path& file : files) {
+    const uint64_t at = fs::file_size(file) / 3;
+    Flip(file, at);
+    Open();
+    auto snapshot = *store_->reader().TakeSnapshot();
+    auto selected =
+        snapshot->Select(kDefaultTenant, PartitionId{0}, {}, TimeRange{}, SIZE_MAX).value();
+    auto cursor =
+        selected->ReadRollup(0, selected->size(), Resolution::kFiveMinutes, TimeRange{}).value();
+    RollupColumns columns;
+    std::set<std::string> said;
+    uint64_t samples = 0;
+    while (true) {
+      const auto more = cursor->Next(columns);
+      if (!more.ok()) {
+        said.emplace(more.status().message());
+        continue;
+      }
+      if (!*more) break;
+      for (const RollupBucket& bucket : columns.buckets) samples += bucket.count;
+    }
+    const auto warnings = snapshot->Warnings();
+    EXPECT_EQ(std::set(warnings.begin(), warnings.end()), said) << file;
+    EXPECT_EQ(samples, Samples(model_)) << "what the block said is computed from samples";
+    damaged += said.empty() ? 0 : 1;
+    cursor.reset();
+    selected.reset();
+    snapshot.reset();
+    Close();
+    Flip(file, at);
+    if (HasFailure()) return;
+  }
+  EXPECT_EQ(damaged, 2U) << "a rollup a day; the samples are not asked";
 }
 
 TEST_F(IntegrityTest, ADamagedBlockIsLeftOutNamedAndRememberedUntilItReadsWellAgain) {
