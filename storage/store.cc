@@ -7,6 +7,7 @@
 
 #include "engine/base/log.h"
 #include "storage/backup.h"
+#include "storage/parts/index_source.h"
 #include "storage/replay.h"
 #include "storage/store_impl.h"
 

@@ -13,6 +13,7 @@
 #include "storage/log/segment_scrub.h"
 #include "storage/parts/database.h"
 #include "storage/parts/deletes.h"
+#include "storage/parts/index_source.h"
 #include "storage/parts/runs.h"
 #include "storage/parts/scrub.h"
 #include "storage/parts/side_store.h"

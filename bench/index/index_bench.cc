@@ -12,6 +12,7 @@
 
 #include "storage/index/index.h"
 #include "storage/parts/database.h"
+#include "storage/parts/index_source.h"
 #include "storage/parts/runs.h"
 #include "storage/resolver.h"
 

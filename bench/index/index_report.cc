@@ -23,6 +23,7 @@
 #include "bench/fleet/index_world.h"
 #include "storage/index/index.h"
 #include "storage/parts/database.h"
+#include "storage/parts/index_source.h"
 #include "storage/parts/runs.h"
 #include "storage/resolver.h"
 

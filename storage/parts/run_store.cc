@@ -1,4 +1,3 @@
-#include <rocksdb/convenience.h>
 #include <rocksdb/env.h>
 #include <rocksdb/metadata.h>
 #include <rocksdb/sst_file_writer.h>
@@ -10,8 +9,10 @@
 #include <utility>
 
 #include "engine/base/varint.h"
+#include "storage/parts/index_source.h"
 #include "storage/parts/meta_keys.h"
 #include "storage/parts/rocks.h"
+#include "storage/parts/run_files.h"
 #include "storage/parts/run_format.h"
 #include "storage/parts/run_writer_impl.h"
 #include "storage/parts/runs.h"
@@ -24,18 +25,6 @@ namespace {
 // Index writes before the commit record go in batches of this size, so that a first commit of a
 // million series does not stand in memory twice.
 constexpr size_t kIndexBatchBytes = 4u << 20;
-
-Family ToFamily(IndexFamily family) {
-  switch (family) {
-    case IndexFamily::kDictionary:
-      return Family::kDictionary;
-    case IndexFamily::kRegistry:
-      return Family::kRegistry;
-    case IndexFamily::kActivity:
-      return Family::kActivity;
-  }
-  return Family::kDictionary;
-}
 
 std::string NumberedKey(std::string_view prefix, uint64_t number, size_t bytes) {
   std::string key(prefix);
@@ -78,59 +67,6 @@ bool InOrder(const std::shared_ptr<StoredRun>& a, const std::shared_ptr<StoredRu
   // would not do, since a rewrite of the other takes a higher one.
   return std::tie(x.partition, x.day, x.last, x.after, x.number) <
          std::tie(y.partition, y.day, y.last, y.after, y.number);
-}
-
-// What stands in the files of `blocks`: a run's key for each.
-Result<std::vector<RunKey>> RunsInFiles(const Database::Rocks& rocks) {
-  rocksdb::ColumnFamilyMetaData meta;
-  rocks.db->GetColumnFamilyMetaData(rocks.handle(Family::kBlocks), &meta);
-  std::vector<RunKey> out;
-  for (const rocksdb::LevelMetaData& level : meta.levels) {
-    for (const rocksdb::SstFileMetaData& file : level.files) {
-      BASALT_TRY_ASSIGN(const BlockKey first, DecodeBlockKey(file.smallestkey));
-      out.push_back(first.run);
-    }
-  }
-  std::sort(out.begin(), out.end());
-  out.erase(std::unique(out.begin(), out.end()), out.end());
-  return out;
-}
-
-// Range deletion of whole runs. DeleteFilesInRanges drops files by editing the manifest; it leaves
-// files that a compaction holds or that are in level 0, which ours never are, so what it left is
-// removed the slow way rather than kept for ever.
-Status DeleteRuns(const Database::Rocks& rocks, const std::vector<RunKey>& runs) {
-  rocksdb::ColumnFamilyHandle* const blocks = rocks.handle(Family::kBlocks);
-  std::vector<KeyRange> keys;
-  keys.reserve(runs.size());
-  for (const RunKey& run : runs) keys.push_back(RunRange(run));
-  std::vector<rocksdb::Slice> bounds;
-  bounds.reserve(keys.size() * 2);
-  std::vector<rocksdb::RangePtr> ranges;
-  for (const KeyRange& key : keys) {
-    const rocksdb::Slice* const begin = &bounds.emplace_back(key.begin);
-    const rocksdb::Slice* const end = &bounds.emplace_back(key.end);
-    ranges.emplace_back(begin, key.end.empty() ? nullptr : end);
-  }
-  BASALT_TRY(FromRocks(
-      rocksdb::DeleteFilesInRanges(rocks.db.get(), blocks, ranges.data(), ranges.size(), false),
-      "drop runs"));
-  for (size_t i = 0; i < runs.size(); ++i) {
-    rocksdb::ReadOptions read;
-    read.fill_cache = false;
-    const std::unique_ptr<rocksdb::Iterator> it(rocks.db->NewIterator(read, blocks));
-    it->Seek(keys[i].begin);
-    if (!it->Valid() || !it->key().starts_with(rocksdb::Slice(keys[i].begin))) continue;
-    const std::string end = keys[i].end.empty() ? std::string(64, '\xFF') : keys[i].end;
-    BASALT_TRY(FromRocks(rocks.db->DeleteRange(rocksdb::WriteOptions(), blocks, keys[i].begin, end),
-                         "drop a run"));
-    rocksdb::CompactRangeOptions compact;
-    compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
-    const rocksdb::Slice from(keys[i].begin);
-    const rocksdb::Slice to(end);
-    BASALT_TRY(FromRocks(rocks.db->CompactRange(compact, blocks, &from, &to), "drop a run"));
-  }
-  return OkStatus();
 }
 
 }  // namespace
@@ -628,27 +564,6 @@ Result<std::vector<std::pair<Hash128, uint64_t>>> RunStore::Writers() const {
 void RunStore::SetCommitHook(std::function<void(CommitStep)> hook) {
   const MutexLock committing(impl_->commit_mu);
   impl_->hook = std::move(hook);
-}
-
-namespace {
-
-class DatabaseIndexSource final : public IndexSource {
- public:
-  explicit DatabaseIndexSource(const Database& database) : database_(database) {}
-  Status ForEach(
-      IndexFamily family, std::string_view prefix,
-      const std::function<Status(std::string_view, std::string_view)>& fn) const override {
-    return database_.ForEach(ToFamily(family), prefix, fn);
-  }
-
- private:
-  const Database& database_;
-};
-
-}  // namespace
-
-std::unique_ptr<IndexSource> MakeIndexSource(const Database& database) {
-  return std::make_unique<DatabaseIndexSource>(database);
 }
 
 }  // namespace basalt::storage

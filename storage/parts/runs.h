@@ -279,7 +279,4 @@ class RunStore {
   std::shared_ptr<Impl> impl_;
 };
 
-// Reads an index from the database: PartitionIndex::Load(*MakeIndexSource(db), store.Counts(p)).
-std::unique_ptr<IndexSource> MakeIndexSource(const Database& database);
-
 }  // namespace basalt::storage

@@ -16,6 +16,7 @@
 #include "storage/log/record.h"
 #include "storage/log/segment_log.h"
 #include "storage/parts/database.h"
+#include "storage/parts/index_source.h"
 #include "storage/parts/rewrite_plan.h"
 #include "storage/parts/row_stream.h"
 #include "storage/parts/runs.h"

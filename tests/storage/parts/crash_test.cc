@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "storage/index/index.h"
+#include "storage/parts/index_source.h"
 #include "storage/parts/meta_keys.h"
 #include "storage/resolver.h"
 #include "tests/storage/parts/parts_fixture.h"
