@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <bit>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -44,6 +48,50 @@ RC_GTEST_PROP(Row, DecodeInvertsEncodeBitForBit, ()) {
   RC_ASSERT(bytes.size() <= MaxRowBytes(count));
   RC_ASSERT(SameBits(MustDecode(bytes, count), values));
   RC_ASSERT(MustEncode(values) == MustEncode(values));
+}
+
+uint64_t NumberOr(const char* name, uint64_t otherwise) {
+  const char* const text = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+// BASALT_CODEC_SAMPLES says how many; the long form is 10^8.
+TEST(Row, AsManyRandomSamplesAsAskedForComeBackBitForBit) {
+  const uint64_t wanted = NumberOr("BASALT_CODEC_SAMPLES", 500'000);
+  const uint64_t seed = NumberOr("BASALT_TEST_SEED", std::random_device()());
+  std::printf("seed %" PRIu64 "\n", seed);
+  std::mt19937_64 random(seed);
+  std::string bytes;
+  std::vector<double> back;
+  uint64_t rows = 0;
+  uint64_t samples = 0;
+  for (; samples < wanted; ++rows) {
+    const auto shape = static_cast<Shape>(random() % kShapeCount);
+    const size_t count = 1 + random() % (random() % 2 == 0 ? 129 : kMaxSamplesPerRow);
+    std::vector<double> values = MakeValues(shape, count, random());
+    // Any bit pattern anywhere; and a row of nothing else now and then.
+    if (random() % 4 == 0) {
+      const uint64_t one_in = uint64_t{1} << (random() % 12);
+      for (double& value : values) {
+        if (random() % one_in == 0) value = std::bit_cast<double>(random());
+      }
+    }
+    bytes.clear();
+    ASSERT_TRUE(EncodeRow(values, bytes, {.entropy = random() % 8 != 0}).ok());
+    ASSERT_LE(bytes.size(), MaxRowBytes(count));
+    back.assign(count, 0);
+    ASSERT_TRUE(DecodeRow(bytes, back).ok()) << "row " << rows;
+    ASSERT_TRUE(SameBits(back, values)) << "row " << rows << ", " << ShapeName(shape);
+    const size_t first = random() % count;
+    back.resize(1 + random() % (count - first));
+    ASSERT_TRUE(DecodeRowRange(bytes, count, first, back).ok()) << "row " << rows;
+    ASSERT_TRUE(SameBits(
+        back, std::vector<double>(values.begin() + static_cast<ptrdiff_t>(first),
+                                  values.begin() + static_cast<ptrdiff_t>(first + back.size()))))
+        << "row " << rows << " from " << first;
+    samples += count;
+  }
+  std::printf("%" PRIu64 " samples in %" PRIu64 " rows\n", samples, rows);
 }
 
 // Every shape, short and long, several times: the property above visits them by luck only.
