@@ -12,6 +12,7 @@
 #include "tools/query_command.h"
 #include "tools/serve.h"
 #include "tools/slo_command.h"
+#include "tools/slo_diff.h"
 #include "tools/slo_simulate.h"
 #include "tools/verify_command.h"
 
@@ -122,6 +123,24 @@ void DescribeDeletes(CLI::App& app, basalt::cli::DeleteCommandOptions& options,
   show->add_option("--url", purges.url, "Base URL of the server")->capture_default_str();
 }
 
+void DescribeDiff(CLI::App& slo, basalt::cli::SloDiffOptions& options) {
+  CLI::App* diff = slo.add_subcommand(
+      "diff",
+      "What a new version of SLO files changes; exit code 1 if anything, 2 if it cannot tell");
+  diff->footer(
+      "With --data or --url also which alerts of the past would have come or gone.\n"
+      "Examples:\n"
+      "  basalt slo diff main/slos/ slos/\n"
+      "  basalt slo diff main/slos/ slos/ --url http://localhost:7480 --from -30d --markdown");
+  diff->add_option("before", options.before, "SLO file or directory")->required();
+  diff->add_option("after", options.after, "Its new version")->required();
+  diff->add_option("--data", options.data, "A data directory that no server has open");
+  diff->add_option("--url", options.url, "The server that has it open");
+  diff->add_option("--from", options.from, "Unix seconds, RFC 3339 or -30d")->capture_default_str();
+  diff->add_option("--to", options.to, "The same [now]");
+  diff->add_flag("--markdown", options.markdown, "For a merge request");
+}
+
 void DescribeSimulate(CLI::App& slo, basalt::cli::SloSimulateOptions& options) {
   CLI::App* simulate = slo.add_subcommand(
       "simulate", "Play SLOs over stored history; exit code 1 beyond a bound, 2 if it cannot run");
@@ -138,6 +157,14 @@ void DescribeSimulate(CLI::App& slo, basalt::cli::SloSimulateOptions& options) {
   simulate->add_option("--to", options.to, "The same, before now [now]");
   simulate->add_option("--inject", options.injections,
                        "An outage to lay over: 'TIME for=2m [error=100%] [slo=ID]'");
+  simulate->add_option(
+      "--truth", options.truth,
+      "Incidents that were: FROM,TO[,SLO[,NAME]] a line; for precision and recall");
+  simulate->add_option("--sweep", options.sweeps,
+                       "Try settings, such as factor=10:20:2, for=0s:5m:1m, min_bad=0:20:5, "
+                       "objective=99|99.9, windows=0.5:2:0.5; with --data");
+  simulate->add_option("--min-recall", options.min_recall, "Of the incidents, as a share");
+  simulate->add_option("--min-precision", options.min_precision, "Of the pages, as a share");
   simulate->add_option("--max-pages-per-week", options.max_pages_per_week, "Fail above it");
   simulate->add_option("--max-detection", options.max_detection,
                        "Fail if an injected outage pages later, or not");
@@ -145,13 +172,14 @@ void DescribeSimulate(CLI::App& slo, basalt::cli::SloSimulateOptions& options) {
 }
 
 void DescribeSlo(CLI::App& app, basalt::cli::SloCheckOptions& options,
-                 basalt::cli::SloSimulateOptions& simulate) {
+                 basalt::cli::SloSimulateOptions& simulate, basalt::cli::SloDiffOptions& diff) {
   CLI::App* slo = app.add_subcommand("slo", "Work with SLO definitions");
   slo->require_subcommand(1);
   CLI::App* check = slo->add_subcommand("check", "Validate SLO files; exit code 1 if any is wrong");
   check->footer("Examples:\n  basalt slo check slos/\n  basalt slo check checkout.yml cart.yml");
   check->add_option("paths", options.paths, "Files or directories")->required();
   DescribeSimulate(*slo, simulate);
+  DescribeDiff(*slo, diff);
 }
 
 void DescribeAlerts(CLI::App& app, basalt::cli::AlertsOptions& options) {
@@ -289,7 +317,8 @@ int main(int argc, char** argv) {
   DescribeImport(app, import);
   DescribeExport(app, out);
   DescribeDeletes(app, remove, purges);
-  DescribeSlo(app, slo, simulate);
+  basalt::cli::SloDiffOptions diff;
+  DescribeSlo(app, slo, simulate, diff);
   basalt::cli::AlertsOptions alerts;
   DescribeAlerts(app, alerts);
   BackupOptions backup;
@@ -306,8 +335,10 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("delete")) return basalt::cli::RunDelete(remove);
   if (app.got_subcommand("purges")) return basalt::cli::RunPurges(purges);
   if (app.got_subcommand("slo")) {
-    const bool is_simulation = app.get_subcommand("slo")->got_subcommand("simulate");
-    return is_simulation ? basalt::cli::RunSloSimulate(simulate) : basalt::cli::RunSloCheck(slo);
+    const CLI::App* command = app.get_subcommand("slo");
+    if (command->got_subcommand("diff")) return basalt::cli::RunSloDiff(diff);
+    return command->got_subcommand("simulate") ? basalt::cli::RunSloSimulate(simulate)
+                                               : basalt::cli::RunSloCheck(slo);
   }
   if (app.got_subcommand("alerts")) return RunAlertsCommand(app, alerts);
   if (app.got_subcommand("backup")) return RunBackupCommand(app, backup);

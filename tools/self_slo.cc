@@ -127,6 +127,12 @@ void RegisterSloMetrics(metrics::Registry& registry, const slo::Evaluator& slos,
                 Type::kGauge, seconds(s.slowest_sweep_ns));
     AppendValue(out, "basalt_slo_transitions_total", "Alerts that began to fire or resolved.",
                 Type::kCounter, number(s.transitions));
+    AppendValue(out, "basalt_slo_audited_slots_total",
+                "Slots that were recomputed from stored samples.", Type::kCounter,
+                number(s.audited_slots));
+    AppendValue(out, "basalt_slo_audit_mismatch_total",
+                "Of these, those that differed. Has to stay 0.", Type::kCounter,
+                number(s.audit_mismatches));
     const notify::OutboxStats o = outbox.Stats();
     AppendDelivery(o, out);
   });

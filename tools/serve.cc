@@ -24,6 +24,7 @@
 #include "engine/rpc/server.h"
 #include "engine/slo/evaluator.h"
 #include "engine/slo/slo_files.h"
+#include "engine/slo/slo_watch.h"
 #include "query/engine.h"
 #include "storage/store.h"
 #include "tools/export_stream.h"
@@ -144,6 +145,8 @@ class ServerProcess {
  private:
   Status StartHttp();
   Status StartSlos();
+  // SLO files changed on disk: all or nothing, as with Reload.
+  void ReloadSlos();
   [[nodiscard]] std::string ExternalUrl() const {
     return config_.alerting.external_url.empty() ? base_url() : config_.alerting.external_url;
   }
@@ -205,6 +208,7 @@ class ServerProcess {
   std::unique_ptr<slo::Ledger> slo_ledger_;
   std::unique_ptr<slo::Evaluator> slos_;
   std::unique_ptr<SloRecorder> slo_recorder_;
+  std::unique_ptr<slo::SloWatch> slo_watch_;
 };
 
 Status ServerProcess::StartHttp() {
@@ -319,6 +323,12 @@ Status ServerProcess::StartSlos() {
   slo_views_.Bind(slos_.get(), slo_ledger_.get());
   slo_recorder_ = std::make_unique<SloRecorder>(*slos_, *store_, SystemClock());
   RegisterSloMetrics(registry_, *slos_, *outbox_);
+  slo_watch_ = std::make_unique<slo::SloWatch>(
+      [this] {
+        const std::lock_guard lock(reload_mu_);
+        return config_.alerting.slo_paths;
+      },
+      [this] { ReloadSlos(); });
   actionability::RegisterMetrics(registry_, *journal_);
   journal_for_http_ = journal_.get();
   BASALT_LOG(kInfo, "SLOs are evaluated", {"count", count});
@@ -402,6 +412,23 @@ void ServerProcess::Welcome() const {
   std::fflush(stdout);
 }
 
+void ServerProcess::ReloadSlos() {
+  const std::lock_guard lock(reload_mu_);
+  auto definitions = LoadDefinitions(config_);
+  if (!definitions.ok()) {
+    BASALT_LOG(kError, "changed SLO files are wrong; the ones before go on",
+               {"error", std::string(definitions.status().message())});
+    return;
+  }
+  const size_t count = definitions->size();
+  const Status status = slos_->SetDefinitions(std::move(definitions).value());
+  if (!status.ok()) {
+    BASALT_LOG(kWarn, "changed SLOs are read again shortly", {"error", status.ToString()});
+    return;
+  }
+  BASALT_LOG(kInfo, "changed SLO files are in effect", {"count", count});
+}
+
 Status ServerProcess::Reload() {
   const std::lock_guard lock(reload_mu_);
   BASALT_TRY_ASSIGN(admin::Config wanted, MakeConfig(options_));
@@ -453,6 +480,7 @@ void ServerProcess::Stop() {
   import_native_.Bind(nullptr);
   reader_.Bind(nullptr);
   store_for_http_ = nullptr;
+  slo_watch_.reset();
   slo_recorder_.reset();
   if (slos_ != nullptr) slos_->Stop();  // its queries use the threads that end now
   executors_.ingest.Stop();

@@ -1,5 +1,7 @@
 #include "tools/simulation_text.h"
 
+#include <algorithm>
+#include <fstream>
 #include <sstream>
 
 #include "engine/http/api/params.h"
@@ -54,6 +56,36 @@ Result<slo::Injection> ParseInjection(const std::string& text, int64_t now_ms) {
   }
   if (injection.to_ms <= injection.from_ms) return InvalidArgument("needs for=LENGTH");
   return injection;
+}
+
+Result<std::vector<slo::Incident>> ReadIncidents(const std::string& path, int64_t now_ms) {
+  std::ifstream in(path);
+  if (!in) return NotFound(path + " cannot be read");
+  std::vector<slo::Incident> incidents;
+  std::string line;
+  for (int number = 1; std::getline(in, line); ++number) {
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.empty() || line[0] == '#') continue;
+    std::vector<std::string> fields(1);
+    for (const char c : line) {
+      if (c == ',' && fields.size() < 4) {
+        fields.emplace_back();
+      } else {
+        fields.back() += c;
+      }
+    }
+    fields.resize(std::max<size_t>(fields.size(), 4));
+    if (number == 1 && fields[0] == "from") continue;  // a heading
+    const std::string where = path + ":" + std::to_string(number);
+    const Result<int64_t> from = ParseMoment(fields[0], now_ms);
+    if (!from.ok()) return from.status().WithContext(where + ": from");
+    const Result<int64_t> to = ParseMoment(fields[1], now_ms);
+    if (!to.ok()) return to.status().WithContext(where + ": to");
+    if (*to <= *from) return InvalidArgument(where + ": `to` is not after `from`");
+    incidents.push_back({*from, *to, fields[2], fields[3]});
+  }
+  if (incidents.empty()) return InvalidArgument(path + " holds no incident");
+  return incidents;
 }
 
 }  // namespace basalt::cli

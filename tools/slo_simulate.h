@@ -1,8 +1,12 @@
 // tools/slo_simulate.h -- `basalt slo simulate`: what SLOs would have done over stored history.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
+
+#include "engine/base/status.h"
+#include "engine/slo/simulation.h"
 
 namespace basalt::cli {
 
@@ -15,7 +19,12 @@ struct SloSimulateOptions {
   // "2026-10-03T12:00:00Z for=2m error=100% slo=shop-requests": error and slo may be absent.
   std::vector<std::string> injections;
   // Exit code 1 beyond these; negative or empty: no bound.
+  std::string truth;  // a file of incidents: "FROM,TO[,SLO[,NAME]]" a line; # begins a comment
+  // "factor=10:20:2" and the like (engine/slo/trial.h): every combination is tried; needs `data`.
+  std::vector<std::string> sweeps;
   double max_pages_per_week = -1;
+  double min_recall = -1;  // of the incidents in `truth`, as shares
+  double min_precision = -1;
   std::string max_detection;  // of injected outages by a page
   bool markdown = false;
 };
@@ -23,5 +32,12 @@ struct SloSimulateOptions {
 // Prints a report. 0: within the bounds; 1: beyond one of them; 2: it could not be simulated, which
 // is said on standard error.
 int RunSloSimulate(const SloSimulateOptions& options);
+
+// For `slo diff`: the report alone.
+Result<slo::SimulationReport> SimulateFiles(const SloSimulateOptions& options);
+// `to`, or now, as Unix seconds.
+Result<std::string> FixedEnd(const std::string& to);
+std::string FormatMoment(int64_t time_ms);                // RFC 3339
+std::string AlertName(const slo::SimulatedAlert& alert);  // the SLO and its group's labels
 
 }  // namespace basalt::cli

@@ -102,6 +102,32 @@ Status SloViews::RemoveExclusion(const std::string& id) {
   return OkStatus();
 }
 
+Result<std::optional<std::vector<slo::ExplainedGroup>>> SloViews::Explain(TenantId tenant,
+                                                                          std::string_view id,
+                                                                          Timestamp at) {
+  using Explained = std::optional<std::vector<slo::ExplainedGroup>>;
+  slo::Evaluator* evaluator = evaluator_.load(std::memory_order_acquire);
+  if (evaluator == nullptr) return Unavailable("SLOs are not evaluated yet");
+  const std::optional<slo::Definition> definition = evaluator->DefinitionOf(tenant, id);
+  if (!definition.has_value()) return Explained();
+  BASALT_TRY_ASSIGN(std::vector<slo::Exclusion> exclusions, Exclusions());
+  // As a simulation, it reads a period of history.
+  if (simulating_.exchange(true)) return ResourceExhausted("a simulation runs: try again");
+  auto groups = slo::Explain(*definition, *store_, ToMs(at), std::move(exclusions), queries_);
+  simulating_ = false;
+  if (!groups.ok()) return groups.status();
+  return Explained(std::move(groups).value());
+}
+
+slo::AuditView SloViews::Audit(size_t slots) {
+  slo::Evaluator* evaluator = evaluator_.load(std::memory_order_acquire);
+  if (evaluator == nullptr) return {};
+  if (slots > 0) evaluator->Audit(slots);
+  const slo::EvaluatorStats stats = evaluator->Stats();
+  return {stats.audited_slots, stats.audit_skipped, stats.audit_mismatches,
+          stats.audit_last_mismatch};
+}
+
 Result<slo::SimulationReport> SloViews::Simulate(const std::string& slos, Timestamp from,
                                                  Timestamp to,
                                                  const std::vector<std::string>& injections) {
@@ -124,6 +150,7 @@ Result<slo::SimulationReport> SloViews::Simulate(const std::string& slos, Timest
     if (!injection.ok()) return injection.status().WithContext("inject " + text);
     options.injections.push_back(*injection);
   }
+  BASALT_TRY_ASSIGN(options.exclusions, Exclusions());
   // It takes a core for seconds and memory for its groups.
   if (simulating_.exchange(true)) return ResourceExhausted("another simulation runs: try again");
   auto report = slo::Simulate(std::move(checked.definitions), *store_, options, queries_);

@@ -30,6 +30,10 @@ class SloViews final : public http::api::AlertsView, public http::api::SloSource
   [[nodiscard]] std::optional<std::vector<slo::BudgetHistoryView>> BudgetHistory(
       TenantId tenant, std::string_view id, std::optional<Timestamp> from,
       size_t max_groups) const override;
+  Result<std::optional<std::vector<slo::ExplainedGroup>>> Explain(TenantId tenant,
+                                                                  std::string_view id,
+                                                                  Timestamp at) override;
+  slo::AuditView Audit(size_t slots) override;
   Result<slo::SimulationReport> Simulate(const std::string& slos, Timestamp from, Timestamp to,
                                          const std::vector<std::string>& injections) override;
   [[nodiscard]] Result<std::vector<slo::Exclusion>> Exclusions() const override;

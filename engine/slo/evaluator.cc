@@ -72,6 +72,7 @@ Status Evaluator::Load() {
   if (poller_ != nullptr) poller_->Reset(definitions_);
   RememberAbsence(before);
   held_back_.clear();
+  suspects_.clear();
   ++stats_.loads;
   stats_.load_ns = static_cast<uint64_t>((options_.clock->Monotonic() - begin).count());
   Publish(transitions);
@@ -136,6 +137,10 @@ Status Evaluator::Sweep() {
   if (poller_ != nullptr) set_->Feed(poller_->Take(), transitions);
   Publish(transitions);
   WatchForAbsence();
+  if (begin - audited_ >= kAuditEvery) {
+    audited_ = begin;
+    AuditSlots(1);
+  }
   last_sweep_ = options_.clock->Now();
   const auto took = static_cast<uint64_t>((options_.clock->Monotonic() - begin).count());
   ++stats_.sweeps;
@@ -241,6 +246,14 @@ void Evaluator::Run() {
     if (stopping_) break;
     wake_.WaitFor(lock, status.ok() ? options_.sweep_interval : kRetryLoad);
   }
+}
+
+std::optional<Definition> Evaluator::DefinitionOf(TenantId tenant, std::string_view id) const {
+  const MutexLock lock(mu_);
+  for (const Definition& definition : definitions_) {
+    if (definition.tenant == tenant && definition.id == id) return definition;
+  }
+  return std::nullopt;
 }
 
 EvaluatorStats Evaluator::Stats() const {

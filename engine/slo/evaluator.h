@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <string_view>
@@ -64,10 +65,18 @@ struct EvaluatorStats {
   uint64_t loads = 0;
   uint64_t load_ns = 0;  // of the last one
   uint64_t bytes_per_group = 0;
+  // Slots recomputed from stored samples; those that could not be, and those that differed.
+  uint64_t audited_slots = 0;
+  uint64_t audit_skipped = 0;
+  uint64_t audit_mismatches = 0;
+  std::string audit_last_mismatch;
   SweepStats sweep;  // of the current load
 };
 
 inline constexpr std::chrono::milliseconds kViewBudget{100};
+
+// How often a sweep audits one slot.
+inline constexpr std::chrono::seconds kAuditEvery{10};
 
 // Groups of one SLO that a view shows if the caller does not say otherwise.
 inline constexpr size_t kDefaultGroupsShown = 100;
@@ -111,6 +120,12 @@ class Evaluator {
   [[nodiscard]] std::optional<std::vector<BudgetHistoryView>> BudgetHistory(
       TenantId tenant, std::string_view id, std::optional<Timestamp> from,
       size_t max_groups = kDefaultGroupsShown) BASALT_EXCLUDES(mu_);
+  // Recomputes that many random slots from stored samples now; Stats() tells what came of it. A
+  // slot that differs is looked at once more after the next sweep before it counts.
+  void Audit(size_t slots) BASALT_EXCLUDES(mu_);
+  // The definition of that id, as it is evaluated.
+  [[nodiscard]] std::optional<Definition> DefinitionOf(TenantId tenant, std::string_view id) const
+      BASALT_EXCLUDES(mu_);
   // The ledger has changed: what is excluded takes effect with each group's next round.
   void ReadLedger() BASALT_EXCLUDES(mu_);
   [[nodiscard]] EvaluatorStats Stats() const BASALT_EXCLUDES(mu_);
@@ -131,6 +146,9 @@ class Evaluator {
   void WatchGroupCounts(const std::vector<notify::Alert>& firing) BASALT_REQUIRES(mu_);
   void ResolveOrphans(const std::vector<notify::Alert>& before) BASALT_REQUIRES(mu_);
   void Send(std::vector<notify::Alert> alerts) BASALT_REQUIRES(mu_);
+  // evaluator_audit.cc
+  void AuditSlots(size_t slots) BASALT_REQUIRES(mu_);
+  void AuditSlot(const SlotName& name, bool is_suspect) BASALT_REQUIRES(mu_);
   // evaluator_absence.cc
   void WatchForAbsence() BASALT_REQUIRES(mu_);
   void RememberAbsence(const std::vector<notify::Alert>& firing) BASALT_REQUIRES(mu_);
@@ -163,6 +181,9 @@ class Evaluator {
   std::chrono::nanoseconds ledger_read_ BASALT_GUARDED_BY(mu_){0};
   std::chrono::nanoseconds absence_looked_ BASALT_GUARDED_BY(mu_){0};
   int64_t loaded_ms_ BASALT_GUARDED_BY(mu_) = 0;
+  std::chrono::nanoseconds audited_ BASALT_GUARDED_BY(mu_){0};
+  std::vector<SlotName> suspects_ BASALT_GUARDED_BY(mu_);
+  std::mt19937_64 random_ BASALT_GUARDED_BY(mu_){std::random_device()()};
   std::map<Hash128, notify::Alert> absent_ BASALT_GUARDED_BY(mu_);  // that fire
   std::set<std::pair<GroupIndex, Severity>> held_back_ BASALT_GUARDED_BY(mu_);
   std::set<SloIndex> too_many_groups_ BASALT_GUARDED_BY(mu_);  // that people have been told of

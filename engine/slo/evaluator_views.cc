@@ -95,6 +95,11 @@ SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups, std::chrono::nanoseco
   }
   view.labels = definition.labels;
   view.group_by = definition.sli.group_by;
+  for (const BurnCondition& condition : definition.conditions) {
+    view.conditions.push_back({condition.severity, condition.short_window, condition.long_window,
+                               ToString(condition.factor), ToString(condition.threshold),
+                               condition.hold_for});
+  }
   view.origin = definition.origin;
   view.budget_share = static_cast<double>(definition.objective.den - definition.objective.num) /
                       static_cast<double>(definition.objective.den);

@@ -90,8 +90,6 @@ std::optional<LeafSample> MeasureSample(const Measure& measure, LeafSample sampl
   return sample;
 }
 
-bool IsCountable(double value) { return std::isfinite(value) && value >= 0; }
-
 bool IsFirst(const LeafState& state, int64_t time_ms) {
   return !state.seen || time_ms - state.last_ms > kMaxGapMs;
 }

@@ -6,6 +6,7 @@
 // of an event, so that a share of an event can be booked and adding stays associative.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 
@@ -60,7 +61,7 @@ std::optional<LeafSample> MeasureSample(const Measure& measure, LeafSample sampl
                                         const NativeHistogram* histogram);
 
 // Samples that count nothing and change nothing: NaN, infinite and negative values.
-bool IsCountable(double value);
+inline bool IsCountable(double value) { return std::isfinite(value) && value >= 0; }
 
 // True if the next sample would be a series' first one, so that it matters whether its target was
 // there before (`Advance`'s born).

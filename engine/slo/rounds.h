@@ -86,6 +86,7 @@ class Rounds {
   // errors.
   [[nodiscard]] Counts Unreported() const;
 
+  [[nodiscard]] size_t leaf_count() const { return leaves_.size(); }
   [[nodiscard]] int64_t last_ms(LeafIndex leaf) const { return leaves_[leaf].last_ms; }
   [[nodiscard]] GroupBooking Weigh(LeafIndex leaf, const Booking& booking) const;
 

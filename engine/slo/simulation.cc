@@ -127,11 +127,15 @@ Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleSto
   }
   SloSet set(std::move(definitions), unobserved, set_options,
              [](const auto&, const auto&, Severity) { return std::optional<int64_t>(); });
+  if (!options.exclusions.empty()) set.SetExclusions(options.exclusions);
   std::vector<Transition> transitions;
   BASALT_TRY(set.Load(transitions));
   if (queries != nullptr) BASALT_TRY(FeedPolled(set, options, *queries, transitions));
 
   SimulationReport report;
+  // History is replayed day by day, and in each of them group by group.
+  std::stable_sort(transitions.begin(), transitions.end(),
+                   [](const Transition& a, const Transition& b) { return a.group < b.group; });
   report.alerts = AlertsOf(set, transitions);
   HoldBack(set, report.alerts);
   for (SloIndex slo = 0; slo < set.definitions().size(); ++slo) {
@@ -155,6 +159,76 @@ Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleSto
   report.storage_errors = set.stats().storage_errors;
   report.last_storage_error = set.stats().last_storage_error;
   return report;
+}
+
+namespace {
+
+ExplainedWindow WindowOf(SloSet& set, const Definition& definition, GroupIndex g, size_t window) {
+  const Counts counts = set.Read(g, window).counts;
+  ExplainedWindow out;
+  out.length = Duration(definition.layout->windows()[window].length_ms);
+  out.bad = Events(counts.bad, definition.sli.scale);
+  out.total = Events(counts.total, definition.sli.scale);
+  if (counts.total > 0) out.burn_rate = BurnRate(definition, counts);
+  return out;
+}
+
+Truth HoldsOver(SloSet& set, GroupIndex g, size_t window, const Fraction& threshold) {
+  const Counts counts = set.Read(g, window).counts;
+  if (counts.total <= 0) return Truth::kUndefined;
+  return RatioExceeds(counts.bad, counts.total, threshold) ? Truth::kYes : Truth::kNo;
+}
+
+ExplainedGroup GroupOf(SloSet& set, GroupIndex g) {
+  const SloGroup& group = set.group(g);
+  const Definition& definition = set.definitions()[group.slo];
+  ExplainedGroup out;
+  out.labels = GroupLabels(definition, group.values);
+  out.is_total = group.kind == SloGroup::Kind::kTotal;
+  out.as_of_ms = set.slots().head_ms(g);
+  for (const BurnCondition& c : definition.conditions) {
+    out.conditions.push_back({c.severity, WindowOf(set, definition, g, c.short_index),
+                              WindowOf(set, definition, g, c.long_index), ToString(c.factor),
+                              ToString(c.threshold),
+                              And(HoldsOver(set, g, c.short_index, c.threshold),
+                                  HoldsOver(set, g, c.long_index, c.threshold))});
+  }
+  for (size_t s = 0; s < kSeverityCount; ++s) {
+    const AlertState& alert = group.alerts[s];
+    if (!alert.firing) continue;
+    out.firing.push_back(
+        {static_cast<Severity>(s), alert.undefined_since_ms != 0, alert.starts_ms});
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<ExplainedGroup>> Explain(const Definition& definition, SampleStore& store,
+                                            int64_t at_ms, std::vector<Exclusion> exclusions,
+                                            SliQueries* queries) {
+  const EndClock clock(at_ms);
+  UnobservedStore unobserved(store);
+  SloSetOptions set_options;
+  set_options.clock = &clock;
+  set_options.replay_from_ms = at_ms - kReplayMs;
+  set_options.until_ms = at_ms;
+  SloSet set({definition}, unobserved, set_options,
+             [](const auto&, const auto&, Severity) { return std::optional<int64_t>(); });
+  if (!exclusions.empty()) set.SetExclusions(exclusions);
+  std::vector<Transition> transitions;
+  BASALT_TRY(set.Load(transitions));
+  if (queries != nullptr) {
+    const SimulationOptions options{at_ms - kReplayMs, at_ms, {}, {}};
+    BASALT_TRY(FeedPolled(set, options, *queries, transitions));
+  }
+  std::vector<ExplainedGroup> out;
+  if (const auto total = set.total_of(0)) out.push_back(GroupOf(set, *total));
+  for (const auto& [values, g] : set.groups_of(0)) {
+    if (set.group(g).has_data) out.push_back(GroupOf(set, g));
+  }
+  set.DropSnapshot();
+  return out;
 }
 
 }  // namespace basalt::slo

@@ -8,7 +8,9 @@
 
 #include "engine/base/labels.h"
 #include "engine/base/status.h"
+#include "engine/slo/alert_state.h"
 #include "engine/slo/definition.h"
+#include "engine/slo/ledger.h"
 #include "engine/slo/sample_store.h"
 #include "engine/slo/sli_queries.h"
 
@@ -29,6 +31,7 @@ struct SimulationOptions {
   int64_t from_ms = 0;  // rounds in (from_ms, to_ms] are judged; windows reach further back
   int64_t to_ms = 0;
   std::vector<Injection> injections;
+  std::vector<Exclusion> exclusions = {};  // times that do not count, as the ledger has them
 };
 
 struct SimulatedAlert {
@@ -62,5 +65,41 @@ struct SimulationReport {
 // kInvalidArgument if from_ms is not before to_ms; kUnavailable if nothing can be read.
 Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleStore& store,
                                   const SimulationOptions& options, SliQueries* queries = nullptr);
+
+// ---- the numbers behind a decision ----
+
+struct ExplainedWindow {
+  Duration length{0};
+  double bad = 0;
+  double total = 0;
+  std::optional<double> burn_rate;  // none without events
+};
+struct ExplainedCondition {
+  Severity severity = Severity::kPage;
+  ExplainedWindow in_short;
+  ExplainedWindow in_long;
+  std::string factor;
+  std::string threshold;
+  Truth holds = Truth::kNo;  // both windows; guards and `for` aside
+};
+struct ExplainedAlert {
+  Severity severity = Severity::kPage;
+  bool frozen = false;
+  int64_t starts_ms = 0;
+};
+struct ExplainedGroup {
+  Labels labels;
+  bool is_total = false;
+  int64_t as_of_ms = 0;  // its last round at or before the time asked for
+  std::vector<ExplainedCondition> conditions;
+  std::vector<ExplainedAlert> firing;
+};
+
+// What an SLO saw and decided at `at_ms`, from stored samples as they are now: late ones, deletes
+// and exclusions that came since are in it. The start of an alert is exact if it is younger than
+// kReplayMs.
+Result<std::vector<ExplainedGroup>> Explain(const Definition& definition, SampleStore& store,
+                                            int64_t at_ms, std::vector<Exclusion> exclusions,
+                                            SliQueries* queries = nullptr);
 
 }  // namespace basalt::slo

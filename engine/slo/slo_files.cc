@@ -115,9 +115,7 @@ CheckedSlos CheckSloFile(const std::string& path) {
   return std::move(reading.out);
 }
 
-namespace {
-
-Result<std::vector<std::string>> FilesOf(const std::vector<std::string>& paths) {
+Result<std::vector<std::string>> SloFilesOf(const std::vector<std::string>& paths) {
   namespace fs = std::filesystem;
   std::vector<std::string> files;
   for (const std::string& path : paths) {
@@ -138,6 +136,8 @@ Result<std::vector<std::string>> FilesOf(const std::vector<std::string>& paths) 
   return files;
 }
 
+namespace {
+
 Status FirstErrors(const std::vector<Problem>& problems) {
   std::string message;
   for (const Problem& problem : problems) {
@@ -151,7 +151,7 @@ Status FirstErrors(const std::vector<Problem>& problems) {
 
 Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& paths,
                                              std::vector<Problem>* warnings) {
-  BASALT_TRY_ASSIGN(const std::vector<std::string> files, FilesOf(paths));
+  BASALT_TRY_ASSIGN(const std::vector<std::string> files, SloFilesOf(paths));
   std::vector<Definition> definitions;
   std::vector<Problem> problems;
   std::map<std::string, std::string> places;
@@ -184,7 +184,7 @@ Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& pat
 }
 
 Result<std::string> ReadSloFiles(const std::vector<std::string>& paths) {
-  BASALT_TRY_ASSIGN(const std::vector<std::string> files, FilesOf(paths));
+  BASALT_TRY_ASSIGN(const std::vector<std::string> files, SloFilesOf(paths));
   std::string all;
   for (const std::string& file : files) {
     std::ifstream in(file, std::ios::binary);

@@ -27,6 +27,9 @@ CheckedSlos CheckSloFile(const std::string& path);
 Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& paths,
                                              std::vector<Problem>* warnings = nullptr);
 
+// The files that `paths` mean.
+Result<std::vector<std::string>> SloFilesOf(const std::vector<std::string>& paths);
+
 // The texts of `paths` (as above) as one, a document after another: to be read elsewhere.
 Result<std::string> ReadSloFiles(const std::vector<std::string>& paths);
 

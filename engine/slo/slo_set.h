@@ -91,6 +91,9 @@ struct Transition {
   bool news = true;  // fires or resolves; false: fires on, and its start has moved
 };
 
+// What of the bookings lies in (from_ms, to_ms].
+Counts CountInside(const std::vector<GroupBooking>& bookings, int64_t from_ms, int64_t to_ms);
+
 // Since construction.
 struct SweepStats {
   uint64_t events = 0;
@@ -102,6 +105,23 @@ struct SweepStats {
   uint64_t other_series = 0;    // of groups beyond their SLO's max_groups
   uint64_t dropped_groups = 0;  // answers for such groups of polled SLIs, which count nowhere
   std::string last_storage_error;
+};
+
+// Groups of more leaves are not audited: reading them would hold up sweeps.
+inline constexpr size_t kMaxAuditedLeaves = 2000;
+
+struct SlotName {
+  GroupIndex group = 0;
+  size_t level = 0;
+  int64_t slot = 0;
+};
+// A slot, and what stored samples say it should hold.
+struct Audited {
+  enum class Outcome : uint8_t { kAgrees, kDiffers, kSkipped };
+  SlotName name;
+  Outcome outcome = Outcome::kSkipped;
+  Counts booked;
+  Counts stored;
 };
 
 // A stretch of a group's budget, as finely as slots know it.
@@ -162,6 +182,10 @@ class SloSet {
   // that ends there.
   WindowReading ReadPeriod(GroupIndex g, PeriodBounds& bounds, bool exactly = true);
   void DropSnapshot() { history_.reset(); }
+  // slo_set_audit.cc: one of all slots that can be audited, or none; and the audit of one, which is
+  // skipped while samples wait to be read or corrected. Call DropSnapshot after a run of them.
+  [[nodiscard]] std::optional<SlotName> PickSlot(uint64_t random) const;
+  Audited Audit(const SlotName& name);
   // (from_ms, to_ms] of the group's past: slots from coarse to fine, without gaps. Exact but for
   // the slots that the two ends cut, which count in proportion.
   std::vector<CurvePoint> Curve(GroupIndex g, int64_t from_ms, int64_t to_ms);
@@ -281,6 +305,7 @@ class SloSet {
   std::map<EdgeKey, std::vector<GroupBooking>> edges_;
   std::unique_ptr<History> history_;
   int64_t replay_from_ms_ = 0;
+  int64_t loaded_ms_ = 0;
   SweepStats stats_;
 };
 

@@ -17,7 +17,14 @@ constexpr int64_t kCorrectionMarginMs = 2 * kMinGapMs;
 // Samples this long after a stretch mostly show how it went on.
 constexpr int64_t kLookAheadMs = 15 * 60'000;
 
-Counts Inside(const std::vector<GroupBooking>& bookings, int64_t from_ms, int64_t to_ms) {
+// What to select a group's series by; null: any of its SLO's may be among them.
+const std::vector<std::string>* ValuesOf(const SloGroup& group) {
+  return group.kind == SloGroup::Kind::kOwn ? &group.values : nullptr;
+}
+
+}  // namespace
+
+Counts CountInside(const std::vector<GroupBooking>& bookings, int64_t from_ms, int64_t to_ms) {
   Counts sum;
   for (const GroupBooking& booking : bookings) {
     if (booking.to_ms <= from_ms || booking.from_ms > to_ms) continue;
@@ -29,13 +36,6 @@ Counts Inside(const std::vector<GroupBooking>& bookings, int64_t from_ms, int64_
   }
   return sum;
 }
-
-// What to select a group's series by; null: any of its SLO's may be among them.
-const std::vector<std::string>* ValuesOf(const SloGroup& group) {
-  return group.kind == SloGroup::Kind::kOwn ? &group.values : nullptr;
-}
-
-}  // namespace
 
 // Those of one leaf, if it has been counted and is of the group.
 Status SloSet::AddBookings(GroupIndex g, const StoredLeaf& series, MeasureIndex measure,
@@ -103,7 +103,7 @@ std::optional<Counts> SloSet::ReadEdge(GroupIndex g, size_t level, const WindowS
     ++stats_.edge_reads;
     it = edges_.emplace(key, std::move(bookings).value()).first;
   }
-  return Inside(it->second, from_ms, sum.edge_end_ms);
+  return CountInside(it->second, from_ms, sum.edge_end_ms);
 }
 
 void SloSet::CorrectDirty(std::chrono::nanoseconds until) {
@@ -203,7 +203,7 @@ Status SloSet::CorrectGroup(GroupIndex g, std::optional<GroupIndex> total, int64
     const int64_t slot_ms = levels[level].slot_ms;
     for (int64_t k = std::max(begin_ms / slot_ms, slots_.FirstSlot(g, level)); k < end_ms / slot_ms;
          ++k) {
-      const Counts now_counts = Inside(bookings, k * slot_ms, (k + 1) * slot_ms);
+      const Counts now_counts = CountInside(bookings, k * slot_ms, (k + 1) * slot_ms);
       const Counts delta = now_counts - slots_.Slot(g, level, k);
       if (delta == Counts{}) continue;
       correct(level, k, delta);

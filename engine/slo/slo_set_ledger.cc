@@ -128,6 +128,8 @@ const Excluded* SloSet::excluded() const { return masks_.get(); }
 
 void SloSet::SetExclusions(const std::vector<Exclusion>& exclusions) {
   const int64_t now_ms = ToMs(options_.clock->Now());
+  const int64_t first_ms =
+      std::min(now_ms - kReplayMs, options_.replay_from_ms.value_or(INT64_MAX));
   auto masks = std::make_shared<Masks>(*this);
   for (SloIndex slo = 0; slo < definitions_.size(); ++slo) {
     const Definition& definition = definitions_[slo];
@@ -138,10 +140,8 @@ void SloSet::SetExclusions(const std::vector<Exclusion>& exclusions) {
     for (const Exclusion& exclusion : exclusions) {
       if (exclusion.removed_ms != 0) continue;
       if (!exclusion.slo.empty() && exclusion.slo != definition.id) continue;
-      Masks::Mask mask{exclusion.group,
-                       exclusion.Within({now_ms - reach_ms - kReplayMs, now_ms + 2 * kMsPerDay}),
-                       {},
-                       0};
+      Masks::Mask mask{
+          exclusion.group, exclusion.Within({first_ms - reach_ms, now_ms + 2 * kMsPerDay}), {}, 0};
       if (!mask.spans.empty()) masks->Add(slo, std::move(mask));
     }
   }

@@ -63,7 +63,7 @@ void SloSet::BookLoaded(LeafEntry& entry, const LeafHistory& history) {
 }
 
 Status SloSet::Load(std::vector<Transition>& transitions) {
-  const int64_t now_ms = ToMs(options_.clock->Now());
+  const int64_t now_ms = loaded_ms_ = ToMs(options_.clock->Now());
   replay_from_ms_ = options_.replay_from_ms.value_or(now_ms - kReplayMs);
   store_.Observe(&taps_);
   bool overflowed = false;

@@ -89,6 +89,16 @@ struct GroupView {
   std::string problem;  // why not
 };
 
+// A tier, as it decides.
+struct ConditionView {
+  Severity severity = Severity::kPage;
+  Duration short_window{0};
+  Duration long_window{0};
+  std::string factor;     // "14.4"
+  std::string threshold;  // the error ratio: factor * (1 - objective)
+  Duration hold_for{0};
+};
+
 struct SloView {
   TenantId tenant = kDefaultTenant;
   std::string id;
@@ -106,6 +116,7 @@ struct SloView {
   Duration poll_interval{0};
   std::string poll_problem;  // the last query failed; empty: it did not
   Labels labels;
+  std::vector<ConditionView> conditions;
   std::vector<std::string> group_by;
   std::string error_query;
   std::string total_query;
@@ -126,6 +137,14 @@ struct SloView {
   bool total_alerts = false;  // it has alerts too
   uint64_t max_groups = 0;
   uint64_t other_series = 0;  // that count in the group __other__ for want of room
+};
+
+// Slots that were recomputed from stored samples, since start.
+struct AuditView {
+  uint64_t slots = 0;
+  uint64_t skipped = 0;  // polled, young, or waiting for late samples
+  uint64_t mismatches = 0;
+  std::string last_mismatch;
 };
 
 // One alerting rule a severity: how an SLO looks in /api/v1/rules.

@@ -28,6 +28,15 @@ class SloSource {
       size_t /*max_groups*/) const {
     return std::nullopt;
   }
+  // What an SLO saw and decided then (slo::Explain); nothing if there is no such SLO.
+  // kResourceExhausted while a simulation runs.
+  virtual Result<std::optional<std::vector<slo::ExplainedGroup>>> Explain(TenantId /*tenant*/,
+                                                                          std::string_view /*id*/,
+                                                                          Timestamp /*at*/) {
+    return std::optional<std::vector<slo::ExplainedGroup>>();
+  }
+  // Audits that many more slots, and tells what all audits since start came to.
+  virtual slo::AuditView Audit(size_t /*slots*/) { return {}; }
   // What these SLOs (the text of their files) would have done over what is stored, with outages
   // laid over it, as `basalt slo simulate` writes them. kResourceExhausted while another one runs.
   virtual Result<slo::SimulationReport> Simulate(const std::string& /*slos*/, Timestamp /*from*/,

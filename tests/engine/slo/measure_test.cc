@@ -36,7 +36,7 @@ void SetBuckets(int32_t first, const std::vector<int>& counts, std::vector<Histo
 RC_GTEST_PROP(CountBetween, IsTheQueryEnginesFractionTimesTheCount, ()) {
   const auto counts = [] { return *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 50)); };
   NativeHistogram h;
-  h.schema = *rc::gen::inRange(-1, 9);  // bounds that doubles hold
+  h.schema = *rc::gen::inRange(-1, 9);                     // bounds that doubles hold
   h.zero_threshold = *rc::gen::element(0.0, 0.001, 0.25);  // buckets begin above it, at 1
   h.zero_count = *rc::gen::inRange<uint64_t>(0, 20);
   SetBuckets(*rc::gen::inRange(1, 20), counts(), h.positive_spans, h.positive_deltas);

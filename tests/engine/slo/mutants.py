@@ -27,7 +27,7 @@ MUTANTS = [
     ("a_replica_is_a_reset", "leaf_counter", "if (reset && @IsReplicaSwitch(state, sample)@)", "false"),
     ("any_small_decrease_is_a_replica", "leaf_counter", "return @std::min(off, beat - off) > beat / kBeatShare@;", "true"),
     ("a_birth_counts_nothing", "leaf_counter", "if (@born@) {", "false"),
-    ("any_number_is_countable", "leaf_counter", "return std::isfinite(value) && @value >= 0@;", "true"),
+    ("any_number_is_countable", "taps", "if (!is_marker && leaf.cumulative && @!IsCountable(sample.value)@) return;", "false"),
     ("a_day_of_silence_is_a_gap", "leaf_counter", "@time_ms - state.last_ms > kMaxGapMs@", "false"),
     ("a_frozen_page_is_never_released", "alert_state", "if (@time_ms - state.undefined_since_ms < kNoTrafficReleaseMs@)", "true"),
     ("no_data_resolves", "alert_state", "if (@time_ms - state.undefined_since_ms < kNoTrafficReleaseMs@)", "false"),
