@@ -60,9 +60,11 @@ void Scenario(const std::string& directory, const std::string& point, int nth, i
   };
   const int64_t day = kBegin / kMsPerDay;
   for (int64_t d = 0; d < 4; ++d) {
-    write_day("a", day - 3 + d);
-    write_day("b", day - 3 + d);
-    if (d % 2 == 1 && !store->Settle().ok()) _exit(5);
+    // Two seals of a day, so that there is something to merge.
+    for (const char* const name : {"a", "b"}) {
+      write_day(name, day - 3 + d);
+      if (d % 2 == 1 && !store->Settle().ok()) _exit(5);
+    }
   }
   done('w');
   if (!store
