@@ -1,8 +1,11 @@
 #include "engine/ingest/remote_write2.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <protozero/pbf_reader.hpp>
+#include <span>
+#include <utility>
 
 #include "engine/ingest/acceptor.h"
 #include "engine/ingest/series_labels.h"
@@ -29,23 +32,78 @@ constexpr uint32_t kHistograms = 3;
 constexpr uint32_t kExemplars = 4;
 constexpr uint32_t kMetadata = 5;
 
-// The hash of a list of symbols: the sum of their hashes, each times an odd number of its place.
-// The hashes are uniform and independent, so lists that differ agree with a probability of 2^-61 a
-// half (what the factors of two places have in common is a small power of two); and the sum costs
-// two multiplications a symbol that wait for nothing.
+// Stands for "no reference here", and for a number that no table of symbols reaches.
+constexpr uint32_t kNoRef = 0xFFFF'FFFF;
+constexpr uint32_t kWildRef = kNoRef - 1;
+
+// Odd, and without a pattern: factors at equal distances let lists of equal symbols in mirrored
+// places cancel out. (SplitMix64, Steele and others 2014.)
+constexpr uint64_t ScatteredOdd(uint64_t n) {
+  uint64_t z = n * 0x9E37'79B9'7F4A'7C15U;
+  z = (z ^ z >> 30) * 0xBF58'476D'1CE4'E5B9U;
+  z = (z ^ z >> 27) * 0x94D0'49BB'1331'11EBU;
+  return (z ^ z >> 31) | 1;
+}
+// Of a place in a list, one a half.
+constexpr Hash128 FactorsOf(uint64_t place) {
+  return {ScatteredOdd(2 * place + 1), ScatteredOdd(2 * place + 2)};
+}
+constexpr size_t kUsualPlaces = 64;  // 32 labels
+constexpr auto kFactors = [] {
+  std::array<Hash128, kUsualPlaces> factors;
+  for (size_t i = 0; i < kUsualPlaces; ++i) factors[i] = FactorsOf(i);
+  return factors;
+}();
+
+// The hash of a list of symbols: the sum of their hashes, each half times a factor of its place.
+// Two lists agree only if the sums of factors of each symbol do, or hashes happen to make up for
+// it: both by chance, in 2^-60 of pairs a half. Being a sum, the hash of a list that differs from
+// another in a few places follows from the other's.
 class SymbolsHash {
  public:
-  void Add(const Hash128& symbol) {
-    sum_.low += symbol.low * factor_;
-    sum_.high += symbol.high * factor_;
-    factor_ += 0xD1B5'4A32'D192'ED02U;  // even: stays odd
+  // At `place`, counted from 0, where there is nothing.
+  void Add(size_t place, const Hash128& symbol) {
+    const Hash128 factors = Factors(place);
+    sum_.low += symbol.low * factors.low;
+    sum_.high += symbol.high * factors.high;
+  }
+  void Remove(size_t place, const Hash128& symbol) {
+    const Hash128 factors = Factors(place);
+    sum_.low -= symbol.low * factors.low;
+    sum_.high -= symbol.high * factors.high;
   }
   [[nodiscard]] const Hash128& hash() const { return sum_; }
 
  private:
+  static Hash128 Factors(size_t place) {
+    return place < kUsualPlaces ? kFactors[place] : FactorsOf(place);
+  }
   Hash128 sum_;
-  uint64_t factor_ = 0x9E37'79B9'7F4A'7C15U;
 };
+
+// A request in the order in which every known sender writes it, its fields one after another, and
+// none longer than 16 KiB. False: protozero is to look at it.
+bool TakePlainRequest(std::string_view message, std::vector<std::string_view>& symbols,
+                      std::vector<std::string_view>& series) {
+  const char* p = message.data();
+  const char* const end = p + message.size();
+  std::string_view field;
+  while (p != end) {
+    std::vector<std::string_view>* const list = *p == '\x22'   ? &symbols
+                                                : *p == '\x2A' ? &series
+                                                               : nullptr;
+    if (list == nullptr) return false;
+    if (end - p == 2 && p[1] == 0) {  // an empty one at the end
+      p = end;
+      list->push_back({});
+    } else if (TakeField(p, end, field)) {
+      list->push_back(field);
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
 
 // A TimeSeries whose fields stand as every known sender writes them: one list of labels, then the
 // rest. Found by looking at tags and lengths alone.
@@ -151,13 +209,15 @@ class RemoteWrite2Decoder::Series {
  public:
   Series(RemoteWrite2Decoder& decoder, Acceptor& accept, TenantId tenant,
          storage::BatchBuilder& builder, Report& report)
-      : decoder_(decoder), accept_(accept), tenant_(tenant), builder_(builder), report_(report) {}
+      : decoder_(decoder), accept_(accept), tenant_(tenant), builder_(builder), report_(report) {
+    decoder_.refs_.assign(decoder_.refs_.size(), kNoRef);
+  }
 
   void Decode(size_t index, std::string_view message) {
     place_.index = index;
     PlainSeries plain;
     const bool is_plain = TakePlain(message, plain);
-    decoder_.refs_.clear();
+    count_ = 0;
     if (is_plain) {
       AddRefs(plain.labels);
     } else {
@@ -166,13 +226,14 @@ class RemoteWrite2Decoder::Series {
         if (fields.tag_and_type() == tag_and_type(kLabels, kBytes)) {
           AddRefs(wire::View(fields.get_view()));
         } else if (fields.tag_and_type() == tag_and_type(kLabels, kVarint)) {
-          decoder_.refs_.push_back(fields.get_uint32());
+          AddRef(fields.get_uint32());
         } else {
           fields.skip();
         }
       }
     }
-    if (index == 0) decoder_.first_refs_ = decoder_.refs_;
+    EndRefs();
+    if (index == 0) decoder_.first_refs_.assign(refs().begin(), refs().end());
     if (!Select(message)) return;
     has_samples_ = false;
     if (is_plain) {
@@ -187,11 +248,51 @@ class RemoteWrite2Decoder::Series {
   }
 
  private:
+  // References of the labels of the series in hand. The list of the series before stays until it is
+  // overwritten: neighbours differ in a few places, and only these are hashed anew.
+  [[nodiscard]] std::span<const uint32_t> refs() const {
+    return std::span(decoder_.refs_).first(count_);
+  }
   void AddRefs(std::string_view packed) {
     const char* p = packed.data();
     const char* const end = p + packed.size();
+    // Each takes a byte at least.
+    if (decoder_.refs_.size() - count_ < packed.size())
+      decoder_.refs_.resize(count_ + packed.size(), kNoRef);
+    const uint32_t* const known = decoder_.refs_.data();
     while (p != end) {
-      decoder_.refs_.push_back(static_cast<uint32_t>(protozero::decode_varint(&p, end)));
+      uint32_t ref = static_cast<unsigned char>(*p);
+      if (ref < 0x80) {
+        ++p;
+      } else if (end - p > 1 && static_cast<unsigned char>(p[1]) < 0x80) {
+        ref = (ref & 0x7F) | uint32_t{static_cast<unsigned char>(p[1])} << 7;
+        p += 2;
+      } else {
+        ref = std::min(static_cast<uint32_t>(protozero::decode_varint(&p, end)), kWildRef);
+      }
+      if (known[count_] != ref) SetRef(count_, ref);
+      ++count_;
+    }
+  }
+  void AddRef(uint32_t ref) {
+    if (decoder_.refs_.size() == count_) decoder_.refs_.push_back(kNoRef);
+    SetRef(count_++, std::min(ref, kWildRef));
+  }
+  void EndRefs() {
+    for (size_t i = count_; i < last_count_; ++i) SetRef(i, kNoRef);
+    last_count_ = count_;
+  }
+  void SetRef(size_t i, uint32_t ref) {
+    const uint32_t before = std::exchange(decoder_.refs_[i], ref);
+    if (before < decoder_.symbols_.size()) {
+      fingerprint_.Remove(i, HashOf(before));
+    } else if (before != kNoRef) {
+      --wild_;
+    }
+    if (ref < decoder_.symbols_.size()) {
+      fingerprint_.Add(i, HashOf(ref));
+    } else if (ref != kNoRef) {
+      ++wild_;
     }
   }
 
@@ -217,25 +318,16 @@ class RemoteWrite2Decoder::Series {
 
   // The labels as they were sent: what has been seen before has been checked before.
   bool Select(std::string_view message) {
-    SymbolsHash fingerprint;
-    const auto& refs = decoder_.refs_;
-    bool sound = refs.size() % 2 == 0;
-    for (const uint32_t symbol : refs) {
-      if (symbol >= decoder_.symbols_.size()) [[unlikely]] {
-        sound = false;
-        break;
-      }
-      fingerprint.Add(HashOf(symbol));
-    }
-    if (sound && builder_.SelectKnown(fingerprint.hash())) return true;
+    const bool sound = count_ % 2 == 0 && wild_ == 0;
+    if (sound && builder_.SelectKnown(fingerprint_.hash())) return true;
     std::vector<LabelView>& labels = decoder_.labels_;
     labels.clear();
     Reason reason = Reason::kLabels;
-    Status status = ReadLabels(refs, labels);
+    Status status = ReadLabels(refs(), labels);
     DropReplica(decoder_.limits_.ha, labels);
     if (status.ok()) status = NormalizeSeriesLabels(decoder_.limits_, labels, reason);
     if (status.ok()) {
-      builder_.SelectLabels(fingerprint.hash(), labels);
+      builder_.SelectLabels(fingerprint_.hash(), labels);
       return true;
     }
     uint64_t items = 0;
@@ -330,12 +422,12 @@ class RemoteWrite2Decoder::Series {
 
   // The symbol of the series' metric name; 0, which is empty, without one.
   [[nodiscard]] uint32_t MetricSymbol() {
-    const auto& refs = decoder_.refs_;
-    for (size_t i = 0; i < refs.size(); i += 2) {
-      if (refs[i] == name_symbol_) return refs[i + 1];
-      if (decoder_.symbols_[refs[i]] == kMetricName) {
-        name_symbol_ = refs[i];
-        return refs[i + 1];
+    const std::span<const uint32_t> list = refs();
+    for (size_t i = 0; i < list.size(); i += 2) {
+      if (list[i] == name_symbol_) return list[i + 1];
+      if (decoder_.symbols_[list[i]] == kMetricName) {
+        name_symbol_ = list[i];
+        return list[i + 1];
       }
     }
     return 0;
@@ -343,6 +435,11 @@ class RemoteWrite2Decoder::Series {
 
   // Of the series' metric name; the sender repeats it with every series of the family.
   void AddMetadata(std::string_view field) {
+    if (!known_field_.empty() && field == known_field_ &&
+        MetricSymbol() == known_metadata_.metric) {
+      ++report_.metadata;
+      return;
+    }
     SentMetadata sent = ReadMetadata(field);
     if (sent.type == storage::MetricType::kUnknown && sent.help == 0 && sent.unit == 0)
       return;  // nothing was said
@@ -357,12 +454,14 @@ class RemoteWrite2Decoder::Series {
     sent.metric = MetricSymbol();
     SymbolsHash fingerprint;
     if (sent != known_metadata_) {
+      size_t place = 0;
       for (const uint32_t symbol : {sent.metric, sent.help, sent.unit})
-        fingerprint.Add(HashOf(symbol));
-      fingerprint.Add({0, static_cast<uint64_t>(sent.type)});
+        fingerprint.Add(place++, HashOf(symbol));
+      fingerprint.Add(place, {0, static_cast<uint64_t>(sent.type)});
     }
     if (sent == known_metadata_ || decoder_.metadata_.WasPassedOn(tenant_, fingerprint.hash())) {
       known_metadata_ = sent;
+      known_field_ = field;
       ++report_.metadata;
       return;
     }
@@ -372,6 +471,7 @@ class RemoteWrite2Decoder::Series {
                                  .help = std::string(symbols[sent.help])};
     if (!accept_.CheckMetadataEntry(place_, entry)) return;
     known_metadata_ = sent;
+    known_field_ = field;
     decoder_.metadata_.PassOn(tenant_, fingerprint.hash());
     builder_.AddMetadata(std::move(entry));
   }
@@ -383,8 +483,15 @@ class RemoteWrite2Decoder::Series {
   storage::BatchBuilder& builder_;
   Report& report_;
   bool has_samples_ = false;
-  uint32_t name_symbol_ = 0;     // of "__name__", once it was met; 0 is the empty string
-  SentMetadata known_metadata_;  // the last that was passed on before
+  uint32_t name_symbol_ = 0;      // of "__name__", once it was met; 0 is the empty string
+  SentMetadata known_metadata_;   // the last that was passed on before
+  std::string_view known_field_;  // as it was sent
+  // Of decoder_.refs_: how many are the series' in hand, and how many were of the one before; the
+  // others are kNoRef. Their hash, and how many are of no symbol.
+  size_t count_ = 0;
+  size_t last_count_ = 0;
+  SymbolsHash fingerprint_;
+  size_t wild_ = 0;
 };
 
 bool RemoteWrite2Decoder::FirstLabels(std::vector<LabelView>& labels) const {
@@ -396,30 +503,38 @@ bool RemoteWrite2Decoder::FirstLabels(std::vector<LabelView>& labels) const {
   return !labels.empty();
 }
 
+void RemoteWrite2Decoder::ReadFields(std::string_view message) {
+  symbols_.clear();
+  series_.clear();
+  if (TakePlainRequest(message, symbols_, series_)) return;
+  symbols_.clear();
+  series_.clear();
+  for (pbf_reader fields(message.data(), message.size()); fields.next();) {
+    if (fields.tag_and_type() == tag_and_type(kSymbols, kBytes)) {
+      symbols_.push_back(wire::View(fields.get_view()));
+    } else if (fields.tag_and_type() == tag_and_type(kTimeseries, kBytes)) {
+      series_.push_back(wire::View(fields.get_view()));
+    } else {
+      fields.skip();
+    }
+  }
+}
+
 Status RemoteWrite2Decoder::Decode(std::string_view message, Timestamp now,
                                    storage::BatchBuilder& builder, Report& report,
                                    TenantId tenant) {
   metadata_.BeginRequest(now);
-  symbols_.clear();
   first_refs_.clear();
   size_t index = 0;
   try {
-    const pbf_reader request(message.data(), message.size());
-    for (pbf_reader fields = request; fields.next();) {
-      if (fields.tag_and_type() == tag_and_type(kSymbols, kBytes)) {
-        symbols_.push_back(wire::View(fields.get_view()));
-      } else {
-        fields.skip();
-      }
-    }
+    ReadFields(message);
     if (!symbols_.empty() && !symbols_[0].empty()) {
       return InvalidArgument("remote write 2.0 request: symbols[0] must be the empty string");
     }
     hashes_.assign(symbols_.size(), Hash128{});
     Acceptor accept(limits_, now, builder, report);
     Series series(*this, accept, tenant, builder, report);
-    for (pbf_reader fields = request; fields.next(kTimeseries, kBytes); ++index)
-      series.Decode(index, wire::View(fields.get_view()));
+    for (; index < series_.size(); ++index) series.Decode(index, series_[index]);
   } catch (const protozero::exception& e) {
     return InvalidArgument("remote write 2.0 request: timeseries[" + std::to_string(index) +
                            "]: " + e.what());

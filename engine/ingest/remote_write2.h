@@ -35,12 +35,15 @@ class RemoteWrite2Decoder {
 
  private:
   class Series;
+  // Fills symbols_ and series_. Throws protozero's exceptions.
+  void ReadFields(std::string_view message);
 
   Limits limits_;
   // Of the request, by number; a hash of zero is not computed yet.
   std::vector<std::string_view> symbols_;
   std::vector<Hash128> hashes_;
-  std::vector<uint32_t> refs_;  // of the series' labels
+  std::vector<std::string_view> series_;  // as sent
+  std::vector<uint32_t> refs_;            // of a series' labels
   std::vector<uint32_t> first_refs_;
   std::vector<LabelView> labels_;
   MetadataFilter metadata_;

@@ -1,6 +1,7 @@
 #include "engine/ingest/remote_write2.h"
 
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
 #include <protozero/pbf_writer.hpp>
 
@@ -124,6 +125,80 @@ TEST_F(RemoteWrite2, RefusesOneSeriesAndStoresTheOther) {
         << c.detail;
     ASSERT_EQ(report.details().size(), 1U);
     EXPECT_EQ(report.details()[0], c.detail);
+  }
+}
+
+// Equal values in mirrored places: the sums of their places are the same.
+TEST_F(RemoteWrite2, TellsSeriesApartWhoseValuesAreMirrored) {
+  const std::vector<std::string> table = {"", "__name__", "up", "a", "b", "c", "d", "0", "1"};
+  const std::vector<uint32_t> one = {1, 2, 3, 7, 4, 8, 5, 8, 6, 7};
+  const std::vector<uint32_t> other = {1, 2, 3, 8, 4, 7, 5, 7, 6, 8};
+  for (int64_t round = 0; round < 2; ++round) {
+    ASSERT_TRUE(
+        Decode(Request(table, {{one, {{kT + round, 1}}}, {other, {{kT + round, 2}}}})).ok());
+    EXPECT_EQ(world.Apply(builder.Finish()),
+              (std::vector<SampleRow>{{"up{a=\"0\", b=\"1\", c=\"1\", d=\"0\"}", kT + round, 1},
+                                      {"up{a=\"1\", b=\"0\", c=\"0\", d=\"1\"}", kT + round, 2}}));
+  }
+}
+
+// A list of references is told from the list before it; a model spells out every one.
+RC_GTEST_PROP(RemoteWrite2Labels, AreThoseOfEachSeriesWhateverStoodBefore, ()) {
+  constexpr uint32_t kNames = 4;
+  constexpr uint32_t kValues = 5;
+  std::vector<std::string> symbols = {""};
+  // Some numbers take one byte, some two.
+  const auto first = static_cast<uint32_t>(*rc::gen::element<size_t>(1, 125, 300));
+  symbols.resize(first, "filler");
+  for (uint32_t i = 0; i < kNames; ++i)
+    symbols.push_back(i == 0 ? "__name__" : "n" + std::to_string(i));
+  for (uint32_t i = 0; i < kValues; ++i) symbols.push_back("v" + std::to_string(i));
+  DecoderWorld world;
+  RemoteWrite2Decoder decoder{Limits()};
+  storage::BatchBuilder builder{world.resolver, kDefaultTenant};
+  for (int request = 0; request < 4; ++request) {
+    std::vector<SentSeries> all;
+    std::vector<SampleRow> expected;
+    uint64_t refused = 0;
+    for (int i = *rc::gen::inRange(0, 20); i > 0; --i) {
+      SentSeries series;
+      std::string metric;
+      std::string labels;
+      for (uint32_t n = 0; n < kNames; ++n) {
+        if (n > 0 && *rc::gen::inRange(0, 3) == 0) continue;
+        const auto value = *rc::gen::inRange<uint32_t>(0, kValues);
+        series.refs.push_back(first + n);
+        series.refs.push_back(first + kNames + value);
+        const std::string& text = symbols[first + kNames + value];
+        if (n == 0) {
+          metric = text;
+        } else {
+          labels += (labels.empty() ? "" : ", ") + symbols[first + n] + "=\"" + text + "\"";
+        }
+      }
+      bool sound = true;
+      if (const int odd = *rc::gen::inRange(0, 12); odd == 0) {
+        series.refs.push_back(first);  // without its value
+        sound = false;
+      } else if (odd == 1) {
+        const auto at = *rc::gen::inRange<size_t>(0, series.refs.size());
+        series.refs[at] = *rc::gen::element<uint32_t>(first + 40, 0xFFFF'FFFE, 0xFFFF'FFFF);
+        sound = false;
+      }
+      series.samples = {{kT + request * 1000 + i, 1}};
+      all.push_back(series);
+      if (sound) {
+        expected.emplace_back(labels.empty() ? metric : metric + "{" + labels + "}",
+                              series.samples[0].ms, 1);
+      } else {
+        ++refused;
+      }
+    }
+    Report report;
+    RC_ASSERT(decoder.Decode(Request(symbols, all), kNow, builder, report).ok());
+    RC_ASSERT(report.rejected() == refused);
+    std::sort(expected.begin(), expected.end());
+    RC_ASSERT(world.Apply(builder.Finish()) == expected);
   }
 }
 
