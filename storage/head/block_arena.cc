@@ -10,9 +10,6 @@ namespace {
 
 constexpr size_t kLinkBytes = sizeof(BlockArena::Ref);
 
-// Bytes of the last block that are taken, in a chain of `used` bytes.
-size_t LastFill(size_t used) { return used == 0 ? 0 : (used - 1) % BlockArena::kDataBytes + 1; }
-
 }  // namespace
 
 BlockArena::Ref BlockArena::Next(Ref ref) const {

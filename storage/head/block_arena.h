@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,6 +35,16 @@ class BlockArena {
 
   // Appends to a chain that has `used` bytes.
   void Append(Chain& chain, size_t used, std::span<const std::byte> bytes);
+  // The same for `count` bytes of a word, lowest first: what a sample mostly adds.
+  void Append(Chain& chain, size_t used, uint64_t word, size_t count) {
+    const size_t fill = LastFill(used);
+    if (used != 0 && fill + sizeof word <= kDataBytes) {
+      // What is stored beyond `count` is overwritten by what comes next.
+      std::memcpy(block(chain.last) + sizeof(Ref) + fill, &word, sizeof word);
+    } else {
+      Append(chain, used, std::as_bytes(std::span(&word, 1)).first(count));
+    }
+  }
   // Appends all `used` bytes of a chain to `out`.
   void CopyTo(const Chain& chain, size_t used, std::string& out) const;
   // Forgets all chains and gives the memory back.
@@ -68,6 +79,8 @@ class BlockArena {
     const Spot spot = SpotOf(ref);
     return chunks_[spot.chunk].get() + size_t{spot.block} * kBlockBytes;
   }
+  // Bytes of the last block that are taken, in a chain of `used` bytes.
+  static size_t LastFill(size_t used) { return used == 0 ? 0 : (used - 1) % kDataBytes + 1; }
   Ref Allocate();
   [[nodiscard]] Ref Next(Ref ref) const;
   void SetNext(Ref ref, Ref next);

@@ -1,6 +1,7 @@
 #include "storage/head/layer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -161,6 +162,75 @@ void OpenLayer::Append(uint32_t slot, const NewSample& sample) {
   stream.row = static_cast<uint16_t>(state.row);  // kNoRow becomes kNoShortRow
   stream.ends_in_histogram = sample.histogram != nullptr;
   if (slot < starts_.size()) starts_[slot] = state.start_ms;
+}
+
+void OpenLayer::AppendChange(Stream& stream, double value) {
+  // The run's token in front of the value's, so that both go in one piece.
+  std::array<std::byte, 1 + kMaxValueBytes> tokens{};
+  size_t n = 0;
+  if (stream.run > 0) tokens[n++] = RunToken(stream.run);
+  if (std::bit_cast<uint64_t>(value) == std::bit_cast<uint64_t>(stream.value)) {
+    stream.run = 1;  // the one before was as long as runs get
+  } else {
+    stream.run = 0;
+    n += EncodeNextValue(value, stream.value, tokens.data() + n);
+    stream.value = value;
+  }
+  const size_t used = stream.used;
+  if (n > sizeof(uint64_t) || (used <= kInlineBytes && used + n > kInlineBytes)) {
+    return AppendBytes(stream, std::span(tokens).first(n));
+  }
+  uint64_t word = 0;
+  std::memcpy(&word, tokens.data(), sizeof word);
+  stream.used = static_cast<uint16_t>(used + n);
+  if (used > kInlineBytes) return arena_.Append(stream.chain, used, word, n);
+  uint64_t kept = 0;  // beyond `used` it may hold anything; there is room for a byte at least
+  std::memcpy(&kept, stream.bytes.data(), sizeof kept);
+  kept &= (uint64_t{1} << 8 * used) - 1;
+  kept |= word << 8 * used;
+  std::memcpy(stream.bytes.data(), &kept, sizeof kept);
+}
+
+size_t OpenLayer::AppendScrape(std::span<const uint16_t> slots, int64_t time_ms,
+                               std::span<const double> values, const Usual& usual) {
+  if (slots.empty() || !starts_.empty()) return 0;
+  const auto is_usual = [&](const Stream& stream) {
+    return stream.newest_ms >= usual.newest_from_ms && stream.newest_ms < time_ms &&
+           stream.count < usual.max_samples;
+  };
+  if (!is_usual(streams_[slots[0]])) return 0;
+  const auto next_row = [](const Stream& stream) { return static_cast<uint16_t>(stream.row + 1); };
+  const uint32_t row = RowOf(time_ms, next_row(streams_[slots[0]]));
+  size_t taken = 0;
+  while (taken < slots.size()) {
+    // What repeats is done at once. The blocks of the others are asked for, and written to when
+    // they have had the time to come.
+    constexpr size_t kTogether = 64;
+    std::array<uint32_t, kTogether> changed;
+    size_t changes = 0;
+    const size_t begin = taken;
+    const size_t end = std::min(slots.size(), begin + kTogether);
+    for (; taken < end; ++taken) {
+      Stream& stream = streams_[slots[taken]];
+      if (!is_usual(stream) || next_row(stream) != row) break;  // kNoRow is nobody's next
+      stream.newest_ms = time_ms;  // a second sample of the series is not usual
+      stream.row = static_cast<uint16_t>(row);
+      ++stream.count;
+      stream.ends_in_histogram = false;
+      if (std::bit_cast<uint64_t>(stream.value) == std::bit_cast<uint64_t>(values[taken]) &&
+          stream.run < kLongestRun) {
+        ++stream.run;
+      } else {
+        if (stream.used > kInlineBytes) arena_.Prefetch(stream.chain);
+        changed[changes++] = static_cast<uint32_t>(taken);
+      }
+    }
+    for (size_t i = 0; i < changes; ++i)
+      AppendChange(streams_[slots[changed[i]]], values[changed[i]]);
+    samples_ += taken - begin;
+    if (taken < end) break;
+  }
+  return taken;
 }
 
 void OpenLayer::CopyTo(const Stream& stream, std::string& out) const {

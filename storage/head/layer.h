@@ -91,6 +91,17 @@ class OpenLayer {
 
   // Appends a sample that is newer than all of its series. Amortized allocation-free.
   void Append(uint32_t slot, const NewSample& sample);
+  // Which samples AppendScrape takes.
+  struct Usual {
+    int64_t newest_from_ms = INT64_MIN;  // of series whose newest one is not older than this,
+    uint32_t max_samples = 0;            // and which have fewer in this layer
+  };
+  // Appends floats without a start, all of one time, as Append of each in turn does; values[i] is
+  // of slots[i]. Stops before the first that is not usual, which includes what is not newer than
+  // its series or not at its next time; returns how many it took. Meant for a target's scrape: what
+  // repeats costs a look at its stream, and the blocks of what does not are fetched together.
+  size_t AppendScrape(std::span<const uint16_t> slots, int64_t time_ms,
+                      std::span<const double> values, const Usual& usual);
   // What Append will touch comes into the cache.
   void Prefetch(uint32_t slot) const {
     const Stream& stream = streams_[slot];
@@ -136,6 +147,8 @@ class OpenLayer {
   // The index of `time_ms` in times_, added if there is room; kNoRow otherwise.
   uint32_t RowOf(int64_t time_ms, uint32_t expected);
   void AppendBytes(Stream& stream, std::span<const std::byte> bytes);
+  // Ends the run of a stream and appends a value that does not extend it, at the next row.
+  void AppendChange(Stream& stream, double value);
   void EndRun(Stream& stream);
   // All bytes of a stream, the run at its end included, appended to `out`.
   void CopyTo(const Stream& stream, std::string& out) const;

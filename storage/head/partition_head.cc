@@ -87,30 +87,18 @@ void PartitionHead::Apply(const IngestBatch& batch, LogPosition position, ApplyC
   BASALT_CHECK(batch.partition == partition_);
   const MutexLock lock(mu_);
   applied_ = position;
+  newest_ms_ = event_ms_;
+  const bool known = AllKnown(batch);
   targets_.clear();
-  for (const BatchSeries& series : batch.series) targets_.push_back(Resolve(batch, series, counts));
-  int64_t newest_ms = event_ms_;
-
-  for (size_t i = 0; i < batch.sample_ms.size(); ++i) {
-    const Target& target = targets_[batch.sample_series[i]];
-    if (target.group == nullptr) continue;
-    if (i + kPrefetchAhead < batch.sample_ms.size()) {
-      const Target& later = targets_[batch.sample_series[i + kPrefetchAhead]];
-      if (later.group != nullptr) later.group->open.Prefetch(later.slot);
-    }
-    const NewSample sample{
-        .time_ms = batch.sample_ms[i],
-        .start_ms = batch.sample_start_ms.empty() ? kNoStartMs : batch.sample_start_ms[i],
-        .value = batch.sample_value[i],
-        .histogram = nullptr};
-    const std::optional<SampleKind> kind = ApplySample(target, sample, position.seq);
-    Count(kind, counts);
-    if (!kind.has_value()) continue;
-    newest_ms = std::max(newest_ms, sample.time_ms);
-    if (observer_ != nullptr) Report(target, sample, *kind);
+  if (known) {
+    ApplyKnown(batch, position.seq, counts);
+  } else {
+    for (const BatchSeries& series : batch.series)
+      targets_.push_back(Resolve(batch, series, counts));
+    ApplyAny(batch, position.seq, counts);
   }
   for (const HistogramSample& h : batch.histograms) {
-    const Target& target = targets_[h.series];
+    const Target target = known ? PlaceOf(batch.series[h.series].ordinal) : targets_[h.series];
     if (target.group == nullptr) continue;
     const std::string bytes = EncodeHistogram(h.histogram);
     const std::optional<SampleKind> kind = ApplySample(
@@ -118,7 +106,7 @@ void PartitionHead::Apply(const IngestBatch& batch, LogPosition position, ApplyC
         position.seq);
     Count(kind, counts);
     if (!kind.has_value()) continue;
-    newest_ms = std::max(newest_ms, h.time_ms);
+    newest_ms_ = std::max(newest_ms_, h.time_ms);
     ++counts.histograms;
     if (observer_ != nullptr) {
       const NewSample sum{.time_ms = h.time_ms,
@@ -130,8 +118,34 @@ void PartitionHead::Apply(const IngestBatch& batch, LogPosition position, ApplyC
   }
   ++version_;
   ReportSamples();
-  if (newest_ms >= next_sweep_ms_) MoveOn(newest_ms);
-  event_ms_ = std::max(event_ms_, newest_ms);
+  if (newest_ms_ >= next_sweep_ms_) MoveOn(newest_ms_);
+  event_ms_ = std::max(event_ms_, newest_ms_);
+}
+
+void PartitionHead::ApplyAny(const IngestBatch& batch, uint64_t seq, ApplyCounts& counts) {
+  for (size_t i = 0; i < batch.sample_ms.size(); ++i) {
+    const Target& target = targets_[batch.sample_series[i]];
+    if (target.group == nullptr) continue;
+    if (i + kPrefetchAhead < batch.sample_ms.size()) {
+      const Target& later = targets_[batch.sample_series[i + kPrefetchAhead]];
+      if (later.group != nullptr) later.group->open.Prefetch(later.slot);
+    }
+    ApplyFloat(batch, i, target, seq, counts);
+  }
+}
+
+void PartitionHead::ApplyFloat(const IngestBatch& batch, size_t i, const Target& target,
+                               uint64_t seq, ApplyCounts& counts) {
+  const NewSample sample{
+      .time_ms = batch.sample_ms[i],
+      .start_ms = batch.sample_start_ms.empty() ? kNoStartMs : batch.sample_start_ms[i],
+      .value = batch.sample_value[i],
+      .histogram = nullptr};
+  const std::optional<SampleKind> kind = ApplySample(target, sample, seq);
+  Count(kind, counts);
+  if (!kind.has_value()) return;
+  newest_ms_ = std::max(newest_ms_, sample.time_ms);
+  if (observer_ != nullptr) Report(target, sample, *kind);
 }
 
 void PartitionHead::Count(const std::optional<SampleKind>& kind, ApplyCounts& counts) {

@@ -189,6 +189,21 @@ class PartitionHead {
     std::vector<const NativeHistogram*> histograms;  // empty, or as TappedSamples has them
   };
 
+  // ---- apply (partition_head.cc, apply_scrape.cc)
+
+  // Whether all series of a batch exist and are who they say, and no float has a start: then its
+  // samples need no targets_, and go by ApplyKnown.
+  [[nodiscard]] bool AllKnown(const IngestBatch& batch) const BASALT_REQUIRES(mu_);
+  // The floats of such a batch, a target's scrape at a time.
+  void ApplyKnown(const IngestBatch& batch, uint64_t seq, ApplyCounts& counts) BASALT_REQUIRES(mu_);
+  // Of `count` samples from `first` on, which are of one group and one time; slots_ has theirs.
+  void ApplyScrape(const IngestBatch& batch, size_t first, size_t count, Group& group, uint64_t seq,
+                   ApplyCounts& counts) BASALT_REQUIRES(mu_);
+  // The floats of any other; targets_ has been filled.
+  void ApplyAny(const IngestBatch& batch, uint64_t seq, ApplyCounts& counts) BASALT_REQUIRES(mu_);
+  // One float, of either.
+  void ApplyFloat(const IngestBatch& batch, size_t i, const Target& target, uint64_t seq,
+                  ApplyCounts& counts) BASALT_REQUIRES(mu_);
   // Finds or creates the series; an unknown ordinal in the result: refused.
   Target Resolve(const IngestBatch& batch, const BatchSeries& series, ApplyCounts& counts)
       BASALT_REQUIRES(mu_);
@@ -240,6 +255,8 @@ class PartitionHead {
       BASALT_GUARDED_BY(mu_);  // open ones, with how many share each
   std::vector<uint32_t> groups_with_views_ BASALT_GUARDED_BY(mu_);
   std::vector<Target> targets_ BASALT_GUARDED_BY(mu_);    // scratch of Apply
+  std::vector<uint16_t> slots_ BASALT_GUARDED_BY(mu_);    // scratch of ApplyKnown
+  int64_t newest_ms_ BASALT_GUARDED_BY(mu_) = INT64_MIN;  // of the record being applied, or before
   TappedColumns tapped_ BASALT_GUARDED_BY(mu_);           // likewise
   std::vector<uint32_t> sealing_ BASALT_GUARDED_BY(mu_);  // groups of the seal under way
   uint32_t known_series_ BASALT_GUARDED_BY(mu_) = 0;      // ordinals below are in the index

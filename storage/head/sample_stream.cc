@@ -74,6 +74,10 @@ std::byte* PutValue(double value, double before, std::byte* p) {
 
 }  // namespace
 
+size_t EncodeNextValue(double value, double before, std::byte* out) {
+  return static_cast<size_t>(PutValue(value, before, out) - out);
+}
+
 size_t EncodeSample(const StreamSample& sample, StreamState& state,
                     std::span<std::byte, kMaxTokenBytes> out) {
   std::byte* p = out.data();

@@ -31,6 +31,9 @@ inline constexpr uint32_t kNoHistogram = 0xFFFF'FFFF;  // a float
 // One sample's tokens: a time (11), a start (11), a value (9).
 inline constexpr size_t kMaxTokenBytes = 32;
 
+// A value's token.
+inline constexpr size_t kMaxValueBytes = 9;
+
 // What the next token is relative to.
 struct StreamState {
   double value = 0;
@@ -50,6 +53,10 @@ struct StreamSample {
 // Writes the tokens of `sample`, returns how many bytes, and moves `state` on.
 size_t EncodeSample(const StreamSample& sample, StreamState& state,
                     std::span<std::byte, kMaxTokenBytes> out);
+
+// The same for the usual sample that does not repeat: at the next row, with the start of the one
+// before, and another value than `before`. `out` has room for kMaxValueBytes.
+size_t EncodeNextValue(double value, double before, std::byte* out);
 
 // True if the sample is one of a run: the same value and start, at the next row.
 inline bool ExtendsRun(const StreamSample& sample, const StreamState& state) {
