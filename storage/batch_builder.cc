@@ -94,7 +94,7 @@ struct BatchBuilder::Impl {
     return batch;
   }
 
-  // Makes a series with an ordinal the selected one. Its id is filled in by Finish.
+  // Makes a series with an ordinal the selected one.
   void SelectKnown(PartitionId partition, SeriesOrdinal ordinal) {
     IngestBatch& batch = BatchOf(partition);
     if (&batch == selected_batch && batch.series[selected_series].ordinal == ordinal) return;
@@ -282,7 +282,6 @@ std::vector<IngestBatch> BatchBuilder::Finish(WriterSequence writer) {
       batch.tenant = m.tenant;
       batch.partition = PartitionId{static_cast<uint16_t>(i)};
       batch.writer = writer;
-      m.resolver.finder_.FillIds(batch.partition, batch.series);
       batch.ids_from_index = true;
       out.push_back(std::move(batch));
     }

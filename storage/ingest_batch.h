@@ -76,8 +76,8 @@ struct IngestBatch {
   WriterSequence writer;
 
   std::vector<BatchSeries> series;  // one may stand here several times
-  // The ids of series with an ordinal were read from the index that is to apply them; the door need
-  // not compare them again.
+  // The ordinals were told by the index that is to apply them (SeriesFinder), so that series with
+  // one carry no id: it is asked of the index where one is needed, which is once a log segment.
   bool ids_from_index = false;
   std::string labels;  // canonical label bytes of the series without an ordinal, end to end
 

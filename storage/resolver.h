@@ -128,7 +128,8 @@ class BatchBuilder {
   // Needs no selected series; goes to the partition of the family name's hash.
   void AddMetadata(MetadataEntry entry);
 
-  // The batches made so far, empty ones left out, in partition order; the builder is then as new.
+  // The batches made so far, empty ones left out, in partition order, with the ids of known series
+  // left to the index; the builder is then as new.
   std::vector<IngestBatch> Finish(WriterSequence writer = {});
   void Reset(TenantId tenant);
 

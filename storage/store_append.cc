@@ -30,13 +30,32 @@ size_t BytesOf(const IngestBatch& batch) {
   return bytes;
 }
 
+constexpr int64_t kMaxSampleMs = (int64_t{kMaxDay} + 1) * kMsPerDay - 1;
+
 Status CheckTime(const IngestBatch& batch, int64_t time_ms) {
-  if (time_ms >= kMinSampleMs &&
-      time_ms <= DayStartMs(static_cast<uint16_t>(kMaxDay)) + kMsPerDay - 1) {
-    return OkStatus();
-  }
+  if (time_ms >= kMinSampleMs && time_ms <= kMaxSampleMs) return OkStatus();
   return InvalidArgument(BatchName(batch) + ": sample time " + std::to_string(time_ms) +
                          " ms lies outside 1970-01-01..2149-06-06");
+}
+
+// The same for a column, without a branch a sample.
+bool AllTimesFit(std::span<const int64_t> times_ms) {
+  static_assert(kMinSampleMs == 0);
+  uint64_t misfits = 0;  // in the sign's place: below 0, or above the last
+  for (const int64_t time_ms : times_ms) {
+    const auto t = static_cast<uint64_t>(time_ms);
+    misfits |= t | (static_cast<uint64_t>(kMaxSampleMs) - t);
+  }
+  return static_cast<int64_t>(misfits) >= 0;
+}
+
+// Whether all series have an ordinal below `known`.
+bool AllBelow(std::span<const BatchSeries> series, uint32_t known) {
+  static_assert(kUnknownOrdinal == SeriesOrdinal{0xFFFF'FFFF});
+  uint32_t largest = 0;
+  for (const BatchSeries& one : series)
+    largest = std::max(largest, static_cast<uint32_t>(one.ordinal));
+  return series.empty() || largest < known;
 }
 
 }  // namespace
@@ -46,13 +65,14 @@ struct StoreImpl::PendingAppend final : LogEntry {
   [[nodiscard]] size_t max_bytes() const override { return record.max_bytes(); }
   void Write(LogPosition at, uint64_t segment, std::string& out) override {
     position = at;
-    record.Finish(segment, *segment_series, out);
+    record.Finish(segment, *segment_series, out, ids);
   }
 
   std::vector<IngestBatch> batches;
   std::vector<SectionResult> results;  // by batch
   AppendRecord record;
   SegmentSeries* segment_series = nullptr;
+  const SeriesFinder* ids = nullptr;
   LogPosition position;
   AppendDone done;
   size_t bytes = 0;
@@ -90,6 +110,7 @@ void StoreImpl::NoteLog(const Status& status) {
 Status StoreImpl::CheckSeries(const IngestBatch& batch) const {
   const PartitionIndex& index = core_.partitions[static_cast<size_t>(batch.partition)]->index;
   const uint32_t known = index.series_count();
+  if (batch.ids_from_index && AllBelow(batch.series, known)) return OkStatus();
   for (size_t i = 0; i < batch.series.size(); ++i) {
     const BatchSeries& series = batch.series[i];
     if (series.ordinal != kUnknownOrdinal) {
@@ -139,7 +160,9 @@ Status StoreImpl::CheckBatches(const std::vector<IngestBatch>& batches) const {
                              std::to_string(core_.partitions.size()));
     }
     BASALT_TRY(CheckSeries(batch));
-    for (const int64_t time_ms : batch.sample_ms) BASALT_TRY(CheckTime(batch, time_ms));
+    if (!AllTimesFit(batch.sample_ms)) {
+      for (const int64_t time_ms : batch.sample_ms) BASALT_TRY(CheckTime(batch, time_ms));
+    }
     for (const HistogramSample& h : batch.histograms) {
       BASALT_TRY(CheckTime(batch, h.time_ms));
       scratch.clear();
@@ -173,6 +196,7 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
   auto pending = std::make_shared<PendingAppend>();
   pending->batches = std::move(batches);
   pending->segment_series = &segment_series_;
+  pending->ids = &core_;
   pending->too_old = too_old;
   pending->results.resize(pending->batches.size());
   pending->left = pending->batches.size();

@@ -22,6 +22,8 @@
 
 namespace basalt::storage {
 
+class SeriesFinder;  // storage/resolver.h
+
 // The first byte of every record. Numbers are never reused; 3 was given out and never written.
 enum class RecordKind : uint8_t {
   kAppend = 1,    // one request's samples: AppendRecord, AppendReader
@@ -109,27 +111,36 @@ class SegmentValues {
 class AppendRecord {
  public:
   // Checks and encodes `batches`, which must stay as they are until Finish(). Series with an
-  // ordinal need their id too; others need non-empty labels. kInvalidArgument names the batch, the
-  // field and the value that does not fit.
+  // ordinal need their id too, unless it is left to the index; others need non-empty labels.
+  // kInvalidArgument names the batch, the field and the value that does not fit.
   Status Prepare(std::span<const IngestBatch> batches);
   // No Finish() of what was prepared appends more than this.
   [[nodiscard]] size_t max_bytes() const { return max_bytes_; }
-  // Appends the record to `out`, for `segment`. 3-5 ns a sample.
-  void Finish(uint64_t segment, SegmentSeries& seen, std::string& out) const;
+  // Appends the record to `out`, for `segment`. 3-5 ns a sample. `ids` tells those that batches
+  // leave to the index (IngestBatch::ids_from_index); null if there are none of these.
+  void Finish(uint64_t segment, SegmentSeries& seen, std::string& out,
+              const SeriesFinder* ids = nullptr) const;
 
  private:
   struct Section {
     size_t columns_begin = 0;  // into columns_
     size_t columns_end = 0;
-    // Sample i is of series i, and that has the ordinal first_ordinal + i: a target's scrape, as
-    // its series were first seen. What Finish() needs of such a section stands in one piece.
-    bool in_order = false;
-    uint32_t first_ordinal = 0;
+    // Into runs_, if sample i is of series i and ordinals follow each other in a few runs: targets'
+    // scrapes, as their series were first seen. What Finish() needs of such a section stands in a
+    // few pieces.
+    size_t runs_begin = 0;
+    size_t runs_end = 0;
   };
-  static void AppendInOrder(const IngestBatch& batch, uint32_t first_ordinal,
-                            SegmentSeries::Known& known, std::string& out);
+  struct OrdinalRun {
+    uint32_t first = 0;
+    uint32_t count = 0;
+  };
+  void FindRuns(const IngestBatch& batch, Section& section);
+  static void AppendRuns(const IngestBatch& batch, std::span<const OrdinalRun> runs,
+                         SegmentSeries::Known& known, std::vector<double>& before,
+                         std::string& out);
   static void AppendFirstUses(const IngestBatch& batch, SegmentSeries::Known& known,
-                              std::string& out);
+                              const SeriesFinder* ids, std::string& out);
   static void AppendValues(const IngestBatch& batch, SegmentSeries::Known& known,
                            std::vector<double>& before, std::string& out);
 
@@ -137,6 +148,7 @@ class AppendRecord {
   size_t max_bytes_ = 0;
   std::vector<Section> sections_;
   std::vector<uint32_t> ordinals_;
+  std::vector<OrdinalRun> runs_;
   std::string columns_;  // the sections' bytes that do not depend on the segment
 };
 

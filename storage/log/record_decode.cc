@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <span>
 #include <string>
 
 #include "engine/base/varint.h"
@@ -298,6 +300,13 @@ class SectionDecoder {
       values.last_.resize(size_t{ordinal} + 1 + ordinal / 8);
     }
     const size_t n = batch.sample_value.size();
+    if (IsOneRun(batch)) {  // a target's scrape: its last values stand in one piece
+      const std::span<double> last(&values.last_[static_cast<uint32_t>(batch.series[0].ordinal)],
+                                   n);
+      if (!ReadChangeColumn(in, last, std::span(batch.sample_value))) return Bad("samples' values");
+      std::copy(batch.sample_value.begin(), batch.sample_value.end(), last.begin());
+      return OkStatus();
+    }
     values.before_.resize(n);
     for (size_t i = 0; i < n; ++i) {
       const SeriesOrdinal ordinal = batch.series[batch.sample_series[i]].ordinal;
@@ -312,6 +321,22 @@ class SectionDecoder {
         values.last_[static_cast<uint32_t>(ordinal)] = batch.sample_value[i];
     }
     return OkStatus();
+  }
+  // Whether sample i is of series i and ordinals follow each other.
+  static bool IsOneRun(const IngestBatch& batch) {
+    const size_t n = batch.sample_series.size();
+    if (n == 0 || batch.series.size() != n || batch.series[0].ordinal == kUnknownOrdinal)
+      return false;
+    const auto first = static_cast<uint32_t>(batch.series[0].ordinal);
+    uint32_t other = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const auto number = static_cast<uint32_t>(i);
+      other |= (batch.sample_series[i] ^ number) |
+               (static_cast<uint32_t>(batch.series[i].ordinal) ^ (first + number));
+    }
+    // An unknown one would be the last to follow the largest.
+    return other == 0 && batch.series[n - 1].ordinal != kUnknownOrdinal &&
+           first <= static_cast<uint32_t>(batch.series[n - 1].ordinal);
   }
   static Status CheckValues(VarintReader& in, IngestBatch& batch) {
     const std::vector<double> before(batch.sample_value.size());

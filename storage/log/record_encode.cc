@@ -6,6 +6,7 @@
 #include "storage/log/columns.h"
 #include "storage/log/record.h"
 #include "storage/log/record_layout.h"
+#include "storage/resolver.h"
 
 namespace basalt::storage {
 namespace {
@@ -223,17 +224,17 @@ void EncodeColumns(const IngestBatch& batch, std::vector<uint32_t>& ordinals, st
   for (const MetadataEntry& entry : batch.metadata) EncodeMetadata(entry, out);
 }
 
-// `ordinals`: those of the batch's known series.
-bool IsInOrder(const IngestBatch& batch, const std::vector<uint32_t>& ordinals) {
-  const size_t n = batch.sample_series.size();
-  if (n == 0 || ordinals.size() != n || batch.series.size() != n) return false;
+// Whether sample i is of series i.
+bool IsOnePerSeries(const IngestBatch& batch) {
+  if (batch.sample_series.size() != batch.series.size()) return false;
   uint32_t other = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const auto number = static_cast<uint32_t>(i);
-    other |= (batch.sample_series[i] ^ number) | ((ordinals[i] - ordinals[0]) ^ number);
-  }
-  return other == 0 && ordinals[n - 1] >= ordinals[0];
+  for (size_t i = 0; i < batch.sample_series.size(); ++i)
+    other |= batch.sample_series[i] ^ static_cast<uint32_t>(i);
+  return other == 0;
 }
+
+// Fewer samples a run than this, and samples one by one are as cheap.
+constexpr size_t kMinSamplesPerRun = 16;
 
 // A first use is a gap of at most 3 bytes (kMaxSeriesPerSection) and an id; a zero byte ends the
 // list.
@@ -293,6 +294,7 @@ Status AppendRecord::Prepare(std::span<const IngestBatch> batches) {
   batches_ = {};
   sections_.clear();
   columns_.clear();
+  runs_.clear();
   max_bytes_ = 0;
   if (batches.empty()) return InvalidArgument("no batches in the request");
   if (batches.size() > kMaxSectionsPerRecord) {
@@ -304,10 +306,7 @@ Status AppendRecord::Prepare(std::span<const IngestBatch> batches) {
     const size_t begin = columns_.size();
     EncodeColumns(batches[i], ordinals_, columns_);
     Section& section = sections_.emplace_back(Section{begin, columns_.size()});
-    if (IsInOrder(batches[i], ordinals_)) {
-      section.in_order = true;
-      section.first_ordinal = ordinals_.front();
-    }
+    FindRuns(batches[i], section);
     max_bytes += kSectionHeaderBytes + (columns_.size() - begin) +
                  ordinals_.size() * kMaxFirstUseBytes + 1 +
                  MaxChangeColumnBytes(batches[i].sample_value.size());
@@ -321,7 +320,27 @@ Status AppendRecord::Prepare(std::span<const IngestBatch> batches) {
   return OkStatus();
 }
 
-void AppendRecord::Finish(uint64_t segment, SegmentSeries& seen, std::string& out) const {
+// After EncodeColumns, which leaves the batch's ordinals.
+void AppendRecord::FindRuns(const IngestBatch& batch, Section& section) {
+  section.runs_begin = section.runs_end = runs_.size();
+  const size_t n = ordinals_.size();
+  if (n != batch.series.size() || !IsOnePerSeries(batch)) return;
+  for (size_t i = 0; i < n;) {
+    if (runs_.size() - section.runs_begin > n / kMinSamplesPerRun) {
+      runs_.resize(section.runs_begin);
+      return;
+    }
+    const uint32_t first = ordinals_[i];
+    size_t end = i + 1;
+    while (end < n && ordinals_[end] > first && ordinals_[end] - first == end - i) ++end;
+    runs_.push_back({first, static_cast<uint32_t>(end - i)});
+    i = end;
+  }
+  section.runs_end = runs_.size();
+}
+
+void AppendRecord::Finish(uint64_t segment, SegmentSeries& seen, std::string& out,
+                          const SeriesFinder* ids) const {
   BASALT_CHECK(!batches_.empty(), "Finish() without a successful Prepare()");
   out += static_cast<char>(RecordKind::kAppend);
   out += static_cast<char>(kRecordVersion);
@@ -333,11 +352,14 @@ void AppendRecord::Finish(uint64_t segment, SegmentSeries& seen, std::string& ou
     const Section& section = sections_[i];
     out.append(columns_, section.columns_begin, section.columns_end - section.columns_begin);
     SegmentSeries::Known& known = seen.Use(segment, batches_[i].partition);
-    if (section.in_order &&
-        SegmentSeries::AllSeen(known, section.first_ordinal, batches_[i].series.size())) {
-      AppendInOrder(batches_[i], section.first_ordinal, known, out);
+    const auto runs =
+        std::span(runs_).subspan(section.runs_begin, section.runs_end - section.runs_begin);
+    if (!runs.empty() && std::all_of(runs.begin(), runs.end(), [&known](const OrdinalRun& run) {
+          return SegmentSeries::AllSeen(known, run.first, run.count);
+        })) {
+      AppendRuns(batches_[i], runs, known, seen.before_, out);
     } else {
-      AppendFirstUses(batches_[i], known, out);
+      AppendFirstUses(batches_[i], known, ids, out);
       AppendValues(batches_[i], known, seen.before_, out);
     }
     const auto length = static_cast<uint32_t>(out.size() - length_at - sizeof(uint32_t));
@@ -345,24 +367,35 @@ void AppendRecord::Finish(uint64_t segment, SegmentSeries& seen, std::string& ou
   }
 }
 
-// The two functions below, for a section in order whose series have all been named.
-void AppendRecord::AppendInOrder(const IngestBatch& batch, uint32_t first_ordinal,
-                                 SegmentSeries::Known& known, std::string& out) {
+// The two functions below, for a section of runs whose series have all been named.
+void AppendRecord::AppendRuns(const IngestBatch& batch, std::span<const OrdinalRun> runs,
+                              SegmentSeries::Known& known, std::vector<double>& before,
+                              std::string& out) {
   out += '\0';
-  const std::span<double> last(known.last.data() + first_ordinal, batch.sample_value.size());
-  AppendChangeColumn(batch.sample_value, last, out);
-  std::copy(batch.sample_value.begin(), batch.sample_value.end(), last.begin());
+  // A series may stand in two runs: all are told against what was before the batch.
+  before.resize(batch.sample_value.size());
+  double* to = before.data();
+  for (const OrdinalRun& run : runs) to = std::copy_n(&known.last[run.first], run.count, to);
+  AppendChangeColumn(batch.sample_value, before, out);
+  const double* from = batch.sample_value.data();
+  for (const OrdinalRun& run : runs) {
+    std::copy_n(from, run.count, &known.last[run.first]);
+    from += run.count;
+  }
 }
 
 void AppendRecord::AppendFirstUses(const IngestBatch& batch, SegmentSeries::Known& known,
-                                   std::string& out) {
+                                   const SeriesFinder* ids, std::string& out) {
+  const bool ask = batch.ids_from_index && ids != nullptr;
   size_t next = 0;
   for (size_t i = 0; i < batch.series.size(); ++i) {
     const BatchSeries& series = batch.series[i];
     if (series.ordinal == kUnknownOrdinal || !SegmentSeries::FirstUse(known, series.ordinal))
       continue;
+    BatchSeries named = series;
+    if (ask) ids->FillIds(batch.partition, {&named, 1});
     AppendVarint(i - next + 1, out);
-    AppendHash(series.id.hash, out);
+    AppendHash(named.id.hash, out);
     next = i + 1;
   }
   out += '\0';

@@ -58,6 +58,18 @@ class FakeIndex : public SeriesFinder {
   std::map<PartitionId, uint32_t> next_;
 };
 
+// Finish leaves the ids of known series to the index: here they are asked for.
+std::vector<IngestBatch> FinishWithIds(BatchBuilder& builder, const FakeIndex& index) {
+  std::vector<IngestBatch> batches = builder.Finish();
+  for (IngestBatch& batch : batches) {
+    EXPECT_TRUE(batch.ids_from_index);
+    for (const BatchSeries& series : batch.series)
+      EXPECT_EQ(series.id == SeriesId{}, series.ordinal != kUnknownOrdinal);
+    index.FillIds(batch.partition, batch.series);
+  }
+  return batches;
+}
+
 // What apply does for the resolver.
 void Apply(const std::vector<IngestBatch>& batches, FakeIndex& index, Resolver& resolver) {
   for (const IngestBatch& batch : batches) {
@@ -148,7 +160,7 @@ TEST(Resolver, ASeriesIsKnownByItsFingerprintOnceApplied) {
   builder.AddSample(2, 2.0);
   const SeriesHandle handle = builder.selected();
   EXPECT_NE(handle.ordinal, kUnknownOrdinal);
-  const auto second = builder.Finish();
+  const auto second = FinishWithIds(builder, index);
   ASSERT_EQ(second.size(), 1U);
   EXPECT_EQ(second[0].series[0].ordinal, handle.ordinal);
   EXPECT_EQ(second[0].series[0].id, first[0].series[0].id);
@@ -170,7 +182,7 @@ TEST(Resolver, TheSameBytesAreAnotherSeriesForAnotherTenant) {
   builder.Reset(TenantId{7});
   EXPECT_TRUE(Select(builder, labels));
   builder.AddSample(1, 1.0);
-  const auto batches = builder.Finish();
+  const auto batches = FinishWithIds(builder, index);
   EXPECT_EQ(batches[0].tenant, TenantId{7});
   EXPECT_EQ(batches[0].series[0].id, MakeSeriesId(TenantId{7}, Canonical(labels)));
 }
@@ -266,7 +278,7 @@ TEST(BatchBuilder, AScrapeIsTheSameAsItsSamplesOneByOne) {
   }
   builder.AddSample(8, 6.0, 3);
   builder.AddScrape(PartitionId{0}, ordinals, 9, values);
-  const auto batches = builder.Finish();
+  const auto batches = FinishWithIds(builder, index);
   ASSERT_EQ(batches.size(), 1U);
   const IngestBatch& batch = batches[0];
   EXPECT_TRUE(batch.ids_from_index);
@@ -334,7 +346,7 @@ RC_GTEST_PROP(BatchBuilder, SplitsAsTheNaiveWayDoes, ()) {
       expected[static_cast<uint32_t>(PlacementPartition(kDefaultTenant, Views(labels), partitions))]
           .push_back({Canonical(labels), time, std::bit_cast<uint64_t>(value)});
     }
-    const auto batches = builder.Finish();
+    const auto batches = FinishWithIds(builder, index);
     std::map<uint32_t, std::vector<NaiveSample>> found;
     for (const IngestBatch& batch : batches) {
       std::set<SeriesId> unique;

@@ -44,7 +44,9 @@ class DecoderWorld final : public storage::SeriesFinder {
     std::vector<SampleRow> rows;
     for (const storage::IngestBatch& batch : batches) {
       std::vector<std::string> names;
-      for (const storage::BatchSeries& s : batch.series) {
+      std::vector<storage::BatchSeries> series = batch.series;
+      FillIds(batch.partition, series);
+      for (const storage::BatchSeries& s : series) {
         auto& known = series_[{batch.partition, s.id}];
         if (s.ordinal == kUnknownOrdinal) {
           known.name = LabelsFromCanonical(

@@ -11,6 +11,7 @@
 
 #include "storage/log/change_column.h"
 #include "storage/log/columns.h"
+#include "storage/resolver.h"
 #include "tests/storage/log/batch_generator.h"
 
 namespace basalt::storage {
@@ -220,8 +221,8 @@ TEST(Record, ValuesAreToldAgainstTheSeriesLastOnesOfTheSegment) {
   }
 }
 
-// Windows of the series that lie across those before: whole ones in order, which are encoded in one
-// piece once all of them are named, and others.
+// Windows of the series that lie across those before: whole ones in order, or twice, which are
+// encoded in few pieces once all of them are named, and others.
 RC_GTEST_PROP(Record, ScrapesInOrderAndOutOfItComeBackAlike, ()) {
   BatchGenerator gen(*rc::gen::arbitrary<uint64_t>());
   SegmentSeries seen;
@@ -232,10 +233,13 @@ RC_GTEST_PROP(Record, ScrapesInOrderAndOutOfItComeBackAlike, ()) {
     if (gen.Below(10) == 0) ++segment;
     const auto first = static_cast<uint32_t>(gen.Below(200));
     const auto n = static_cast<uint32_t>(gen.Below(150) + 1);
-    const uint64_t shape = gen.Below(4);
+    const uint64_t shape = gen.Below(5);
     IngestBatch batch;
     for (uint32_t i = 0; i < n; ++i) {
-      const uint32_t ordinal = first + (shape == 1 ? n - 1 - i : shape == 2 ? 2 * i : i);
+      const uint32_t ordinal = first + (shape == 1   ? n - 1 - i
+                                        : shape == 2 ? 2 * i
+                                        : shape == 4 ? i % (n / 2 + 1)
+                                                     : i);
       batch.series.push_back({.ordinal = SeriesOrdinal{ordinal}, .id = {Hash128{1, ordinal}}});
       batch.sample_series.push_back(shape == 3 ? i / 2 : i);
       batch.sample_ms.push_back(1000 * round);
@@ -269,6 +273,40 @@ TEST(Record, AnOrdinalOfNoSeriesIsDamageBeforeMemoryIsTakenForIt) {
   const Status status = DecodeAll(out, decoded);
   EXPECT_EQ(status.code(), StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("of no series"));
+}
+
+TEST(Record, IdsLeftToTheIndexAreAskedForAtTheFirstUseInASegmentOnly) {
+  class Index final : public SeriesFinder {
+   public:
+    SeriesOrdinal FindSeries(PartitionId, const SeriesId&) const override {
+      return kUnknownOrdinal;
+    }
+    void FillIds(PartitionId partition, std::span<BatchSeries> series) const override {
+      for (BatchSeries& one : series) {
+        asked.push_back(static_cast<uint32_t>(one.ordinal));
+        one.id = {{static_cast<uint64_t>(partition), static_cast<uint64_t>(one.ordinal)}};
+      }
+    }
+    mutable std::vector<uint32_t> asked;
+  };
+  IngestBatch batch = OneSample();
+  batch.partition = PartitionId{3};
+  batch.series = {{.ordinal = SeriesOrdinal{7}, .id = {}}, {.ordinal = SeriesOrdinal{9}, .id = {}}};
+  batch.ids_from_index = true;
+  const Index index;
+  SegmentSeries seen;
+  AppendRecord record;
+  ASSERT_TRUE(record.Prepare({&batch, 1}).ok());
+  for (const auto& [segment, first] : {std::pair{1, true}, {1, false}, {2, true}}) {
+    std::string out;
+    record.Finish(static_cast<uint64_t>(segment), seen, out, &index);
+    EXPECT_LE(out.size(), record.max_bytes());
+    std::vector<IngestBatch> decoded;
+    ASSERT_TRUE(DecodeAll(out, decoded).ok());
+    EXPECT_EQ(decoded[0].series[0].id, first ? (SeriesId{{3, 7}}) : SeriesId{});
+    EXPECT_EQ(decoded[0].series[1].id, first ? (SeriesId{{3, 9}}) : SeriesId{});
+  }
+  EXPECT_EQ(index.asked, (std::vector<uint32_t>{7, 9, 7, 9}));
 }
 
 // ---- the column of changes
