@@ -19,7 +19,8 @@ constexpr uint32_t kUndefined = ~0u;
 // One stream, its references, and its share of the file. One thread.
 class Stream final : public ColumnSink {
  public:
-  Stream(const RequestFile& file, uint32_t number) : file_(file), number_(number) {}
+  Stream(const RequestFile& file, uint32_t number, uint32_t most)
+      : file_(file), number_(number), most_(most) {}
 
   Status Open(const std::string& address) {
     rpc::PushClientOptions options;
@@ -56,12 +57,19 @@ class Stream final : public ColumnSink {
     size_t body = 0;
     for (size_t at = sizeof(RequestFileHeader); file_.Next(at, head, body);) {
       if (head.connection != number_) continue;
+      if (waiting_ > 0 && waiting_ + head.samples > most_) BASALT_TRY(Send(sent));
       BASALT_TRY(ReadColumns(file_.bytes().substr(body, head.bytes), *this));
-      BASALT_TRY_ASSIGN(const uint64_t seq, client_->Send());
-      static_cast<void>(seq);
-      samples_.push_back(head.samples);
-      sent.fetch_add(head.samples, std::memory_order_relaxed);
+      waiting_ += head.samples;
     }
+    return waiting_ > 0 ? Send(sent) : OkStatus();
+  }
+
+  Status Send(std::atomic<uint64_t>& sent) {
+    BASALT_TRY_ASSIGN(const uint64_t seq, client_->Send());
+    static_cast<void>(seq);
+    samples_.push_back(waiting_);
+    sent.fetch_add(waiting_, std::memory_order_relaxed);
+    waiting_ = 0;
     return OkStatus();
   }
 
@@ -89,11 +97,13 @@ class Stream final : public ColumnSink {
 
   const RequestFile& file_;
   const uint32_t number_;
+  const uint32_t most_;   // samples a message
+  uint32_t waiting_ = 0;  // samples in the message that is being built
   std::unique_ptr<rpc::PushClient> client_;
   uint64_t first_seq_ = 1;
   std::vector<uint32_t> reference_;  // by series
   std::vector<uint32_t> references_;
-  std::vector<uint32_t> samples_;  // by request sent
+  std::vector<uint32_t> samples_;  // by message sent
   uint64_t acked_requests_ = 0;
   uint64_t acked_samples_ = 0;
   bool broken_ = false;
@@ -102,10 +112,11 @@ class Stream final : public ColumnSink {
 
 }  // namespace
 
-Result<StreamReport> SendStreams(const RequestFile& file, const std::string& address) {
+Result<StreamReport> SendStreams(const RequestFile& file, const std::string& address,
+                                 uint32_t samples_a_message) {
   std::vector<std::unique_ptr<Stream>> streams;
   for (uint32_t i = 0; i < file.header().connections; ++i) {
-    streams.push_back(std::make_unique<Stream>(file, i));
+    streams.push_back(std::make_unique<Stream>(file, i, samples_a_message));
     BASALT_TRY(streams.back()->Open(address));
   }
   const auto start = Clock::now();
