@@ -314,6 +314,11 @@ class Store {
   // done.
   virtual void Observe(ApplyObserver* observer, const std::function<void(PartitionId)>& at_cut) = 0;
 
+  // Of a series that a resolver's handle or a batch has named; empty if there is none.
+  [[nodiscard]] virtual Labels LabelsOf(PartitionId /*partition*/,
+                                        SeriesOrdinal /*ordinal*/) const {
+    return {};
+  }
   [[nodiscard]] virtual const Reader& reader() const = 0;
   [[nodiscard]] virtual Resolver& resolver() = 0;
   [[nodiscard]] virtual StoreStats Stats() const = 0;

@@ -60,6 +60,10 @@ class StoreImpl final : public Store {
   Result<ScrubReport> Scrub(const ScrubOptions& options) override;
   [[nodiscard]] std::vector<Damage> Quarantine() const override;
   void Observe(ApplyObserver* observer, const std::function<void(PartitionId)>& at_cut) override;
+  [[nodiscard]] Labels LabelsOf(PartitionId partition, SeriesOrdinal ordinal) const override {
+    const PartitionIndex& index = core_.partitions[static_cast<size_t>(partition)]->index;
+    return static_cast<uint32_t>(ordinal) < index.series_count() ? index.labels(ordinal) : Labels();
+  }
   [[nodiscard]] const Reader& reader() const override { return reader_; }
   [[nodiscard]] Resolver& resolver() override { return *core_.resolver; }
   [[nodiscard]] StoreStats Stats() const override;

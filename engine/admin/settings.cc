@@ -291,6 +291,10 @@ void AddOtlpSettings(std::vector<Setting>& out) {
   out.push_back(Flag("otlp.convert_histograms_to_nhcb",
                      "Histograms with bounds become native histograms with custom buckets.",
                      [](Config& c) -> auto& { return c.otlp.convert_histograms_to_nhcb; }));
+  out.push_back(Flag("otlp.delta_to_cumulative",
+                     "Deltas become running totals; otherwise they are stored as sent, with their "
+                     "start timestamps.",
+                     [](Config& c) -> auto& { return c.otlp.delta_to_cumulative; }));
   out.push_back(
       Flag("otlp.label_name_preserve_multiple_underscores",
            "Keep runs of underscores in labels, as older translators did.",

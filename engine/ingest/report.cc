@@ -6,8 +6,8 @@ namespace basalt::ingest {
 
 std::string_view ReasonName(Reason reason) {
   static constexpr std::array<std::string_view, kReasons> kNames = {
-      "labels",    "label_limits", "timestamp", "histogram",    "exemplar",  "metadata",
-      "reference", "unsupported",  "syntax",    "series_limit", "fold_limit"};
+      "labels",    "label_limits", "timestamp", "histogram",    "exemplar",   "metadata",
+      "reference", "unsupported",  "syntax",    "series_limit", "fold_limit", "delta"};
   return kNames[static_cast<size_t>(reason)];
 }
 

@@ -25,8 +25,9 @@ enum class Reason : uint8_t {
   kSyntax,       // of a line that could not be read, where the others could
   kSeriesLimit,  // new series beyond the tenant's number (tenants.h) that cannot be folded
   kFoldLimit,    // new counters beyond the number that may be folded (firewall.h)
+  kDelta,        // of OTLP: overlaps what is counted already (otlp/delta_totals.h)
 };
-inline constexpr size_t kReasons = 11;
+inline constexpr size_t kReasons = 12;
 std::string_view ReasonName(Reason reason);
 
 // One thread; reused by Reset().

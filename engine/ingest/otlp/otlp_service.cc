@@ -5,6 +5,7 @@
 
 #include "engine/base/compress.h"
 #include "engine/base/labels.h"
+#include "engine/ingest/batch_surgery.h"
 #include "engine/ingest/otlp/json_decoder.h"
 #include "engine/ingest/otlp/protobuf_decoder.h"
 #include "engine/ingest/otlp/translator.h"
@@ -76,7 +77,7 @@ Result<Encoding> ParseEncoding(std::string_view content_type) {
 int HttpStatusOf(const ExportAnswer& answer) {
   if (answer.status.ok()) return 200;
   if (answer.status.code() == StatusCode::kOutOfRange) return 413;
-  return AnswerForError(answer.status).status;
+  return AnswerForError(answer.status, answer.overload_status).status;
 }
 
 std::string ResponseBody(const ExportAnswer& answer, Encoding encoding) {
@@ -90,20 +91,22 @@ struct OtlpService::Scratch {
       : table(std::move(of)),
         limits(limits_of_tenant),
         translator(limits, settings),
-        builder(resolver, kDefaultTenant) {}
+        builder(resolver, kDefaultTenant),
+        deltas(resolver, kDefaultTenant) {}
   const std::shared_ptr<const LimitTable> table;
   const Limits& limits;  // in `table`
   ProtobufDecoder protobuf;
   JsonDecoder json;
   Translator translator;
   storage::BatchBuilder builder;
+  storage::BatchBuilder deltas;  // that are to become totals
   Report report;
   std::string body;
 };
 
 OtlpService::OtlpService(storage::Store& store, const Clock& clock, WriteService& counts,
                          const Settings& settings)
-    : store_(store), clock_(clock), counts_(counts), settings_(settings) {}
+    : store_(store), clock_(clock), counts_(counts), settings_(settings), totals_(store, clock) {}
 
 OtlpService::~OtlpService() = default;
 
@@ -140,6 +143,7 @@ void OtlpService::Export(const ExportRequest& request, ExportDone done) {
   const size_t max_body_bytes = scratch->limits.max_body_bytes;
   scratch->report.Reset();
   scratch->builder.Reset(request.tenant);
+  scratch->deltas.Reset(request.tenant);
   // Decoded where it lies if it was not compressed.
   std::string_view body = request.body;
   Status status;
@@ -159,7 +163,7 @@ void OtlpService::Export(const ExportRequest& request, ExportDone done) {
   }
   if (status.ok()) {
     scratch->translator.BeginRequest(request.tenant, clock_.Now(), scratch->builder,
-                                     scratch->report);
+                                     scratch->deltas, scratch->report);
     status = request.encoding == Encoding::kJson
                  ? scratch->json.Decode(body, scratch->translator)
                  : scratch->protobuf.Decode(body, scratch->translator);
@@ -170,33 +174,66 @@ void OtlpService::Export(const ExportRequest& request, ExportDone done) {
     return done(Failed(status));
   }
   std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
+  std::vector<storage::IngestBatch> deltas = scratch->deltas.Finish();
+  if (deltas.empty()) {
+    (void)Store(request, std::move(scratch), std::move(batches), std::move(done), nullptr);
+    return;
+  }
+  Report& report = scratch->report;
+  const Status passed = totals_.Pass(
+      request.tenant, std::move(deltas), report,
+      [&](std::vector<storage::IngestBatch> totals, std::function<void(bool is_stored)> stored) {
+        MergeBatches(std::move(totals), batches);
+        return Store(request, std::move(scratch), std::move(batches), done, std::move(stored));
+      });
+  if (passed.ok()) return;
+  GiveBack(std::move(scratch));
+  counts_.Refuse(request.tenant, Protocol::kOtlp, RefusalOf(passed), passed.message());
+  done(Failed(passed));
+}
+
+bool OtlpService::Store(const ExportRequest& request, std::unique_ptr<Scratch> scratch,
+                        std::vector<storage::IngestBatch> batches, ExportDone done,
+                        std::function<void(bool is_stored)> stored) {
   Tenants::Admission admission =
       counts_.Admit(request.tenant, Protocol::kOtlp, batches, scratch->report);
   if (!admission.status.ok()) {
     GiveBack(std::move(scratch));
     ExportAnswer refused = Failed(admission.status);
     refused.retry_after_seconds = admission.retry_after_seconds;
-    return done(refused);
+    refused.overload_status = 429;  // the tenant's own doing, and OTLP's senders wait at it
+    done(refused);
+    return false;
   }
   ExportAnswer answer;
+  const Report& report = scratch->report;
   answer.rejected_points = scratch->translator.rejected_points() +
-                           scratch->report.rejected(Reason::kSeriesLimit) +
-                           scratch->report.rejected(Reason::kFoldLimit);
-  answer.message = scratch->report.Message();
+                           report.rejected(Reason::kSeriesLimit) +
+                           report.rejected(Reason::kFoldLimit) + report.rejected(Reason::kDelta);
+  answer.message = report.Message();
   GiveBack(std::move(scratch));
-  if (batches.empty() && admission.folds.empty()) return done(answer);
-  counts_.Append(request.tenant, std::move(admission), std::move(batches),
-                 [this, tenant = request.tenant, answer = std::move(answer),
-                  done = std::move(done)](const Result<storage::AppendResult>& result) mutable {
-                   if (!result.ok()) {
-                     counts_.Refuse(tenant, Protocol::kOtlp, RefusalOf(result.status()),
-                                    result.status().message());
-                     return done(Failed(result.status()));
-                   }
-                   counts_.tenants().Stored(tenant, *result);
-                   answer.token = result->token;
-                   done(answer);
-                 });
+  if (batches.empty() && admission.folds.empty()) {
+    done(answer);
+    return false;
+  }
+  counts_.Append(
+      request.tenant, std::move(admission), std::move(batches),
+      [this, tenant = request.tenant, answer = std::move(answer), done = std::move(done),
+       stored = std::move(stored), overload = counts_.tenants().limits()->all.overload_status](
+          const Result<storage::AppendResult>& result) mutable {
+        if (stored) stored(result.ok());
+        if (!result.ok()) {
+          counts_.Refuse(tenant, Protocol::kOtlp, RefusalOf(result.status()),
+                         result.status().message());
+          ExportAnswer failed = Failed(result.status());
+          failed.overload_status = overload;
+          return done(failed);
+        }
+        counts_.tenants().Stored(tenant, *result);
+        answer.token = result->token;
+        done(answer);
+      });
+  return true;
 }
 
 }  // namespace basalt::ingest::otlp

@@ -12,6 +12,7 @@
 #include "engine/base/mutex.h"
 #include "engine/base/status.h"
 #include "engine/ingest/limits.h"
+#include "engine/ingest/otlp/delta_totals.h"
 #include "engine/ingest/otlp/settings.h"
 #include "engine/ingest/write_service.h"
 #include "storage/store.h"
@@ -39,10 +40,11 @@ struct ExportAnswer {
   std::string message;  // why; names metrics and points
   int retry_after_seconds = 0;
   LogPosition token;
+  int overload_status = 503;  // over HTTP, of kResourceExhausted
 };
 using ExportDone = std::function<void(const ExportAnswer&)>;
 
-// 200, 400, 413, 415, 500 or 503.
+// 200, 400, 413, 415, 429, 500 or 503.
 int HttpStatusOf(const ExportAnswer& answer);
 // The body over HTTP: ExportMetricsServiceResponse, or google.rpc.Status if it failed. Over gRPC
 // the former's protobuf.
@@ -61,6 +63,10 @@ class OtlpService {
 
  private:
   struct Scratch;
+  // Admits and appends what was decoded; false if the store does not get it. `stored` may be null.
+  bool Store(const ExportRequest& request, std::unique_ptr<Scratch> scratch,
+             std::vector<storage::IngestBatch> batches, ExportDone done,
+             std::function<void(bool is_stored)> stored);
   std::unique_ptr<Scratch> Borrow(TenantId tenant) BASALT_EXCLUDES(mu_);
   void GiveBack(std::unique_ptr<Scratch> scratch) BASALT_EXCLUDES(mu_);
 
@@ -68,6 +74,7 @@ class OtlpService {
   const Clock& clock_;
   WriteService& counts_;
   const Settings settings_;
+  DeltaTotals totals_;
   Mutex mu_;
   std::vector<std::unique_ptr<Scratch>> idle_ BASALT_GUARDED_BY(mu_);
 };

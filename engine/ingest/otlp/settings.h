@@ -22,6 +22,9 @@ struct Settings {
   // Histograms with explicit bounds as native histograms with custom buckets, instead of _bucket,
   // _sum and _count series.
   bool convert_histograms_to_nhcb = false;
+  // Deltas are stored as the totals that they are increases of (delta_totals.h), instead of as they
+  // were sent.
+  bool delta_to_cumulative = false;
   bool label_name_preserve_multiple_underscores = true;  // both as Prometheus has them by default
   bool label_name_underscore_sanitization = true;
   // target_info is written often enough for a query's lookback to find it.

@@ -78,11 +78,14 @@ Translator::Translator(const Limits& limits, Settings settings)
     : limits_(limits), settings_(std::move(settings)), labels_(settings_) {}
 
 void Translator::BeginRequest(TenantId tenant, Timestamp now, storage::BatchBuilder& builder,
-                              Report& report) {
+                              storage::BatchBuilder& deltas, Report& report) {
   tenant_ = tenant;
   builder_ = &builder;
+  deltas_ = &deltas;
+  points_ = builder_;
   report_ = &report;
   accept_.emplace(limits_, now, builder, report);
+  accept_deltas_.emplace(limits_, now, deltas, report);
   metadata_.BeginRequest(now);
   rejected_points_ = 0;
 }
@@ -96,6 +99,13 @@ void Translator::BeginScope(const Scope& scope) { labels_.SetScope(scope); }
 
 void Translator::BeginMetric(const MetricHeader& metric) {
   metric_ = metric;
+  points_ = builder_;
+  if (settings_.delta_to_cumulative && metric.temporality == Temporality::kDelta &&
+      NeedsTemporality(metric.kind)) {
+    // From here on it is what it will be.
+    metric_.temporality = Temporality::kCumulative;
+    points_ = deltas_;
+  }
   point_index_ = 0;
   place_ = "metrics[";
   AppendQuoted(metric.name, place_);
@@ -209,16 +219,16 @@ void Translator::AddSummary(const Point& point) {
 void Translator::AddNative(const Point& point, Result<NativeHistogram> histogram) {
   if (!histogram.ok()) return Refuse(Reason::kHistogram, 1, histogram.status().message());
   if (!Select({.kind = 'h'})) return;
-  accept_->AddHistogram(Here(), ToMilliseconds(point.time_ns), *std::move(histogram),
-                        ToMilliseconds(point.start_ns));
+  accept_points().AddHistogram(Here(), ToMilliseconds(point.time_ns), *std::move(histogram),
+                               ToMilliseconds(point.start_ns));
   AddExemplars(point, {});
 }
 
 bool Translator::AddSample(const Point& point, const Part& part, double value) {
   if (!Select(part)) return false;
-  accept_->AddSample(Here(), ToMilliseconds(point.time_ns),
-                     point.has_no_recorded_value() ? kStaleMarker : value,
-                     ToMilliseconds(point.start_ns));
+  accept_points().AddSample(Here(), ToMilliseconds(point.time_ns),
+                            point.has_no_recorded_value() ? kStaleMarker : value,
+                            ToMilliseconds(point.start_ns));
   return true;
 }
 
@@ -249,7 +259,7 @@ void Translator::AddExemplars(const Point& point, const ValueRange& range) {
         views_.push_back({attribute.key, attribute.value});
     }
     const uint64_t time_ns = exemplar.time_ns == 0 ? point.time_ns : exemplar.time_ns;
-    accept_->AddExemplar(Here(), ToMilliseconds(time_ns), value, views_);
+    accept_points().AddExemplar(Here(), ToMilliseconds(time_ns), value, views_);
   }
 }
 
@@ -259,7 +269,7 @@ bool Translator::Select(const Part& part) {
   point_bytes_.append(reinterpret_cast<const char*>(&part.bound), sizeof(part.bound));
   const Hash128 fingerprint = HashBytes128(point_bytes_);
   point_bytes_.resize(common);
-  if (builder_->SelectKnown(fingerprint)) return true;
+  if (points_->SelectKnown(fingerprint)) return true;
 
   if (!has_labels_) {
     if (const Status status = labels_.Build(*attributes_); !status.ok()) {
@@ -287,11 +297,12 @@ bool Translator::SelectViews(const Hash128& fingerprint) {
     Refuse(reason, 1, "attributes: " + std::string(status.message()));
     return false;
   }
-  builder_->SelectLabels(fingerprint, views_);
+  points_->SelectLabels(fingerprint, views_);
   return true;
 }
 
 void Translator::EndResource() {
+  points_ = builder_;
   if (!has_points_) return;
   place_ = "resource.attributes";
   point_index_ = 0;

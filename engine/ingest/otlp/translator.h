@@ -3,7 +3,8 @@
 //
 // Semantics: the Prometheus OTLP receiver (storage/remote/otlptranslator there), with these
 // differences: a point that cannot be taken does not stop the others; deltas are stored as they
-// were sent, with their start timestamps; a zero_threshold that was sent is kept.
+// were sent, with their start timestamps, or become totals (delta_totals.h); a zero_threshold that
+// was sent is kept.
 #pragma once
 
 #include <limits>
@@ -34,8 +35,10 @@ class Translator final : public Visitor {
 
   Translator(const Limits& limits, Settings settings);
 
-  // `builder` and `report` are borrowed until the visit is over.
-  void BeginRequest(TenantId tenant, Timestamp now, storage::BatchBuilder& builder, Report& report);
+  // `builder`, `deltas` and `report` are borrowed until the visit is over. `deltas` gets the points
+  // that are to become totals, if the settings want that.
+  void BeginRequest(TenantId tenant, Timestamp now, storage::BatchBuilder& builder,
+                    storage::BatchBuilder& deltas, Report& report);
   // Points of which a sample, or everything, was refused.
   [[nodiscard]] uint64_t rejected_points() const { return rejected_points_; }
 
@@ -88,9 +91,15 @@ class Translator final : public Visitor {
 
   // Of the request.
   TenantId tenant_ = kDefaultTenant;
-  storage::BatchBuilder* builder_ = nullptr;
+  storage::BatchBuilder* builder_ = nullptr;  // for all that is stored as it came
+  storage::BatchBuilder* deltas_ = nullptr;
+  storage::BatchBuilder* points_ = nullptr;  // of the two, where the metric's points go
   Report* report_ = nullptr;
-  std::optional<Acceptor> accept_;
+  std::optional<Acceptor> accept_;         // into `builder_`
+  std::optional<Acceptor> accept_deltas_;  // into `deltas_`
+  [[nodiscard]] Acceptor& accept_points() {
+    return points_ == deltas_ ? *accept_deltas_ : *accept_;
+  }
   uint64_t rejected_points_ = 0;
 
   // Of the resource: when its points were.

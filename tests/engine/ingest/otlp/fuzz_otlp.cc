@@ -1,5 +1,5 @@
-// Any bytes as an OTLP request in either encoding: no crash, and every sample that was counted is in
-// a batch.
+// Any bytes as an OTLP request in either encoding: no crash, and every sample that was counted is
+// in a batch.
 #include <cstdint>
 
 #include "engine/ingest/otlp/json_decoder.h"
@@ -10,8 +10,8 @@
 // The first byte chooses: '{' begins JSON, as it does in earnest, 'n' the same with the other
 // settings; all else is protobuf.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace basalt;               // NOLINT(google-build-using-namespace): a fuzz target
-  using namespace basalt::ingest;       // NOLINT(google-build-using-namespace)
+  using namespace basalt;                // NOLINT(google-build-using-namespace): a fuzz target
+  using namespace basalt::ingest;        // NOLINT(google-build-using-namespace)
   using namespace basalt::ingest::otlp;  // NOLINT(google-build-using-namespace)
   static DecoderWorld world;
   std::string_view bytes(reinterpret_cast<const char*>(data), size);
@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Translator translator{Limits(), settings};
   storage::BatchBuilder builder(world.resolver, kDefaultTenant);
   Report report;
-  translator.BeginRequest(kDefaultTenant, FromMs(1'700'000'000'000), builder, report);
+  translator.BeginRequest(kDefaultTenant, FromMs(1'700'000'000'000), builder, builder, report);
   const Status status = bytes.starts_with('{') ? JsonDecoder().Decode(bytes, translator)
                                                : ProtobufDecoder().Decode(bytes, translator);
   if (status.ok()) {

@@ -39,7 +39,7 @@ class Otlp : public testing::Test {
  protected:
   Status Decode(const std::string& json) {
     report.Reset();
-    translator.BeginRequest(kDefaultTenant, kNow, builder, report);
+    translator.BeginRequest(kDefaultTenant, kNow, builder, deltas, report);
     return decoder.Decode(json, translator);
   }
   Rows Samples(const std::string& json) {
@@ -53,6 +53,7 @@ class Otlp : public testing::Test {
   Translator translator{Limits(), settings};
   JsonDecoder decoder;
   storage::BatchBuilder builder{world.resolver, kDefaultTenant};
+  storage::BatchBuilder deltas{world.resolver, kDefaultTenant};
   Report report;
 };
 
@@ -214,7 +215,7 @@ TEST_F(Otlp, PromotionAndUtf8AreSettings) {
   settings.promote_scope_metadata = true;
   Translator other(Limits(), settings);
   report.Reset();
-  other.BeginRequest(kDefaultTenant, kNow, builder, report);
+  other.BeginRequest(kDefaultTenant, kNow, builder, deltas, report);
   ASSERT_TRUE(decoder
                   .Decode(Request("{'name':'cpu.load','unit':'1','gauge':{'dataPoints':[{"
                                   "'timeUnixNano':'$T','asDouble':1}]}}",
