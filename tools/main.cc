@@ -1,5 +1,5 @@
-// basalt: serve | query | import | export | delete | purges | slo check | slo simulate | backup |
-// restore | verify | alerts | version.
+// basalt: serve | relay | query | import | export | delete | purges | slo check | slo simulate |
+// backup | restore | verify | alerts | version.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -10,6 +10,7 @@
 #include "tools/options.h"
 #include "tools/purge_command.h"
 #include "tools/query_command.h"
+#include "tools/relay_command.h"
 #include "tools/serve.h"
 #include "tools/slo_command.h"
 #include "tools/slo_diff.h"
@@ -46,6 +47,31 @@ void DescribeServe(CLI::App& app, basalt::cli::ServeOptions& options) {
   serve->add_flag("--welcome", options.welcome, "Say on stdout where to look, once ready");
   serve->add_flag("--help-config", options.help_config,
                   "Print every configuration key, its value and meaning");
+}
+
+void DescribeRelay(CLI::App& app, basalt::cli::RelayCommandOptions& options) {
+  CLI::App* relay = app.add_subcommand(
+      "relay", "Take writes on this machine, keep them on disk, forward them to a server");
+  relay->footer(
+      "Senders write to it as they would to the server: remote write 1.0 and 2.0 to "
+      "/api/v1/write,\n"
+      "OTLP over HTTP to /v1/metrics. What it has answered is on its disk, and reaches the server\n"
+      "exactly once, whoever of the two is restarted. A full spool answers 503: senders wait.\n"
+      "Examples:\n"
+      "  basalt relay --server metrics.example:7481 --spool /var/lib/basalt-relay\n"
+      "  basalt relay --server 10.0.0.7:7481 --listen 127.0.0.1:9201 --max-spool 20GiB\n"
+      "  curl -s http://127.0.0.1:7480/api/v1/status/relay     how far it is behind, and why");
+  relay->add_option("--server", options.server, "gRPC address of the server")
+      ->capture_default_str();
+  relay->add_option("--listen", options.listen, "Address of its HTTP server; port 0 picks one")
+      ->capture_default_str();
+  relay->add_option("--spool", options.spool, "Directory of its buffer; one relay each")
+      ->capture_default_str();
+  relay->add_option("--max-spool", options.max_spool, "Size of the buffer")->capture_default_str();
+  relay->add_option("--tenant", options.tenant, "The tenant that it writes for")
+      ->capture_default_str();
+  relay->add_option("--ready-file", options.ready_file,
+                    "Write the HTTP base URL here once it listens");
 }
 
 void DescribeQuery(CLI::App& app, basalt::cli::QueryCommandOptions& options) {
@@ -313,6 +339,8 @@ int main(int argc, char** argv) {
   basalt::cli::SloCheckOptions slo;
   basalt::cli::SloSimulateOptions simulate;
   DescribeServe(app, serve);
+  basalt::cli::RelayCommandOptions relay;
+  DescribeRelay(app, relay);
   DescribeQuery(app, query);
   DescribeImport(app, import);
   DescribeExport(app, out);
@@ -329,6 +357,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   if (app.got_subcommand("serve")) return basalt::cli::RunServe(serve);
+  if (app.got_subcommand("relay")) return basalt::cli::RunRelay(relay);
   if (app.got_subcommand("query")) return basalt::cli::RunQuery(query);
   if (app.got_subcommand("import")) return basalt::cli::RunImport(import);
   if (app.got_subcommand("export")) return basalt::cli::RunExport(out);
