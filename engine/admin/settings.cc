@@ -211,8 +211,8 @@ void AddRequestSettings(std::vector<Setting>& out) {
   out.push_back(BytesSetting("ingest.max_label_value", "Length of a label's value.",
                              [](Config& c) -> auto& { return c.ingest.max_label_value_bytes; }));
   out.push_back(Make(
-      "ingest.unsorted_labels", "reject, as remote write prescribes, or sort.", false,
-      [](Config& c) -> auto& { return c.ingest.unsorted_labels; }, Unsorted,
+      "ingest.unsorted_labels", "sort, or reject, as remote write has it (vmagent does not sort).",
+      false, [](Config& c) -> auto& { return c.ingest.unsorted_labels; }, Unsorted,
       [](ingest::UnsortedLabels v) {
         return std::string(v == ingest::UnsortedLabels::kSort ? "sort" : "reject");
       }));

@@ -70,8 +70,8 @@ HaTracker::Decision HaTracker::Decide(const HaSender& sender) {
   BASALT_LOG(kInfo, "another replica of a cluster leads", {"cluster", sender.cluster},
              {"replica", sender.replica}, {"before", cluster.leader});
   decision.verdict = Verdict::kElected;
-  // A leader whose clock runs a little ahead has sent what its successor would send again; one whose
-  // clock ran far ahead must not keep it out.
+  // A leader whose clock runs a little ahead has sent what its successor would send again; one
+  // whose clock ran far ahead must not keep it out.
   const int64_t latest_ms = ToMs(cluster.heard_at + settings_.failover);
   cluster.after_ms = cluster.leader.empty() ? INT64_MIN : std::min(cluster.newest_ms, latest_ms);
   cluster.newest_ms = INT64_MIN;

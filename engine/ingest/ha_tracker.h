@@ -53,6 +53,7 @@ struct HeldRequest {
   Protocol protocol = Protocol::kRemoteWrite1;
   ContentCoding coding = ContentCoding::kSnappy;
   std::string body;
+  bool is_json = false;  // of OTLP's two encodings
 };
 
 // Thread-safe. `clock` must outlive it.

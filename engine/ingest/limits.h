@@ -10,8 +10,8 @@
 
 namespace basalt::ingest {
 
-// Senders must sort labels by name (remote write 1.0, "Labels"). Some do not; sorting for them
-// costs a little on new series only.
+// Senders must sort labels by name (remote write 1.0, "Labels"). Some do not, vmagent among them,
+// and Prometheus' own receiver sorts for them; it costs a little on new series only.
 enum class UnsortedLabels : uint8_t { kReject, kSort };
 
 // Pairs of senders (ha_tracker.h): a request whose series carry both labels is one replica's.
@@ -28,7 +28,7 @@ struct Limits {
   size_t max_exemplar_label_bytes =
       128;  // OpenMetrics' bound on the label set of an exemplar, in characters there
   size_t max_metadata_text_bytes = 4096;  // of a help or unit text
-  UnsortedLabels unsorted_labels = UnsortedLabels::kReject;
+  UnsortedLabels unsorted_labels = UnsortedLabels::kSort;
   HaLabels ha;  // remote write
   // Of one tenant (tenants.h); 0: no limit.
   uint64_t max_samples_per_second = 0;

@@ -226,34 +226,22 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
   const std::optional<HaSender> sender = SenderOf(protocol, request, *scratch);
   HaTracker::Decision decision;
   if (sender.has_value()) {
-    decision = pairs_.Decide(*sender);
-    if (decision.verdict == HaTracker::Verdict::kStandsBy) {
+    const auto held = [&] {
+      return HeldRequest{.protocol = protocol, .coding = coding, .body = std::string(request.body)};
+    };
+    if (StandsBy(*sender, scratch->report, held, scratch->builder, decision)) {
       // To its sender all is well: the leader's samples stand for these.
       WriteAnswer answer;
       answer.tells_written = is_two;
       answer.samples_written = scratch->report.samples;
       answer.histograms_written = scratch->report.histograms;
       answer.exemplars_written = scratch->report.exemplars;
-      standby_samples_.Add(scratch->report.samples + scratch->report.histograms);
-      pairs_.Hold(*sender,
-                  {.protocol = protocol, .coding = coding, .body = std::string(request.body)});
       GiveBack(std::move(scratch));
       return done(answer);
     }
-    if (decision.verdict == HaTracker::Verdict::kElected) {
-      elections_.Add();
-      AddElection(*sender, clock_.Now(), scratch->builder);
-    }
   }
   std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
-  if (sender.has_value()) {
-    if (decision.after_ms != INT64_MIN) {
-      standby_samples_.Add(LeaveOutUpTo(decision.after_ms, batches));
-    }
-    pairs_.Stored(*sender, NewestOf(batches));
-    for (const HeldRequest& missed : decision.missed)
-      WriteMissed(*sender, missed, decision.after_ms);
-  }
+  if (sender.has_value()) Lead(*sender, decision, batches);
   Tenants::Admission admission = Admit(request.tenant, protocol, batches, scratch->report);
   WriteAnswer answer;
   answer.tells_written = is_two;
@@ -307,8 +295,52 @@ std::optional<HaSender> WriteService::SenderOf(Protocol protocol, const WriteReq
   return sender;
 }
 
+bool WriteService::StandsBy(const HaSender& sender, const Report& report,
+                            const std::function<HeldRequest()>& held,
+                            storage::BatchBuilder& builder, HaTracker::Decision& decision) {
+  decision = pairs_.Decide(sender);
+  if (decision.verdict == HaTracker::Verdict::kStandsBy) {
+    standby_samples_.Add(report.samples + report.histograms);
+    pairs_.Hold(sender, held());
+    return true;
+  }
+  if (decision.verdict == HaTracker::Verdict::kElected) {
+    elections_.Add();
+    AddElection(sender, clock_.Now(), builder);
+  }
+  return false;
+}
+
+void WriteService::Lead(const HaSender& sender, const HaTracker::Decision& decision,
+                        std::vector<storage::IngestBatch>& batches) {
+  if (decision.after_ms != INT64_MIN) {
+    standby_samples_.Add(LeaveOutUpTo(decision.after_ms, batches));
+  }
+  pairs_.Stored(sender, NewestOf(batches));
+  for (const HeldRequest& missed : decision.missed) WriteMissed(sender, missed, decision.after_ms);
+}
+
+void WriteService::SetMissedOtlp(WriteMissedOtlp write) {
+  const MutexLock lock(mu_);
+  write_missed_otlp_ = std::move(write);
+}
+
+void WriteService::LogMissed(const HaSender& sender, const Status& why) {
+  BASALT_LOG(kWarn, "what a new leader sent before its election is not all stored",
+             {"cluster", sender.cluster}, {"error", why.ToString()});
+}
+
 void WriteService::WriteMissed(const HaSender& sender, const HeldRequest& request,
                                int64_t after_ms) {
+  if (request.protocol == Protocol::kOtlp) {
+    WriteMissedOtlp write;
+    {
+      const MutexLock lock(mu_);
+      write = write_missed_otlp_;
+    }
+    if (write) return write(sender, request, after_ms);
+    return LogMissed(sender, Unavailable("OTLP is not served any more"));
+  }
   std::unique_ptr<Scratch> scratch = Borrow(sender.tenant);
   scratch->report.Reset();
   scratch->builder.Reset(sender.tenant);
@@ -325,16 +357,12 @@ void WriteService::WriteMissed(const HaSender& sender, const HeldRequest& reques
     status = admission.status;
   }
   GiveBack(std::move(scratch));
-  const auto failed = [cluster = sender.cluster](const Status& why) {
-    BASALT_LOG(kWarn, "what a new leader sent before its election is not all stored",
-               {"cluster", cluster}, {"error", why.ToString()});
-  };
-  if (!status.ok()) return failed(status);
+  if (!status.ok()) return LogMissed(sender, status);
   if (batches.empty() && admission.folds.empty()) return;
   Append(sender.tenant, std::move(admission), std::move(batches),
-         [this, tenant = sender.tenant, failed](const Result<storage::AppendResult>& result) {
-           if (!result.ok()) return failed(result.status());
-           tenants_.Stored(tenant, *result);
+         [this, sender](const Result<storage::AppendResult>& result) {
+           if (!result.ok()) return LogMissed(sender, result.status());
+           tenants_.Stored(sender.tenant, *result);
          });
 }
 

@@ -21,6 +21,7 @@
 #include "engine/ingest/rejection_log.h"
 #include "engine/ingest/report.h"
 #include "engine/ingest/tenants.h"
+#include "storage/resolver.h"
 #include "storage/store.h"
 
 namespace basalt::ingest {
@@ -70,6 +71,21 @@ class WriteService {
   // What of a decoded request may be stored (Tenants::Admit); counts it, with what was left out.
   Tenants::Admission Admit(TenantId tenant, Protocol protocol,
                            std::vector<storage::IngestBatch>& batches, Report& report);
+  // A request of one of a pair, decoded into `builder`. True: its sender stands by, and nothing of
+  // it is to be stored; `held()` makes what is kept of it. Otherwise `decision` is for Lead.
+  bool StandsBy(const HaSender& sender, const Report& report,
+                const std::function<HeldRequest()>& held, storage::BatchBuilder& builder,
+                HaTracker::Decision& decision);
+  // Of a leader's batches takes out what the leader before has brought; stores what it has missed.
+  void Lead(const HaSender& sender, const HaTracker::Decision& decision,
+            std::vector<storage::IngestBatch>& batches);
+  // Stores held requests of kOtlp. Null: there are none any more.
+  using WriteMissedOtlp =
+      std::function<void(const HaSender&, const HeldRequest&, int64_t after_ms)>;
+  void SetMissedOtlp(WriteMissedOtlp write) BASALT_EXCLUDES(mu_);
+  // Says that a held request could not be stored.
+  static void LogMissed(const HaSender& sender, const Status& why);
+
   // Gives the store what was admitted, with the sums of what is folded.
   void Append(TenantId tenant, Tenants::Admission admission,
               std::vector<storage::IngestBatch> batches, storage::AppendDone done);
@@ -131,6 +147,7 @@ class WriteService {
   metrics::Counter& elections_;
   mutable Mutex mu_;
   std::vector<std::unique_ptr<Scratch>> idle_ BASALT_GUARDED_BY(mu_);
+  WriteMissedOtlp write_missed_otlp_ BASALT_GUARDED_BY(mu_);
 };
 
 // How an append's failure is answered: 503 for whatever may pass (too much in flight, a full disk:

@@ -45,7 +45,6 @@ class WrongInput(ServerTest):
 
     def test_series_that_break_a_rule_are_named_and_the_rest_is_stored(self):
         for name, labels, words in (
-                ("unsorted", [("__name__", "x"), ("b", "1"), ("a", "1")], "not sorted"),
                 ("duplicate", [("__name__", "x"), ("a", "1"), ("a", "2")], '"a" is there twice'),
                 ("empty name", [("", "v"), ("__name__", "x")], "empty name"),
                 ("no metric name", [("a", "1")], "__name__")):

@@ -106,9 +106,13 @@ struct OtlpService::Scratch {
 
 OtlpService::OtlpService(storage::Store& store, const Clock& clock, WriteService& counts,
                          const Settings& settings)
-    : store_(store), clock_(clock), counts_(counts), settings_(settings), totals_(store, clock) {}
+    : store_(store), clock_(clock), counts_(counts), settings_(settings), totals_(store, clock) {
+  counts_.SetMissedOtlp([this](const HaSender& sender, const HeldRequest& held, int64_t after_ms) {
+    WriteMissed(sender, held, after_ms);
+  });
+}
 
-OtlpService::~OtlpService() = default;
+OtlpService::~OtlpService() { counts_.SetMissedOtlp(nullptr); }
 
 std::unique_ptr<OtlpService::Scratch> OtlpService::Borrow(TenantId tenant) {
   std::shared_ptr<const LimitTable> table = counts_.tenants().limits();
@@ -173,8 +177,32 @@ void OtlpService::Export(const ExportRequest& request, ExportDone done) {
     counts_.Refuse(request.tenant, Protocol::kOtlp, Refusal::kMalformed, status.message());
     return done(Failed(status));
   }
+  HaTracker::Decision decision;
+  const std::optional<HaSender>& sender = scratch->translator.sender();
+  if (sender.has_value()) {
+    const auto held = [&] {
+      return HeldRequest{.protocol = Protocol::kOtlp,
+                         .coding = *coding,
+                         .body = std::string(request.body),
+                         .is_json = request.encoding == Encoding::kJson};
+    };
+    if (counts_.StandsBy(*sender, scratch->report, held, scratch->builder, decision)) {
+      GiveBack(std::move(scratch));
+      return done({});  // to its sender all is well: the leader's samples stand for these
+    }
+  }
   std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
   std::vector<storage::IngestBatch> deltas = scratch->deltas.Finish();
+  if (sender.has_value()) {
+    if (decision.after_ms != INT64_MIN) LeaveOutUpTo(decision.after_ms, deltas);
+    counts_.Lead(*sender, decision, batches);
+  }
+  StoreAll(request, std::move(scratch), std::move(batches), std::move(deltas), std::move(done));
+}
+
+void OtlpService::StoreAll(const ExportRequest& request, std::unique_ptr<Scratch> scratch,
+                           std::vector<storage::IngestBatch> batches,
+                           std::vector<storage::IngestBatch> deltas, ExportDone done) {
   if (deltas.empty()) {
     (void)Store(request, std::move(scratch), std::move(batches), std::move(done), nullptr);
     return;
@@ -190,6 +218,35 @@ void OtlpService::Export(const ExportRequest& request, ExportDone done) {
   GiveBack(std::move(scratch));
   counts_.Refuse(request.tenant, Protocol::kOtlp, RefusalOf(passed), passed.message());
   done(Failed(passed));
+}
+
+void OtlpService::WriteMissed(const HaSender& sender, const HeldRequest& held, int64_t after_ms) {
+  std::unique_ptr<Scratch> scratch = Borrow(sender.tenant);
+  scratch->report.Reset();
+  scratch->builder.Reset(sender.tenant);
+  scratch->deltas.Reset(sender.tenant);
+  // It has been decoded before.
+  Status status = Decompress(held.coding, held.body, scratch->limits.max_body_bytes, scratch->body);
+  if (status.ok()) {
+    scratch->translator.BeginRequest(sender.tenant, clock_.Now(), scratch->builder, scratch->deltas,
+                                     scratch->report);
+    status = held.is_json ? scratch->json.Decode(scratch->body, scratch->translator)
+                          : scratch->protobuf.Decode(scratch->body, scratch->translator);
+  }
+  if (!status.ok()) {
+    GiveBack(std::move(scratch));
+    return WriteService::LogMissed(sender, status);
+  }
+  std::vector<storage::IngestBatch> batches = scratch->builder.Finish();
+  std::vector<storage::IngestBatch> deltas = scratch->deltas.Finish();
+  LeaveOutUpTo(after_ms, deltas);
+  counts_.Lead(sender, {.after_ms = after_ms, .missed = {}}, batches);
+  ExportRequest request;
+  request.tenant = sender.tenant;
+  StoreAll(request, std::move(scratch), std::move(batches), std::move(deltas),
+           [sender](const ExportAnswer& answer) {
+             if (!answer.status.ok()) WriteService::LogMissed(sender, answer.status);
+           });
 }
 
 bool OtlpService::Store(const ExportRequest& request, std::unique_ptr<Scratch> scratch,

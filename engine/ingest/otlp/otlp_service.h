@@ -63,10 +63,16 @@ class OtlpService {
 
  private:
   struct Scratch;
+  // What was decoded, to the store: deltas as totals.
+  void StoreAll(const ExportRequest& request, std::unique_ptr<Scratch> scratch,
+                std::vector<storage::IngestBatch> batches, std::vector<storage::IngestBatch> deltas,
+                ExportDone done);
   // Admits and appends what was decoded; false if the store does not get it. `stored` may be null.
   bool Store(const ExportRequest& request, std::unique_ptr<Scratch> scratch,
              std::vector<storage::IngestBatch> batches, ExportDone done,
              std::function<void(bool is_stored)> stored);
+  // A request that a replica sent before it was elected.
+  void WriteMissed(const HaSender& sender, const HeldRequest& request, int64_t after_ms);
   std::unique_ptr<Scratch> Borrow(TenantId tenant) BASALT_EXCLUDES(mu_);
   void GiveBack(std::unique_ptr<Scratch> scratch) BASALT_EXCLUDES(mu_);
 

@@ -88,10 +88,27 @@ void Translator::BeginRequest(TenantId tenant, Timestamp now, storage::BatchBuil
   accept_deltas_.emplace(limits_, now, deltas, report);
   metadata_.BeginRequest(now);
   rejected_points_ = 0;
+  sender_.reset();
+  has_resource_ = false;
 }
 
 void Translator::BeginResource(const Attributes& attributes) {
-  labels_.SetResource(attributes);
+  HaSender sender{.tenant = tenant_, .cluster = {}, .replica = {}};
+  if (!limits_.ha.cluster.empty()) {
+    for (const Attribute& attribute : attributes) {
+      if (attribute.key == limits_.ha.cluster) sender.cluster = attribute.value;
+      if (attribute.key == limits_.ha.replica) sender.replica = attribute.value;
+    }
+  }
+  resource_ = attributes;
+  if (!sender.cluster.empty() && !sender.replica.empty()) {
+    std::erase_if(resource_, [this](const Attribute& attribute) {
+      return attribute.key == limits_.ha.replica;
+    });
+    if (!has_resource_) sender_ = std::move(sender);
+  }
+  has_resource_ = true;
+  labels_.SetResource(resource_);
   has_points_ = false;
 }
 

@@ -16,6 +16,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/labels.h"
 #include "engine/ingest/acceptor.h"
+#include "engine/ingest/ha_tracker.h"
 #include "engine/ingest/limits.h"
 #include "engine/ingest/metadata_filter.h"
 #include "engine/ingest/otlp/point_labels.h"
@@ -39,6 +40,9 @@ class Translator final : public Visitor {
   // that are to become totals, if the settings want that.
   void BeginRequest(TenantId tenant, Timestamp now, storage::BatchBuilder& builder,
                     storage::BatchBuilder& deltas, Report& report);
+  // The pair's replica that sent it, if the first resource's attributes name one (limits.h,
+  // HaLabels); its tenant is the request's. The replica's attribute becomes no label.
+  [[nodiscard]] const std::optional<HaSender>& sender() const { return sender_; }
   // Points of which a sample, or everything, was refused.
   [[nodiscard]] uint64_t rejected_points() const { return rejected_points_; }
 
@@ -102,7 +106,11 @@ class Translator final : public Visitor {
   }
   uint64_t rejected_points_ = 0;
 
-  // Of the resource: when its points were.
+  std::optional<HaSender> sender_;
+  bool has_resource_ = false;  // there was one before
+
+  // Of the resource: its attributes without the replica's, when its points were.
+  Attributes resource_;
   int64_t earliest_ms_ = 0;
   int64_t latest_ms_ = 0;
   bool has_points_ = false;

@@ -18,7 +18,7 @@ storage:
   retention: 30d
   head_memory: 1GiB
 ingest:
-  unsorted_labels: sort
+  unsorted_labels: reject
 slo:
   paths: [a.yml, slos]
 alerting:
@@ -35,7 +35,7 @@ log: {level: warn, format: json}
   EXPECT_EQ(config.storage.sync_interval, Duration(500));
   EXPECT_EQ(config.storage.retention, std::chrono::hours(720));
   EXPECT_EQ(config.storage.head_memory_bytes, size_t{1} << 30);
-  EXPECT_EQ(config.ingest.unsorted_labels, ingest::UnsortedLabels::kSort);
+  EXPECT_EQ(config.ingest.unsorted_labels, ingest::UnsortedLabels::kReject);
   EXPECT_EQ(config.alerting.slo_paths, (std::vector<std::string>{"a.yml", "slos"}));
   EXPECT_EQ(config.alerting.external_url, "https://basalt.example");
   EXPECT_EQ(config.log.format, log::Format::kJson);

@@ -11,6 +11,13 @@ namespace basalt::ingest {
 namespace {
 
 using protozero::pbf_writer;
+// Says what is not as the specification has it.
+Limits Strict() {
+  Limits limits;
+  limits.unsorted_labels = UnsortedLabels::kReject;
+  return limits;
+}
+
 constexpr Timestamp kNow = FromMs(1'700'000'000'000);
 constexpr int64_t kT = 1'699'999'999'000;
 
@@ -55,7 +62,7 @@ class RemoteWrite2 : public testing::Test {
   }
   const std::vector<std::string> symbols = {"", "__name__", "up", "job", "a", "b", "Is it up?"};
   DecoderWorld world;
-  RemoteWrite2Decoder decoder{Limits()};
+  RemoteWrite2Decoder decoder{Strict()};
   storage::BatchBuilder builder{world.resolver, kDefaultTenant};
   Report report;
 };

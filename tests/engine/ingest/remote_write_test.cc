@@ -10,6 +10,13 @@ namespace basalt::ingest {
 namespace {
 
 using protozero::pbf_writer;
+// Says what is not as the specification has it.
+Limits Strict() {
+  Limits limits;
+  limits.unsorted_labels = UnsortedLabels::kReject;
+  return limits;
+}
+
 constexpr Timestamp kNow = FromMs(1'700'000'000'000);
 constexpr int64_t kT = 1'699'999'999'000;
 
@@ -50,7 +57,7 @@ class RemoteWrite : public testing::Test {
   std::vector<SampleRow> Rows() { return world.Apply(builder.Finish()); }
 
   DecoderWorld world;
-  RemoteWriteDecoder decoder{Limits()};
+  RemoteWriteDecoder decoder{Strict()};
   storage::BatchBuilder builder{world.resolver, kDefaultTenant};
   Report report;
 };

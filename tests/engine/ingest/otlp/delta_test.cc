@@ -67,10 +67,11 @@ class Deltas : public testing::Test {
   }
   // aggregationTemporality 1 is delta.
   ExportAnswer SendMetric(const std::string& kind, const std::string& points,
-                          const std::string& more = "") {
-    const std::string body = R"({"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m",")" +
-                             kind + R"(":{"aggregationTemporality":1)" + more +
-                             R"(,"dataPoints":[)" + points + "]}}]}]}]}";
+                          const std::string& more = "", const std::string& resource = "") {
+    const std::string body = R"({"resourceMetrics":[{)" + resource +
+                             R"("scopeMetrics":[{"metrics":[{"name":"m",")" + kind +
+                             R"(":{"aggregationTemporality":1)" + more + R"(,"dataPoints":[)" +
+                             points + "]}}]}]}]}";
     auto promise = std::make_shared<std::promise<ExportAnswer>>();
     service->Export({.tenant = kDefaultTenant,
                      .encoding = Encoding::kJson,
@@ -215,6 +216,48 @@ TEST_F(Deltas, CumulativePointsAndGaugesAreLeftAsTheyAre) {
   SendMetric("gauge", Point(0, 10, "\"asDouble\":5"));
   SendMetric("gauge", Point(0, 20, "\"asDouble\":5"));
   EXPECT_EQ(Stored("m").at(20).second, 5);
+}
+
+// Two senders whose resource attributes say that they are a pair.
+TEST_F(Deltas, OfAPairOneIsStoredAndItsReplicaIsNoLabel) {
+  const auto send = [this](const std::string& replica, int64_t at, double value) {
+    return SendMetric(
+        "gauge", Point(0, at, "\"asDouble\":" + std::to_string(value)), "",
+        R"("resource":{"attributes":[{"key":"service.name","value":{"stringValue":"s"}},)"
+        R"({"key":"cluster","value":{"stringValue":"eu"}},)"
+        R"({"key":"__replica__","value":{"stringValue":")" +
+            replica + R"("}}]},)");
+  };
+  EXPECT_TRUE(send("a", 10, 1).status.ok());
+  EXPECT_TRUE(send("b", 11, 2).status.ok()) << "to its sender all is well";
+  EXPECT_TRUE(send("a", 20, 3).status.ok());
+  EXPECT_EQ(Stored("m"), (Totals{{10, {0, 1}}, {20, {0, 3}}}));
+  Read("target_info", [](const storage::Selection& selection, const storage::SeriesColumns& c) {
+    EXPECT_FALSE(selection.labels(c.series).Has("__replica__"));
+    EXPECT_EQ(selection.label(c.series, "cluster"), "eu");
+  });
+  ASSERT_EQ(counts->pairs().Clusters().size(), 1U);
+  EXPECT_EQ(counts->pairs().Clusters()[0].leader, "a");
+  EXPECT_GT(counts->pairs().Clusters()[0].held_bytes, 0U);
+}
+
+TEST_F(Deltas, WhatAStandbySentIsStoredWhenItLeads) {
+  // As Export holds it.
+  const std::string body =
+      R"({"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","sum":{"isMonotonic":true,)"
+      R"("aggregationTemporality":1,"dataPoints":[)" +
+      Point(0, 10, "\"asInt\":\"4\"") + "," + Point(10, 20, "\"asInt\":\"5\"") + "]}}]}]}]}";
+  HaTracker::Decision decision;
+  decision.after_ms = kT + 10;
+  decision.missed.push_back({.protocol = Protocol::kOtlp,
+                             .coding = ContentCoding::kIdentity,
+                             .body = body,
+                             .is_json = true});
+  std::vector<storage::IngestBatch> none;
+  counts->Lead({.tenant = kDefaultTenant, .cluster = "eu", .replica = "a"}, decision, none);
+  ASSERT_TRUE(store->Close().ok());  // waits for what is in flight
+  Open();
+  EXPECT_EQ(Stored(), (Totals{{20, {10, 5}}})) << "only what the leader before has not brought";
 }
 
 // What a store that fails leaves behind, without one: `append` plays it.
