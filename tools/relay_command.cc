@@ -193,7 +193,7 @@ Status RelayProcess::Start() {
   relay::ForwarderOptions forwarder;
   forwarder.address = options_.server;
   forwarder.tenant = tenant;
-  forwarder_ = std::make_unique<relay::Forwarder>(*spool_, SystemClock(), forwarder);
+  forwarder_ = std::make_unique<relay::Forwarder>(*spool_, forwarder);
   RegisterMetrics();
   BASALT_TRY(StartHttp());
   forwarder_->Start();

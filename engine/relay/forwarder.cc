@@ -14,8 +14,8 @@ constexpr Duration kPatience{100};
 
 }  // namespace
 
-Forwarder::Forwarder(Spool& spool, const Clock& clock, ForwarderOptions options)
-    : spool_(spool), clock_(clock), options_(std::move(options)) {}
+Forwarder::Forwarder(Spool& spool, ForwarderOptions options)
+    : spool_(spool), options_(std::move(options)) {}
 
 Forwarder::~Forwarder() { Stop(); }
 

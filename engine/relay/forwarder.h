@@ -7,7 +7,6 @@
 #include <string>
 #include <thread>
 
-#include "engine/base/clock.h"
 #include "engine/base/mutex.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
@@ -25,10 +24,10 @@ struct ForwarderOptions {
   uint64_t max_unacked = 64;  // records on their way
 };
 
-// A thread of its own from Start to Stop. Thread-safe. All arguments must outlive it.
+// A thread of its own from Start to Stop. Thread-safe. `spool` must outlive it.
 class Forwarder {
  public:
-  Forwarder(Spool& spool, const Clock& clock, ForwarderOptions options);
+  Forwarder(Spool& spool, ForwarderOptions options);
   ~Forwarder();
   Forwarder(const Forwarder&) = delete;
   Forwarder& operator=(const Forwarder&) = delete;
@@ -55,7 +54,6 @@ class Forwarder {
   void Take(rpc::PushRelay& stream, uint64_t acked, uint64_t& known);
 
   Spool& spool_;
-  const Clock& clock_;
   const ForwarderOptions options_;
   std::thread thread_;
   mutable Mutex mu_;
