@@ -100,6 +100,7 @@ Status Spool::Load() {
   for (const auto& [first, path] : files) {
     Segment segment;
     segment.first = first;
+    segment.path = path;
     const auto on_record = [&segment](uint64_t offset, std::string_view payload) {
       if (segment.offsets.empty()) segment.oldest = TimeOf(payload);
       segment.offsets.push_back(offset);
@@ -131,7 +132,8 @@ Status Spool::Load() {
 Status Spool::BeginFile() {
   Segment segment;
   segment.first = next_;
-  const std::string path = FileName(options_.directory, next_);
+  segment.path = FileName(options_.directory, next_);
+  const std::string& path = segment.path;
   BASALT_TRY_ASSIGN(RecordFile::Opened opened, RecordFile::Open(path + ".new", kMagic, nullptr));
   BASALT_TRY(opened.file->Sync());
   BASALT_TRY(RenameDurably(path + ".new", path));
@@ -223,14 +225,14 @@ void Spool::Trim(uint64_t number) {
   acked_ = std::max(acked_, std::min(number, next_ - 1));
   // The last one stays: it keeps the count.
   while (segments_.size() > 1 && segments_.front().end() <= acked_ + 1) {
-    (void)std::remove(segments_.front().file->path().c_str());
+    (void)std::remove(segments_.front().path.c_str());
     segments_.pop_front();
   }
   // A last file that is done with makes way for an empty one.
   Segment& last = segments_.back();
   if (last.file->bytes() > options_.file_bytes && last.end() == acked_ + 1 && !syncing_) {
     if (BeginFile().ok()) {
-      (void)std::remove(segments_.front().file->path().c_str());
+      (void)std::remove(segments_.front().path.c_str());
       segments_.pop_front();
     }
   }

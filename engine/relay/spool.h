@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/mutex.h"
 #include "engine/base/record_file.h"
@@ -69,6 +70,7 @@ class Spool {
  private:
   struct Segment {
     uint64_t first = 0;
+    std::string path;
     std::shared_ptr<RecordFile> file;
     std::vector<uint64_t> offsets;  // of its records
     Timestamp oldest;               // of its first record
