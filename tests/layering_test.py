@@ -24,6 +24,7 @@ MAY_INCLUDE = {
                         "storage/ingest_batch.h", "storage/store.h", "query"],
     "engine/rpc": ["engine/base", "engine/ingest", "storage/ingest_batch.h", "storage/resolver.h", "storage/store.h",
                    "query"],
+    "engine/relay": ["engine/base", "engine/rpc", "storage/ingest_batch.h", "storage/reader.h", "storage/resolver.h", "storage/store.h"],
     "engine/admin": ["engine/base", "engine/ingest", "engine/notify", "storage/integrity.h", "storage/reader.h", "storage/resolver.h", "storage/store.h",
                      "query/promql"],
     "tools": ["engine", "storage", "query", "tools"],
