@@ -319,6 +319,9 @@ class Store {
                                         SeriesOrdinal /*ordinal*/) const {
     return {};
   }
+  [[nodiscard]] virtual SeriesId IdOf(PartitionId /*partition*/, SeriesOrdinal /*ordinal*/) const {
+    return {};
+  }
   [[nodiscard]] virtual const Reader& reader() const = 0;
   [[nodiscard]] virtual Resolver& resolver() = 0;
   [[nodiscard]] virtual StoreStats Stats() const = 0;

@@ -64,6 +64,10 @@ class StoreImpl final : public Store {
     const PartitionIndex& index = core_.partitions[static_cast<size_t>(partition)]->index;
     return static_cast<uint32_t>(ordinal) < index.series_count() ? index.labels(ordinal) : Labels();
   }
+  [[nodiscard]] SeriesId IdOf(PartitionId partition, SeriesOrdinal ordinal) const override {
+    const PartitionIndex& index = core_.partitions[static_cast<size_t>(partition)]->index;
+    return static_cast<uint32_t>(ordinal) < index.series_count() ? index.id(ordinal) : SeriesId();
+  }
   [[nodiscard]] const Reader& reader() const override { return reader_; }
   [[nodiscard]] Resolver& resolver() override { return *core_.resolver; }
   [[nodiscard]] StoreStats Stats() const override;

@@ -16,7 +16,7 @@ NO_CACHE = {"nocache": 1}
 
 
 def load(kinds, options, series, hours, key):
-    """({name: running server}, the data) with everything settled."""
+    """({name: running server}, the data) with everything settled, or as it stands once it is acknowledged."""
     data = Dataset(os.path.join(options.work, key), series, hours, options.interval, options.seed)
     main = data.main("backlog")
     servers = {}
@@ -25,6 +25,8 @@ def load(kinds, options, series, hours, key):
         server.start()
         say("%s: sending %.1f M samples" % (name, main["samples"] / 1e6))
         replay(server, main)
+        if options.unsettled:
+            continue
         say("%s: settling" % name)
         server.settle()
         if hasattr(server, "settled_bytes"):

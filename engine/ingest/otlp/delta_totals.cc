@@ -163,15 +163,23 @@ class DeltaTotals::Conversion {
     return LabelsOfSeries(batch, series).ToString();
   }
 
+  // The same before and after the series is known (IngestBatch::ids_from_index).
+  [[nodiscard]] Hash128 KeyOf(const IngestBatch& batch, uint32_t series) const {
+    const storage::BatchSeries& one = batch.series[series];
+    return (one.ordinal == kUnknownOrdinal ? one.id : store_.IdOf(batch.partition, one.ordinal))
+        .hash;
+  }
+
   void Remember(const IngestBatch& batch, uint32_t series, const End& end) {
-    undo_.emplace_back(batch.series[series].id.hash,
+    undo_.emplace_back(KeyOf(batch, series),
                        end.end_ms == INT64_MIN ? std::nullopt : std::optional(end));
   }
 
   // By what is remembered, or by the store.
   Result<End*> EndOf(const IngestBatch& batch, uint32_t series, int64_t time_ms) {
     const storage::BatchSeries& one = batch.series[series];
-    const auto [found, is_new] = ends_.try_emplace(one.id.hash);
+    const Hash128 key = KeyOf(batch, series);
+    const auto [found, is_new] = ends_.try_emplace(key);
     if (!is_new || one.ordinal == kUnknownOrdinal) return &found->second;
     const Labels labels = LabelsOfSeries(batch, series);
     std::vector<LabelView> views;
@@ -179,7 +187,7 @@ class DeltaTotals::Conversion {
     auto newest =
         FindNewestSample(store_, tenant_, views, ToMs(clock_.Now()), time_ms - kMaxGap.count());
     if (!newest.ok()) {
-      ends_.erase(one.id.hash);
+      ends_.erase(key);
       return newest.status().WithContext("the newest total of " + labels.ToString());
     }
     if (!newest->has_value()) return &found->second;
