@@ -436,6 +436,30 @@ TEST(Evaluator, RulesShowASloAsAnAlertingRule) {
   EXPECT_TRUE(s.evaluator->AlertRules(TenantId{7}).empty());
 }
 
+// A target restarts, and by its next scrape has served more requests than before: its counter of
+// requests hides the restart, that of errors shows all of its errors.
+TEST(Evaluator, MoreErrorsThanRequestsAreSaidAndNeverPaged) {
+  Scenario s;
+  WriteBoth(s, 0, 100, 0);
+  s.Round(At(0));
+  WriteBoth(s, 1, 150, 150);
+  s.Round(At(1));
+  EXPECT_FALSE(s.View().healthy);
+  EXPECT_THAT(s.View().problem, HasSubstr("more events than total_query"));
+  EXPECT_EQ(s.View().severities[0].state, SeverityState::kInactive);
+  EXPECT_TRUE(s.sink.published.empty());
+  // As soon as the requests can have held these errors, they count.
+  WriteBoth(s, 2, 250, 150);
+  s.Round(At(2));
+  EXPECT_TRUE(s.View().healthy);
+  EXPECT_EQ(s.View().severities[0].state, SeverityState::kFiring);
+  // The same once more: nobody knows, so the page stays.
+  WriteBoth(s, 3, 450, 450);
+  s.Round(At(3));
+  EXPECT_FALSE(s.View().healthy);
+  EXPECT_EQ(s.View().severities[0].state, SeverityState::kFrozen);
+}
+
 // One target's step in a random history.
 struct RandomStep {
   bool scraped;
@@ -446,6 +470,17 @@ struct RandomStep {
   bool late;
   bool restart;
 };
+
+// How rapidcheck tells a failed history.
+void showValue(const RandomStep& step, std::ostream& os) {
+  os << (step.reset ? "reset " : "") << (step.restart ? "restart " : "");
+  if (!step.scraped) {
+    os << "not scraped (" << step.requests << ", " << step.errors << ")";
+    return;
+  }
+  os << (step.late ? "late " : "") << (step.stale ? "stale " : "") << "+" << step.requests
+     << " requests +" << step.errors << " errors";
+}
 
 rc::Gen<RandomStep> GenStep() {
   return rc::gen::map(

@@ -124,7 +124,10 @@ int Oracle::Both(int64_t at_ms, int64_t short_ms, int64_t long_ms, int64_t facto
   const int a = Above(at_ms, short_ms, factor_num, factor_den);
   const int b = Above(at_ms, long_ms, factor_num, factor_den);
   if (a == 0 || b == 0) return 0;
-  return a == 1 && b == 1 ? 1 : -1;
+  if (a != 1 || b != 1) return -1;
+  // More errors than requests: the two do not fit together, so nobody knows.
+  const Sums sums = Window(at_ms, short_ms);
+  return sums.bad > sums.total ? -1 : 1;
 }
 
 void Oracle::Step(Episode& episode, std::vector<Episode>& past, int64_t at_ms, int truth) {

@@ -74,6 +74,7 @@ class Oracle {
   // 1: above, 0: not, -1: no events.
   [[nodiscard]] int Above(int64_t at_ms, int64_t window_ms, int64_t factor_num,
                           int64_t factor_den) const;
+  // Of both windows; -1 also where the short one has more errors than events.
   [[nodiscard]] int Both(int64_t at_ms, int64_t short_ms, int64_t long_ms, int64_t factor_num,
                          int64_t factor_den) const;
   static void Step(Episode& episode, std::vector<Episode>& past, int64_t at_ms, int truth);
