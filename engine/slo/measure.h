@@ -29,7 +29,8 @@ struct Measure {
 };
 // Among TapIndex::measures(). 0 is kCounter, whether anybody asks for it or not.
 using MeasureIndex = uint16_t;
-// Of all definitions together: each threshold of a histogram is one.
+// Of all definitions together: each threshold of a histogram is one. SLO files with more are
+// refused (slo_files.h).
 inline constexpr size_t kMaxMeasures = 4096;
 
 bool IsCumulative(MeasureKind kind);

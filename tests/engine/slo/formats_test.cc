@@ -14,6 +14,7 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::minutes;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::vector<Definition> MustRead(const std::string& text) {
@@ -506,6 +507,56 @@ TEST(OpenSlo, ObjectsOfOtherFilesAreFoundAndTheirMistakesNamedThere) {
   const auto wrong = LoadSloFiles({dir});
   ASSERT_FALSE(wrong.ok());
   EXPECT_THAT(std::string(wrong.status().message()), HasSubstr("b-objects.yml:7:"));
+  std::filesystem::remove_all(dir);
+}
+
+// --- all formats together ---------------------------------------------------
+
+// A file of `slos` SLOs with `each` thresholds of a native histogram, from the `first` on.
+std::string WithThresholds(const std::string& service, int first, int slos, int each) {
+  const std::string of = "sum(rate(rpc_seconds[{{.window}}]))";
+  std::string text = "version: prometheus/v1\nservice: " + service + "\nslos:\n";
+  for (int slo = 0; slo < slos; ++slo) {
+    std::string errors;
+    for (int i = 0; i < each; ++i) {
+      errors += (errors.empty() ? "" : " + ");
+      errors += "histogram_count(" + of + ") * histogram_fraction(0, ";
+      errors += std::to_string(first + slo * each + i) + ", " + of + ")";
+    }
+    text += "  - name: slo-" + std::to_string(slo) + "\n    objective: 99\n    sli:\n";
+    text += "      events: {error_query: '" + errors + "', ";
+    text += "total_query: 'histogram_count(" + of + ")'}\n    alerting: {name: Slow}\n";
+  }
+  return text;
+}
+
+TEST(SloFiles, MoreMeasuresThanFitAreRefusedOverAllFiles) {
+  // Beside the thresholds: the histograms' whole counts, and counters, which always have a place.
+  constexpr int kSlos = 46;
+  constexpr int kEach = 89;
+  static_assert(kSlos * kEach + 2 == kMaxMeasures);
+  const std::string full = WithThresholds("full", 1, kSlos, kEach);
+  const std::vector<Definition> fitting = MustRead(full);
+  ASSERT_EQ(fitting.size(), static_cast<size_t>(kSlos));
+  for (const Definition& slo : fitting) ASSERT_FALSE(slo.polled.has_value()) << slo.polled->why;
+
+  EXPECT_THAT(FirstError(WithThresholds("over", 1, kSlos + 1, kEach)),
+              AllOf(HasSubstr("slo.yml:" + std::to_string(4 + 5 * kSlos) + ":1: error: "),
+                    HasSubstr("with the SLO \"over-slo-46\""), HasSubstr("more than 4096 measures"),
+                    HasSubstr("Give SLOs the same thresholds")));
+
+  const auto dir = std::filesystem::path(::testing::TempDir()) / "slo_files_measures";
+  std::filesystem::create_directories(dir);
+  std::ofstream(dir / "a.yml") << full;
+  std::ofstream(dir / "b.yml") << WithThresholds("known", 1, 1, kEach);
+  std::ofstream(dir / "c.yml") << WithThresholds("new", kSlos * kEach + 1, 1, 1);
+  const auto same = LoadSloFiles({dir / "a.yml", dir / "b.yml"});
+  EXPECT_TRUE(same.ok()) << same.status().ToString();
+  const auto more = LoadSloFiles({dir});
+  EXPECT_EQ(more.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(more.status().message()),
+              AllOf(HasSubstr("c.yml:4:1: error: "), HasSubstr("with the SLO \"new-slo-0\"")));
+  EXPECT_TRUE(CheckSloFile(dir / "c.yml").ok());
   std::filesystem::remove_all(dir);
 }
 
