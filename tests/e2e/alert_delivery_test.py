@@ -169,7 +169,7 @@ alerting:
         self.assertEqual(len(page), 1, "one identity")
         record = [a for a in self.server.get("/api/v1/slo/alerts")["alerts"] if a["severity"] == "page"]
         self.assertEqual(len(record), 1, "one instance, before and after the kill")
-        self.assertEqual(page[0]["startsAt"], record[0]["startsAt"])
+        self.assertEqual(instant(page[0]["startsAt"]), instant(record[0]["startsAt"]))
         self.assertEqual(page[0]["fingerprint"], record[0]["alertmanagerFingerprint"])
         out = subprocess.run([newest_peer("amtool"), "--alertmanager.url=" + url, "alert", "query", "severity=page",
                               "-o", "json"], check=True, capture_output=True).stdout
