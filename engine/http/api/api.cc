@@ -17,6 +17,9 @@ void RegisterApi(const ApiContext& context, Router& router) {
   RegisterExpressions(shared, router);
   RegisterRules(shared, router);
   RegisterSlo(shared, router);
+  RegisterSloExclusions(shared, router);
+  RegisterSloExplanations(shared, router);
+  RegisterSloSimulation(shared, router);
   RegisterSloAlerts(shared, router);
   RegisterStatus(shared, router);
   RegisterMaintenance(shared, router);

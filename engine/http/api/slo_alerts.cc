@@ -8,6 +8,7 @@
 #include "engine/actionability/webhook_in.h"
 #include "engine/http/api/endpoint.h"
 #include "engine/http/api/params.h"
+#include "engine/http/api/slo_json.h"
 #include "engine/notify/delivery_stats.h"
 #include "engine/notify/webhook.h"
 
@@ -22,33 +23,6 @@ actionability::Journal* JournalOf(const Call& call) {
   return call.context.journal ? call.context.journal() : nullptr;
 }
 Answer NoJournal() { return FailWith(Unavailable("no SLO is evaluated")); }
-// kNotFound is an error of its own here, not one of execution.
-Answer FailAs(const Status& status) {
-  return status.code() == StatusCode::kNotFound
-             ? Fail(ErrorType::kNotFound, std::string(status.message()))
-             : FailWith(status);
-}
-
-void WriteTime(std::string_view key, const std::optional<Timestamp>& time, JsonWriter& json) {
-  json.Key(key);
-  if (time.has_value()) {
-    json.Time(*time);
-  } else {
-    json.Null();
-  }
-}
-void WriteNumber(std::string_view key, const std::optional<double>& value, JsonWriter& json) {
-  json.Key(key);
-  if (value.has_value()) {
-    json.Float(*value);
-  } else {
-    json.Null();
-  }
-}
-void WriteCount(std::string_view key, uint64_t value, JsonWriter& json) {
-  json.Key(key);
-  json.Uint(value);
-}
 
 void WriteRecord(const AlertRecord& record, JsonWriter& json) {
   json.BeginObject();
@@ -64,13 +38,13 @@ void WriteRecord(const AlertRecord& record, JsonWriter& json) {
   json.Field("state", record.ends_at.has_value() ? "resolved" : "firing");
   json.Key("startsAt");
   json.Time(record.starts_at);
-  WriteTime("endsAt", record.ends_at, json);
+  WriteOptional("endsAt", record.ends_at, json);
   json.Key("publishedAt");
   json.Time(record.published_at);
-  WriteTime("deliveredAt", record.delivered_at, json);
+  WriteOptional("deliveredAt", record.delivered_at, json);
   json.Field("deliveredTo", record.delivered_to);
   json.Field("undelivered", record.undelivered());
-  WriteTime("acknowledgedAt", record.acknowledged_at, json);
+  WriteOptional("acknowledgedAt", record.acknowledged_at, json);
   json.Field("acknowledgedBy", record.acknowledged_by);
   json.Field("flap", record.flap);
   json.Key("feedback");
@@ -210,10 +184,10 @@ void WriteTeam(const actionability::TeamReport& team, JsonWriter& json) {
   WriteNumber("pagesPerWeek", team.pages_per_week, json);
   WriteCount("withFeedback", team.with_feedback, json);
   WriteCount("actionable", team.actionable, json);
-  WriteNumber("actionableShare", team.actionable_share, json);
+  WriteOptional("actionableShare", team.actionable_share, json);
   WriteCount("acknowledgedPages", team.acknowledged_pages, json);
-  WriteNumber("timeToAcknowledgeMedianSeconds", team.acknowledge_p50_seconds, json);
-  WriteNumber("timeToAcknowledgeMeanSeconds", team.acknowledge_mean_seconds, json);
+  WriteOptional("timeToAcknowledgeMedianSeconds", team.acknowledge_p50_seconds, json);
+  WriteOptional("timeToAcknowledgeMeanSeconds", team.acknowledge_mean_seconds, json);
   WriteCount("flaps", team.flaps, json);
   WriteCount("undelivered", team.undelivered, json);
   WriteNumber("minutesSpent", team.minutes, json);
