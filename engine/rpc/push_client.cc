@@ -1,56 +1,24 @@
 #include "engine/rpc/push_client.h"
 
 #include <absl/container/flat_hash_map.h>
-#include <grpcpp/grpcpp.h>
 
-#include <thread>
+#include <algorithm>
+#include <utility>
 
-#include "basalt/v1/ingest.grpc.pb.h"
-#include "engine/base/mutex.h"
+#include "basalt/v1/ingest.pb.h"
+#include "engine/rpc/client_stream.h"
 
 namespace basalt::rpc {
 namespace {
 
-Status FromGrpc(const grpc::Status& status) {
-  if (status.ok()) return OkStatus();
-  return {static_cast<StatusCode>(status.error_code()), "push: " + status.error_message()};
-}
-
 class GrpcPushClient final : public PushClient {
  public:
-  explicit GrpcPushClient(const PushClientOptions& options) : options_(options) {}
+  GrpcPushClient(std::unique_ptr<ClientStream> stream, size_t max_unacked)
+      : stream_(std::move(stream)),
+        max_unacked_(std::max<size_t>(max_unacked, 1)),
+        next_seq_(stream_->last_seq() + 1) {}
 
-  ~GrpcPushClient() override {
-    if (stream_ == nullptr || closed_) return;
-    context_.TryCancel();
-    (void)End();
-  }
-  GrpcPushClient(const GrpcPushClient&) = delete;
-  GrpcPushClient& operator=(const GrpcPushClient&) = delete;
-
-  Status Connect() {
-    auto channel = grpc::CreateChannel(options_.address, grpc::InsecureChannelCredentials());
-    stub_ = v1::Ingest::NewStub(channel);
-    context_.AddMetadata("x-scope-orgid", std::to_string(static_cast<uint32_t>(options_.tenant)));
-    stream_ = stub_->Push(&context_);
-    v1::PushRequest hello;
-    hello.mutable_hello()->set_writer(options_.writer);
-    v1::PushResponse answer;
-    if (!stream_->Write(hello) || !stream_->Read(&answer)) {
-      closed_ = true;
-      return FromGrpc(stream_->Finish()).WithContext(options_.address);
-    }
-    last_seq_ = answer.hello().last_seq();
-    next_seq_ = last_seq_ + 1;
-    {
-      const MutexLock lock(mu_);
-      acked_ = last_seq_;
-    }
-    reader_ = std::thread([this] { ReadAcks(); });
-    return OkStatus();
-  }
-
-  [[nodiscard]] uint64_t last_seq() const override { return last_seq_; }
+  [[nodiscard]] uint64_t last_seq() const override { return stream_->last_seq(); }
 
   uint32_t Define(const Labels& labels) override {
     v1::SeriesDefinition* series = request_.add_series();
@@ -85,11 +53,8 @@ class GrpcPushClient final : public PushClient {
   }
 
   Result<uint64_t> Send() override {
-    {
-      MutexLock lock(mu_);
-      while (!ended_ && next_seq_ - 1 - acked_ >= options_.max_unacked) changed_.Wait(lock);
-      if (ended_) return Unavailable("push: the server has ended the stream");
-    }
+    if (next_seq_ > max_unacked_) stream_->WaitForAck(next_seq_ - max_unacked_, std::nullopt);
+    if (stream_->ended()) return Unavailable("push: the server has ended the stream");
     request_.set_seq(next_seq_);
     if (!stream_->Write(request_)) return Unavailable("push: the connection is gone");
     request_.Clear();
@@ -98,30 +63,19 @@ class GrpcPushClient final : public PushClient {
   }
 
   Status Flush() override {
-    MutexLock lock(mu_);
-    while (!ended_ && acked_ + 1 < next_seq_) changed_.Wait(lock);
-    return acked_ + 1 < next_seq_ ? Unavailable("push: the server has ended the stream")
-                                  : OkStatus();
+    return stream_->WaitForAck(next_seq_ - 1, std::nullopt) + 1 < next_seq_
+               ? Unavailable("push: the server has ended the stream")
+               : OkStatus();
   }
 
-  [[nodiscard]] uint64_t acked() const override {
-    const MutexLock lock(mu_);
-    return acked_;
-  }
-  [[nodiscard]] LogPosition token() const override {
-    const MutexLock lock(mu_);
-    return token_;
-  }
-  std::vector<PushRejection> TakeRejections() override {
-    const MutexLock lock(mu_);
-    return std::exchange(rejections_, {});
-  }
+  [[nodiscard]] uint64_t acked() const override { return stream_->acked(); }
+  [[nodiscard]] LogPosition token() const override { return stream_->token(); }
+  std::vector<PushRejection> TakeRejections() override { return stream_->TakeRejections(); }
 
   Status Close() override {
-    if (closed_) return OkStatus();
+    if (std::exchange(closed_, true)) return OkStatus();
     const Status flushed = Flush();
-    stream_->WritesDone();
-    const Status ended = End();
+    const Status ended = stream_->Finish();
     return ended.ok() ? flushed : ended;
   }
 
@@ -133,57 +87,23 @@ class GrpcPushClient final : public PushClient {
     return it->second;
   }
 
-  void ReadAcks() {
-    v1::PushResponse answer;
-    while (stream_->Read(&answer)) {
-      const MutexLock lock(mu_);
-      acked_ = std::max(acked_, answer.acked_seq());
-      token_ = std::max(
-          token_, LogPosition{static_cast<uint16_t>(answer.token().lane()), answer.token().seq()});
-      for (const v1::Rejection& rejection : answer.rejections()) {
-        rejections_.push_back({rejection.seq(),
-                               rejection.items(),
-                               {rejection.details().begin(), rejection.details().end()}});
-      }
-      changed_.NotifyAll();
-    }
-    const MutexLock lock(mu_);
-    ended_ = true;
-    changed_.NotifyAll();
-  }
-
-  Status End() {
-    closed_ = true;
-    if (reader_.joinable()) reader_.join();
-    return FromGrpc(stream_->Finish());
-  }
-
-  const PushClientOptions options_;
-  std::unique_ptr<v1::Ingest::Stub> stub_;
-  grpc::ClientContext context_;
-  std::unique_ptr<grpc::ClientReaderWriter<v1::PushRequest, v1::PushResponse>> stream_;
-  std::thread reader_;
+  const std::unique_ptr<ClientStream> stream_;
+  const size_t max_unacked_;
   bool closed_ = false;
-  uint64_t last_seq_ = 0;
-  uint64_t next_seq_ = 1;
+  uint64_t next_seq_;
   uint32_t next_ref_ = 0;
   v1::PushRequest request_;
   absl::flat_hash_map<std::string, uint32_t> symbols_;
-
-  mutable Mutex mu_;
-  CondVar changed_;
-  uint64_t acked_ BASALT_GUARDED_BY(mu_) = 0;
-  LogPosition token_ BASALT_GUARDED_BY(mu_);
-  std::vector<PushRejection> rejections_ BASALT_GUARDED_BY(mu_);
-  bool ended_ BASALT_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<PushClient>> PushClient::Open(const PushClientOptions& options) {
-  auto client = std::make_unique<GrpcPushClient>(options);
-  BASALT_TRY(client->Connect());
-  return std::unique_ptr<PushClient>(std::move(client));
+  BASALT_TRY_ASSIGN(auto stream, ClientStream::Open({.address = options.address,
+                                                     .writer = options.writer,
+                                                     .tenant = options.tenant}));
+  return std::unique_ptr<PushClient>(
+      std::make_unique<GrpcPushClient>(std::move(stream), options.max_unacked));
 }
 
 }  // namespace basalt::rpc

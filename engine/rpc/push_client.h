@@ -33,7 +33,7 @@ struct PushRejection {
 // and resume after acked().
 class PushClient {
  public:
-  // Connects and greets; last_seq() then says where to go on.
+  // Connects and greets; last_seq() then says where to go on. Errors: as ClientStream::Open.
   static Result<std::unique_ptr<PushClient>> Open(const PushClientOptions& options);
   virtual ~PushClient() = default;
 

@@ -1,15 +1,13 @@
 #include "engine/rpc/push_relay.h"
 
 #include <absl/container/flat_hash_map.h>
-#include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
-#include "basalt/v1/ingest.grpc.pb.h"
+#include "basalt/v1/ingest.pb.h"
 #include "engine/base/hash.h"
-#include "engine/base/mutex.h"
+#include "engine/rpc/client_stream.h"
 
 namespace basalt::rpc {
 namespace {
@@ -246,46 +244,10 @@ class Translator {
 
 class GrpcPushRelay final : public PushRelay {
  public:
-  explicit GrpcPushRelay(PushRelayOptions options) : options_(std::move(options)) {}
-  ~GrpcPushRelay() override { (void)End(); }
-  GrpcPushRelay(const GrpcPushRelay&) = delete;
-  GrpcPushRelay& operator=(const GrpcPushRelay&) = delete;
+  GrpcPushRelay(std::unique_ptr<ClientStream> stream, std::string address)
+      : stream_(std::move(stream)), address_(std::move(address)) {}
 
-  Status Connect() {
-    grpc::ChannelArguments arguments;
-    // Of its own, so that a server that is back is tried at once and not when the shared channel's
-    // backoff allows.
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    // A server that has vanished without a word is noticed.
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-    const auto channel =
-        grpc::CreateCustomChannel(options_.address, grpc::InsecureChannelCredentials(), arguments);
-    if (!channel->WaitForConnected(std::chrono::system_clock::now() + options_.connect_timeout))
-      return Unavailable(options_.address + ": no connection");
-    stub_ = v1::Ingest::NewStub(channel);
-    context_.AddMetadata("x-scope-orgid", std::to_string(static_cast<uint32_t>(options_.tenant)));
-    stream_ = stub_->Push(&context_);
-    v1::PushRequest hello;
-    hello.mutable_hello()->set_writer(options_.writer);
-    v1::PushResponse answer;
-    if (!stream_->Write(hello) || !stream_->Read(&answer)) {
-      {
-        const MutexLock lock(mu_);
-        ended_ = true;
-      }
-      return End();
-    }
-    last_seq_ = answer.hello().last_seq();
-    {
-      const MutexLock lock(mu_);
-      acked_ = last_seq_;
-    }
-    reader_ = std::thread([this] { ReadAcks(); });
-    return OkStatus();
-  }
-
-  [[nodiscard]] uint64_t last_seq() const override { return last_seq_; }
+  [[nodiscard]] uint64_t last_seq() const override { return stream_->last_seq(); }
 
   Status Send(uint64_t seq, std::string_view message) override {
     v1::PushRequest request;
@@ -298,71 +260,31 @@ class GrpcPushRelay final : public PushRelay {
   }
 
   uint64_t WaitForAck(uint64_t seq, Duration patience) override {
-    MutexLock lock(mu_);
-    if (acked_ <= seq && !ended_) changed_.WaitFor(lock, patience);
-    return acked_;
+    return stream_->WaitForAck(seq + 1, patience);
   }
-
-  [[nodiscard]] bool ended() const override {
-    const MutexLock lock(mu_);
-    return ended_;
-  }
-
-  std::vector<PushRejection> TakeRejections() override {
-    const MutexLock lock(mu_);
-    return std::exchange(rejections_, {});
-  }
+  [[nodiscard]] bool ended() const override { return stream_->ended(); }
+  std::vector<PushRejection> TakeRejections() override { return stream_->TakeRejections(); }
 
   Status End() override {
-    if (stream_ == nullptr) return OkStatus();
-    if (!ended()) context_.TryCancel();
-    if (reader_.joinable()) reader_.join();
-    const grpc::Status status = stream_->Finish();
-    stream_.reset();
-    if (status.ok()) return Unavailable(options_.address + ": the server has ended the stream");
-    return {static_cast<StatusCode>(status.error_code()),
-            options_.address + ": " + status.error_message()};
+    const Status status = stream_->Cancel();
+    return status.ok() ? Unavailable(address_ + ": the server has ended the stream") : status;
   }
 
  private:
-  void ReadAcks() {
-    v1::PushResponse answer;
-    while (stream_->Read(&answer)) {
-      const MutexLock lock(mu_);
-      acked_ = std::max(acked_, answer.acked_seq());
-      for (const v1::Rejection& rejection : answer.rejections()) {
-        rejections_.push_back({rejection.seq(),
-                               rejection.items(),
-                               {rejection.details().begin(), rejection.details().end()}});
-      }
-      changed_.NotifyAll();
-    }
-    const MutexLock lock(mu_);
-    ended_ = true;
-    changed_.NotifyAll();
-  }
-
-  const PushRelayOptions options_;
-  std::unique_ptr<v1::Ingest::Stub> stub_;
-  grpc::ClientContext context_;
-  std::unique_ptr<grpc::ClientReaderWriter<v1::PushRequest, v1::PushResponse>> stream_;
-  std::thread reader_;
-  uint64_t last_seq_ = 0;
+  const std::unique_ptr<ClientStream> stream_;
+  const std::string address_;
   Translator translator_;
-
-  mutable Mutex mu_;
-  CondVar changed_;
-  uint64_t acked_ BASALT_GUARDED_BY(mu_) = 0;
-  bool ended_ BASALT_GUARDED_BY(mu_) = false;
-  std::vector<PushRejection> rejections_ BASALT_GUARDED_BY(mu_);
 };
 
 }  // namespace
 
 Result<std::unique_ptr<PushRelay>> PushRelay::Open(const PushRelayOptions& options) {
-  auto relay = std::make_unique<GrpcPushRelay>(options);
-  BASALT_TRY(relay->Connect());
-  return std::unique_ptr<PushRelay>(std::move(relay));
+  BASALT_TRY_ASSIGN(auto stream, ClientStream::Open({.address = options.address,
+                                                     .writer = options.writer,
+                                                     .tenant = options.tenant,
+                                                     .connect_timeout = options.connect_timeout}));
+  return std::unique_ptr<PushRelay>(
+      std::make_unique<GrpcPushRelay>(std::move(stream), options.address));
 }
 
 }  // namespace basalt::rpc

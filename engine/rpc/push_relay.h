@@ -36,7 +36,7 @@ class PushRelay {
   // Series that have a reference on a stream; beyond it references are given anew.
   static constexpr size_t kMaxReferences = 1'000'000;
 
-  // Connects and greets; last_seq() then says where to go on. kUnavailable, kDeadlineExceeded.
+  // Connects and greets; last_seq() then says where to go on. Errors: as ClientStream::Open.
   static Result<std::unique_ptr<PushRelay>> Open(const PushRelayOptions& options);
   virtual ~PushRelay() = default;
 
