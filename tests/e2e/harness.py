@@ -185,7 +185,7 @@ class Basalt(Api):
 
 
 class Prometheus(Api):
-    def __init__(self, binary, directory, config, name, port):
+    def __init__(self, binary, directory, config, name, port, features=()):
         self.directory = os.path.join(directory, name)
         os.makedirs(self.directory)
         self.config_path = os.path.join(self.directory, "prometheus.yml")
@@ -196,7 +196,8 @@ class Prometheus(Api):
         self.process = Process(name, [binary, "--config.file=" + self.config_path,
                                       "--storage.tsdb.path=" + os.path.join(self.directory, "tsdb"),
                                       "--web.listen-address=127.0.0.1:%d" % self.port,
-                                      "--enable-feature=exemplar-storage,promql-at-modifier,promql-negative-offset"],
+                                      "--enable-feature=" + ",".join(
+                                          ("exemplar-storage", "promql-at-modifier", "promql-negative-offset", *features))],
                                self.directory)
         wait_until(lambda: http("GET", self.url + "/-/ready")[0] == 200, name + " ready")
 
