@@ -223,7 +223,7 @@ Result<std::vector<FinishedRun>> Sealer::Write(std::span<const SealOrder> orders
 }
 
 Status Sealer::Seal(std::span<const SealOrder> orders) {
-  const PointScope scope("seal");
+  const WorkScope scope(StoreWork::kSeal);
   const Step step(core_.options, StoreStep::kSeal);
   // Read first: what is applied after it is newer than anything a group tells below.
   const uint64_t watermark = core_.applied.watermark();

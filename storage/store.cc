@@ -1,7 +1,6 @@
 #include "storage/store.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <utility>
 
@@ -64,22 +63,25 @@ Status StoreImpl::Start() {
 namespace {
 
 // The steps of a commit, for a test: each ends where the next begins.
-std::function<void(CommitStep)> StepsOfCommits(std::function<void(StoreStep, bool)> on_step) {
-  return [on_step = std::move(on_step)](CommitStep step) {
-    if (!on_step) return;
+std::function<void(CommitStep)> StepsOfCommits(const StepHook& on_step) {
+  return [on_step](CommitStep step) {
+    const auto tell = [&](StoreStep of, bool begins) {
+      on_step({.step = of, .begins = begins, .work = WorkScope::current()});
+    };
     switch (step) {
       case CommitStep::kWritten:
-        return on_step(StoreStep::kIngest, true);
+        return tell(StoreStep::kIngest, true);
       case CommitStep::kIngested:
-        on_step(StoreStep::kIngest, false);
-        return on_step(StoreStep::kIndexFlush, true);
+        tell(StoreStep::kIngest, false);
+        return tell(StoreStep::kIndexFlush, true);
       case CommitStep::kIndexFlushed:
-        on_step(StoreStep::kIndexFlush, false);
-        return on_step(StoreStep::kMetaCommit, true);
+        tell(StoreStep::kIndexFlush, false);
+        return tell(StoreStep::kMetaCommit, true);
       case CommitStep::kCommitted:
-        return on_step(StoreStep::kMetaCommit, false);
+        tell(StoreStep::kMetaCommit, false);
+        return tell(StoreStep::kCollect, true);
       case CommitStep::kCollected:
-        return;
+        return tell(StoreStep::kCollect, false);
     }
   };
 }
@@ -105,15 +107,7 @@ Status StoreImpl::OpenFiles() {
   BASALT_TRY_ASSIGN(core_.receipts, PurgeReceipts::Open(*core_.database, *options.clock));
   BASALT_TRY_ASSIGN(core_.metadata, MetadataStore::Open(*core_.database));
   core_.exemplars = std::make_unique<ExemplarStore>(*core_.database);
-  if (options.at_point || options.on_step) {
-    core_.runs->SetCommitHook([this, steps = StepsOfCommits(options.on_step)](CommitStep step) {
-      static constexpr std::array<std::string_view, 5> kNames = {"commit", "ingested", "indexed",
-                                                                 "committed", "collected"};
-      core_.Point(std::string(PointScope::current()) + ":" +
-                  std::string(kNames[static_cast<size_t>(step)]));
-      steps(step);
-    });
-  }
+  if (options.on_step) core_.runs->SetCommitHook(StepsOfCommits(options.on_step));
   BASALT_TRY_ASSIGN(const auto writers, core_.runs->Writers());
   core_.writers.Load(writers);
   BASALT_TRY_ASSIGN(core_.log,

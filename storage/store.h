@@ -24,6 +24,7 @@
 #include "storage/ingest_batch.h"
 #include "storage/integrity.h"
 #include "storage/reader.h"
+#include "storage/store_step.h"
 
 namespace rocksdb {
 class Env;
@@ -38,20 +39,6 @@ enum class SyncMode : uint8_t {
   kAlways,    // fdatasync before the ack: nothing acknowledged is ever lost
   kInterval,  // fdatasync every `sync_interval`: a power cut may lose that much; a killed process
               // loses nothing
-};
-
-// What the store does between being asked for something and having done it; for tests that
-// interrupt it.
-enum class StoreStep : uint8_t {
-  kSeal,
-  kIngest,
-  kIndexFlush,
-  kMetaCommit,
-  kTrim,
-  kRewrite,
-  kDelete,
-  kRetention,
-  kCheckpoint
 };
 
 // How far opening has come; for a log line, and for a readiness page that says more than "no".
@@ -138,14 +125,11 @@ struct StoreOptions {
   Executor* background = nullptr;
   // Apply: the partitions' strands run here. Must outlive the store. Null: two threads of its own.
   Executor* apply = nullptr;
-  // For tests: called at named points of background work ("rewrite:ingested"; storage/README.md
-  // lists them), so that a process can be stopped there. On the thread that does the work.
-  std::function<void(std::string_view point)> at_point;
   // For tests: disks that fail, shorten, delay or forget. Null: the machine's.
   Files* files = nullptr;
   rocksdb::Env* env = nullptr;
-  // For tests: called when a step begins and ends, on the thread that does it.
-  std::function<void(StoreStep step, bool begins)> on_step;
+  // For tests: called when a step (storage/store_step.h) begins and ends.
+  StepHook on_step;
 };
 
 // What an append came to. `token` may be given back as TakeSnapshot's `at_least`.

@@ -72,22 +72,21 @@ struct SectionResult {
   uint64_t exemplars = 0;
 };
 
-// Which background work this thread is at, for StoreOptions::at_point: a commit's steps are named
-// after it.
-class PointScope {
+// On whose behalf this thread's steps are, until it ends.
+class WorkScope {
  public:
-  explicit PointScope(std::string_view work) : before_(std::exchange(Current(), work)) {}
-  ~PointScope() { Current() = before_; }
-  PointScope(const PointScope&) = delete;
-  PointScope& operator=(const PointScope&) = delete;
-  static std::string_view current() { return Current(); }
+  explicit WorkScope(StoreWork work) : before_(std::exchange(Current(), work)) {}
+  ~WorkScope() { Current() = before_; }
+  WorkScope(const WorkScope&) = delete;
+  WorkScope& operator=(const WorkScope&) = delete;
+  static StoreWork current() { return Current(); }
 
  private:
-  static std::string_view& Current() {
-    static thread_local std::string_view current = "commit";
+  static StoreWork& Current() {
+    static thread_local StoreWork current = StoreWork::kOther;
     return current;
   }
-  const std::string_view before_;
+  const StoreWork before_;
 };
 
 // How many snapshots there are: they use the store until they are gone. Thread-safe.
@@ -127,16 +126,16 @@ class SnapshotCount {
 class Step {
  public:
   Step(const StoreOptions& options, StoreStep step) : on_step_(options.on_step), step_(step) {
-    if (on_step_) on_step_(step_, true);
+    if (on_step_) on_step_({.step = step_, .begins = true, .work = WorkScope::current()});
   }
   ~Step() {
-    if (on_step_) on_step_(step_, false);
+    if (on_step_) on_step_({.step = step_, .begins = false, .work = WorkScope::current()});
   }
   Step(const Step&) = delete;
   Step& operator=(const Step&) = delete;
 
  private:
-  const std::function<void(StoreStep, bool)>& on_step_;
+  const StepHook& on_step_;
   const StoreStep step_;
 };
 
@@ -160,10 +159,6 @@ struct StoreCore final : SeriesFinder {
 
   // Applies one section on the strand of its partition (or, in replay, whoever stands for it).
   void ApplySection(const IngestBatch& batch, LogPosition position, SectionResult& result);
-  // A named point of background work (StoreOptions::at_point).
-  void Point(std::string_view name) const {
-    if (options.at_point) options.at_point(name);
-  }
   // Applies a delete to one partition, likewise.
   Status ApplyDelete(Partition& partition, const DeleteRecord& record, LogPosition position);
 

@@ -57,7 +57,7 @@ Status StoreImpl::ApplyRetention() {
   const MutexLock one_at_a_time(dropping_mu_);
   const std::shared_ptr<const RetentionRules> rules = Rules();
   const int64_t now_ms = ToMs(core_.options.clock->Now());
-  const PointScope scope("retention");
+  const WorkScope scope(StoreWork::kRetention);
   uint16_t dropped_before = 0;
   {
     const MutexLock lock(retention_mu_);
@@ -87,7 +87,6 @@ Status StoreImpl::ApplyRetention() {
   }
   if (!go.empty()) {
     const Step step(core_.options, StoreStep::kRetention);
-    core_.Point("retention:begin");
     BASALT_TRY_ASSIGN(const size_t dropped, core_.runs->Drop(std::move(go)));
     core_.changes.Record(INT64_MIN);  // whoever keeps answers must ask again
     core_.counters.retention_runs_dropped += dropped;
@@ -157,7 +156,6 @@ Status StoreImpl::DropForSize(const RetentionRules& rules, int64_t now_ms) {
   for (auto& [number, day] : days) {
     if (total <= budget || number >= open_from) break;
     const Step step(core_.options, StoreStep::kRetention);
-    core_.Point("retention:size");
     const uint64_t bytes = day.bytes;
     BASALT_TRY_ASSIGN(const size_t dropped, core_.runs->Drop(std::move(day.runs)));
     core_.changes.Record(INT64_MIN);

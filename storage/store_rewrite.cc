@@ -152,15 +152,11 @@ Status StoreImpl::RewriteOne(RewriteTask& task, const RetentionRules& rules, int
     counted = result;
     freed = result.bytes_read - std::min(result.bytes_read, result.bytes_written);
     core_.receipts->CarriedOut(result.removed, freed, batch);
-    core_.Point(task.reason == RewriteReason::kPurge       ? "purge:written"
-                : task.reason == RewriteReason::kRetention ? "rollup:written"
-                                                           : "rewrite:written");
   };
-  const PointScope scope(task.reason == RewriteReason::kPurge       ? "purge"
-                         : task.reason == RewriteReason::kRetention ? "rollup"
-                                                                    : "rewrite");
+  const WorkScope scope(task.reason == RewriteReason::kPurge       ? StoreWork::kPurge
+                        : task.reason == RewriteReason::kRetention ? StoreWork::kRollup
+                                                                   : StoreWork::kRewrite);
   const Step step(core_.options, StoreStep::kRewrite);
-  core_.Point(std::string(PointScope::current()) + ":begin");
   const Result<RewriteResult> done =
       Rewrite(*core_.runs, task, core_.at(task.partition).index, *masks, context);
   if (!done.ok()) {
@@ -263,7 +259,8 @@ Status StoreImpl::FinishPurges() {
     if (core_.runs->OldestWaiting() <= core_.receipts->NoteEpoch(id, epoch)) continue;
     purged.push_back(id);
   }
-  core_.Point("purge:receipt");
+  const WorkScope scope(StoreWork::kPurge);
+  const Step step(core_.options, StoreStep::kReceipt);
   return core_.receipts->Purged(purged, *core_.database);
 }
 

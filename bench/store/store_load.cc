@@ -157,7 +157,8 @@ double Seconds(Clock::time_point since) {
 class Steps {
  public:
   void Watch(storage::StoreOptions& options) {
-    options.on_step = [this](storage::StoreStep step, bool begins) {
+    options.on_step = [this](const storage::StepEvent& event) {
+      const auto [step, begins, work] = event;
       // A step ends by the clock that it began by.
       static thread_local bool by_process = false;
       if (begins && step_depth++ == 0) by_process = alone;
@@ -195,7 +196,8 @@ void SettleAndSum(storage::Store& store, const Load& load, Steps& steps, uint64_
   const double append = Ratio(load.append_ns() + log_ns, n);
   const double apply = Ratio(apply_ns, n);
   std::printf(
-      "settled in %.1f s\n  CPU ns a sample: log %.1f (encode %.1f), apply %.1f, seal %.1f, rewrite "
+      "settled in %.1f s\n  CPU ns a sample: log %.1f (encode %.1f), apply %.1f, seal %.1f, "
+      "rewrite "
       "%.1f: storage in all %.1f\n  bytes a sample: log %.3f, seal %.3f, rewrite %.3f; in all to "
       "disk %.3f; left in files %.3f, of them runs %.3f\n  peak RSS %.1f MiB\n",
       Seconds(begin), append, Ratio(load.append_ns(), n), apply, seal, rewrite,
@@ -205,8 +207,8 @@ void SettleAndSum(storage::Store& store, const Load& load, Steps& steps, uint64_
       Mib(ReadMemoryUse().peak_bytes));
 }
 
-// The recording's day is today, as it is for a server whose samples are new: else each seal would be
-// of a day that has closed.
+// The recording's day is today, as it is for a server whose samples are new: else each seal would
+// be of a day that has closed.
 class RecordedClock final : public basalt::Clock {
  public:
   RecordedClock(const Recording& recording, size_t scrapes)

@@ -85,8 +85,8 @@ int main(int argc, char** argv) {
     if (begins) assassin.Begins(step);
   };
   basalt::storage::StoreOptions options = basalt::testing::CrashOptions(directory);
-  options.on_step = [&](basalt::storage::StoreStep step, bool begins) {
-    on_step(static_cast<size_t>(step), begins);
+  options.on_step = [&](const basalt::storage::StepEvent& event) {
+    on_step(static_cast<size_t>(event.step), event.begins);
   };
   auto opened = basalt::storage::Store::Open(options);
   if (!opened.ok()) Fail(opened.status());

@@ -120,12 +120,12 @@ TEST_F(PowerCut, WhatWasAcknowledgedSurvivesAPowerCutAnywhere) {
         storage::StoreOptions options = Options(*files, *env);
         // A step that ends without power, and began with it, was interrupted.
         powered = {};
-        options.on_step = [&](storage::StoreStep step, bool begins) {
-          const auto s = static_cast<size_t>(step);
+        options.on_step = [&](const storage::StepEvent& event) {
+          const auto s = static_cast<size_t>(event.step);
           const MutexLock lock(mu);
-          if (!begins && powered[s] && !disk.powered()) ++steps.interrupted[s];
-          powered[s] = begins && disk.powered();
-          if (in_step && s == wanted && begins && left > 0 && --left == 0) disk.Inject(soon);
+          if (!event.begins && powered[s] && !disk.powered()) ++steps.interrupted[s];
+          powered[s] = event.begins && disk.powered();
+          if (in_step && s == wanted && event.begins && left > 0 && --left == 0) disk.Inject(soon);
         };
         auto opened = storage::Store::Open(options);
         if (opened.ok()) {

@@ -3,19 +3,16 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdio>
 #include <string>
+#include <string_view>
 
-#include "storage/store.h"
+#include "storage/store_step.h"
 
 namespace basalt::testing {
 
 // The store's steps, and a backup of a checkpoint of it.
-inline constexpr size_t kCrashSteps = static_cast<size_t>(storage::StoreStep::kCheckpoint) + 2;
-inline constexpr size_t kBackupStep = kCrashSteps - 1;
-inline constexpr std::array<const char*, kCrashSteps> kStepNames = {
-    "seal",    "ingest", "index flush", "meta commit", "trim",
-    "rewrite", "delete", "retention",   "checkpoint",  "backup"};
+inline constexpr size_t kBackupStep = storage::kStoreSteps;
+inline constexpr size_t kCrashSteps = kBackupStep + 1;
 
 // The long form of kill_test interrupts each step at least so often.
 inline constexpr uint64_t kLeastInterrupted = 20;
@@ -26,8 +23,8 @@ struct StepTable {
   [[nodiscard]] std::string Text() const {
     std::string out = "interrupted while it was under way:";
     for (size_t i = 0; i < kCrashSteps; ++i) {
-      out +=
-          (i == 0 ? " " : ", ") + std::string(kStepNames[i]) + " " + std::to_string(interrupted[i]);
+      const std::string_view name = i == kBackupStep ? "backup" : storage::kStoreStepNames[i];
+      out += (i == 0 ? " " : ", ") + std::string(name) + " " + std::to_string(interrupted[i]);
     }
     return out;
   }

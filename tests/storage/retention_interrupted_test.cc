@@ -38,10 +38,8 @@ void Scenario(const std::string& directory, const std::string& point, int nth, i
   options.segment_bytes = 64u << 10;
   options.clock = &clock;
   options.purge_delay = Duration(0);
-  options.at_point = [&](std::string_view name) {
-    if (name == point && ++met == nth) {
-      kill(getpid(), SIGKILL);
-    }
+  options.on_step = [&](const StepEvent& event) {
+    if (ToString(event) == point && ++met == nth) kill(getpid(), SIGKILL);
   };
   auto store = Store::Open(options).value();
   const auto done = [&](char what) {
@@ -205,19 +203,20 @@ TEST_P(Interrupted, NothingAcknowledgedIsLostAndNothingStaysHalfDone) {
   std::cout << point << ": stopped " << stopped << " times\n";
 }
 
-INSTANTIATE_TEST_SUITE_P(Points, Interrupted,
-                         ::testing::Values("seal:ingested", "seal:committed", "rewrite:begin",
-                                           "rewrite:written", "rewrite:ingested",
-                                           "rewrite:committed", "purge:begin", "purge:written",
-                                           "purge:ingested", "purge:committed", "purge:receipt",
-                                           "rollup:begin", "rollup:written", "rollup:ingested",
-                                           "rollup:committed", "retention:begin",
-                                           "retention:committed"),
-                         [](const auto& param) {
-                           std::string name = param.param;
-                           std::replace(name.begin(), name.end(), ':', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Points, Interrupted,
+    ::testing::Values("seal: ingest ends", "seal: meta commit ends", "rewrite: rewrite begins",
+                      "rewrite: ingest begins", "rewrite: ingest ends", "rewrite: meta commit ends",
+                      "purge: rewrite begins", "purge: ingest begins", "purge: ingest ends",
+                      "purge: meta commit ends", "purge: receipt begins", "rollup: rewrite begins",
+                      "rollup: ingest begins", "rollup: ingest ends", "rollup: meta commit ends",
+                      "retention: retention begins", "retention: meta commit ends"),
+    [](const auto& param) {
+      std::string name = param.param;
+      std::erase(name, ':');
+      std::replace(name.begin(), name.end(), ' ', '_');
+      return name;
+    });
 
 }  // namespace
 }  // namespace basalt::storage

@@ -423,8 +423,9 @@ TEST_F(StoreTest, MaintenanceRestsBetweenTwoTicks) {
   CondVar ticked;
   std::vector<std::chrono::steady_clock::time_point> ticks;
   StoreOptions options = Options();
-  options.at_point = [&](std::string_view point) {
-    if (point != "purge:receipt") return;  // once a tick, whatever is due
+  options.on_step = [&](const StepEvent& event) {
+    // Once a tick, whatever is due.
+    if (event.step != StoreStep::kReceipt || !event.begins) return;
     const MutexLock lock(mu);
     ticks.push_back(std::chrono::steady_clock::now());
     ticked.NotifyAll();
