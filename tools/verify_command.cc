@@ -10,6 +10,7 @@
 
 #include "engine/actionability/journal.h"
 #include "engine/http/json_writer.h"
+#include "engine/ingest/firewall.h"
 #include "engine/notify/alert_log.h"
 #include "storage/integrity.h"
 #include "tools/progress_line.h"
@@ -108,17 +109,17 @@ int Offline(const VerifyCommandOptions& options) {
     return kNotLookedAt;
   }
   // What is kept beside the store.
-  for (const auto& [name, check] :
-       {std::pair("alerts.log", &notify::CheckAlertLog),
-        std::pair("alert_history.log", &actionability::Journal::Check)}) {
+  for (const auto& [name, check] : {std::pair("alerts.log", &notify::CheckAlertLog),
+                                    std::pair("alert_history.log", &actionability::Journal::Check),
+                                    std::pair("folds.journal", &ingest::Firewall::Check)}) {
     const std::string path = options.data + "/" + name;
     if (!std::filesystem::exists(path)) continue;
-    std::vector<std::string> damage;
-    if (const Status checked = check(path, damage); !checked.ok()) {
-      damage.emplace_back(checked.message());
-    }
-    for (std::string& what : damage) {
-      report->Add({.file = name, .what = std::move(what), .block = {}});
+    const auto damaged = check(path);
+    if (!damaged.ok()) {
+      report->Add({.file = name, .what = std::string(damaged.status().message()), .block = {}});
+    } else {
+      for (const RecordFile::Damage& damage : *damaged)
+        report->Add({.file = name, .what = damage.ToString(), .block = {}});
     }
     ++report->progress.files_done;
   }

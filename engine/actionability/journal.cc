@@ -11,6 +11,8 @@ namespace basalt::actionability {
 namespace {
 
 constexpr std::string_view kMagic = "basalt-history1\n";
+// The file is rewritten with what still matters once it is larger than this and than twice that.
+constexpr uint64_t kRewriteBytes = 4u << 20;
 constexpr size_t kOurDigits = 32;
 constexpr size_t kTheirDigits = 16;
 
@@ -50,23 +52,23 @@ struct Journal::Changes {
   std::set<TotalsKey> totals;
 };
 
-Journal::Journal(JournalOptions options, notify::RecordFile file)
+Journal::Journal(JournalOptions options, std::unique_ptr<RecordFile> file)
     : options_(std::move(options)), file_(std::move(file)) {}
 
-Status Journal::Check(const std::string& path, std::vector<std::string>& damage) {
-  const auto read = [](std::string_view payload) {
+Result<std::vector<RecordFile::Damage>> Journal::Check(const std::string& path) {
+  const auto read = [](uint64_t, std::string_view payload) {
     TotalsKey key;
     Totals totals;
     return DecodeTotals(payload, key, totals).ok() ? OkStatus() : DecodeRecord(payload).status();
   };
-  return notify::RecordFile::Check(path, kMagic, read, damage);
+  return RecordFile::Check(path, kMagic, read);
 }
 
 Result<std::unique_ptr<Journal>> Journal::Open(JournalOptions options,
                                                std::vector<std::string>* warnings) {
   std::map<uint64_t, AlertRecord> records;
   std::map<TotalsKey, Totals> totals;
-  const auto read = [&](std::string_view payload) -> Status {
+  const auto read = [&](uint64_t, std::string_view payload) -> Status {
     TotalsKey key;
     Totals counted;
     if (DecodeTotals(payload, key, counted).ok()) {
@@ -78,12 +80,13 @@ Result<std::unique_ptr<Journal>> Journal::Open(JournalOptions options,
     records.insert_or_assign(id, std::move(record));
     return OkStatus();
   };
-  std::vector<std::string> found;
-  BASALT_TRY_ASSIGN(notify::RecordFile file,
-                    notify::RecordFile::Open(options.directory + "/alert_history.log", kMagic, read,
-                                             found, *options.files));
-  if (warnings != nullptr) *warnings = std::move(found);
-  std::unique_ptr<Journal> journal(new Journal(std::move(options), std::move(file)));
+  BASALT_TRY_ASSIGN(
+      RecordFile::Opened opened,
+      RecordFile::Open(options.directory + "/alert_history.log", kMagic, read, *options.files));
+  if (warnings != nullptr) {
+    for (const RecordFile::Damage& damage : opened.damaged) warnings->push_back(damage.ToString());
+  }
+  std::unique_ptr<Journal> journal(new Journal(std::move(options), std::move(opened.file)));
   const MutexLock lock(journal->mu_);
   journal->records_ = std::move(records);
   journal->totals_ = std::move(totals);
@@ -305,7 +308,7 @@ Journal::Stats Journal::stats() const {
   const MutexLock lock(mu_);
   Stats stats = stats_;
   stats.records = records_.size();
-  stats.bytes = file_.bytes();
+  stats.bytes = file_->bytes();
   return stats;
 }
 
@@ -315,7 +318,7 @@ Status Journal::Write(const Changes& changes, bool sync) {
   for (const uint64_t id : changes.records) EncodeRecord(records_.at(id), payloads.emplace_back());
   for (const TotalsKey& key : changes.totals)
     EncodeTotals(key, totals_.at(key), payloads.emplace_back());
-  const Status status = file_.Append(payloads, sync);
+  const Status status = file_->Append(payloads, sync);
   if (!status.ok()) ++stats_.errors;
   return status;
 }
@@ -336,11 +339,11 @@ void Journal::Forget(Timestamp now) {
     ++stats_.forgotten;
     it = records_.erase(it);
   }
-  if (!file_.WantsRewrite()) return;
+  if (!file_->WantsRewrite(kRewriteBytes)) return;
   std::vector<std::string> payloads;
   for (const auto& [id, record] : records_) EncodeRecord(record, payloads.emplace_back());
   for (const auto& [key, totals] : totals_) EncodeTotals(key, totals, payloads.emplace_back());
-  if (!file_.Rewrite(payloads).ok()) ++stats_.errors;
+  if (!file_->Rewrite(payloads).ok()) ++stats_.errors;
 }
 
 }  // namespace basalt::actionability

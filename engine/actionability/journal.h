@@ -3,8 +3,8 @@
 //
 // Listens to the outbox (notify::AlertObserver), which tells it once more at start-up what it has,
 // so that a crash between the two loses nothing. What people say is synced before they are
-// answered. The file, alert_history.log, is a record_file.h: each record is the latest state of one
-// instance, or the counters of one team.
+// answered. The file, alert_history.log, is of engine/base/record_file.h: each record is the latest
+// state of one instance, or the counters of one team.
 #pragma once
 
 #include <deque>
@@ -22,9 +22,9 @@
 #include "engine/actionability/totals.h"
 #include "engine/base/clock.h"
 #include "engine/base/mutex.h"
+#include "engine/base/record_file.h"
 #include "engine/base/status.h"
 #include "engine/notify/alert_observer.h"
-#include "engine/notify/record_file.h"
 
 namespace basalt::actionability {
 
@@ -51,7 +51,7 @@ struct RecordFilter {
 struct JournalOptions {
   std::string directory;  // exists
   const Clock* clock = &SystemClock();
-  notify::FileSteps* files = &notify::SystemFileSteps();
+  FileSteps* files = &SystemFileSteps();
   size_t max_records = kMaxRecords;
 };
 
@@ -62,7 +62,7 @@ class Journal final : public notify::AlertObserver {
                                                std::vector<std::string>* warnings = nullptr);
 
   // Reads the file at `path` and says what in it is damaged; writes nothing.
-  static Status Check(const std::string& path, std::vector<std::string>& damage);
+  static Result<std::vector<RecordFile::Damage>> Check(const std::string& path);
 
   void OnPublished(std::span<const notify::Alert> alerts, Timestamp now) override
       BASALT_EXCLUDES(mu_);
@@ -95,7 +95,7 @@ class Journal final : public notify::AlertObserver {
   [[nodiscard]] Stats stats() const BASALT_EXCLUDES(mu_);
 
  private:
-  Journal(JournalOptions options, notify::RecordFile file);
+  Journal(JournalOptions options, std::unique_ptr<RecordFile> file);
   struct Changes;
   AlertRecord* Latest(const Hash128& fingerprint) BASALT_REQUIRES(mu_);
   AlertRecord& Begin(const notify::Alert& alert, const Hash128& fingerprint, Timestamp now,
@@ -111,7 +111,7 @@ class Journal final : public notify::AlertObserver {
 
   const JournalOptions options_;
   mutable Mutex mu_;
-  notify::RecordFile file_ BASALT_GUARDED_BY(mu_);
+  const std::unique_ptr<RecordFile> file_ BASALT_PT_GUARDED_BY(mu_);
   std::map<uint64_t, AlertRecord> records_ BASALT_GUARDED_BY(mu_);  // by id
   std::map<Hash128, uint64_t> latest_ BASALT_GUARDED_BY(mu_);       // by fingerprint
   std::map<TotalsKey, Totals> totals_ BASALT_GUARDED_BY(mu_);

@@ -359,21 +359,41 @@ void Firewall::Append(TenantId id, Folds folds, std::vector<storage::IngestBatch
 
 // ---- over restarts
 
-Status Firewall::Open(const std::string& path) {
-  const MutexLock lock(mu_);
-  BASALT_CHECK(tenants_.empty() && journal_ == nullptr, "Firewall::Open comes first, and once");
-  Status damaged;
-  std::map<TenantId, FoldTable> tables;
-  const auto read = [&](uint64_t /*offset*/, std::string_view payload) {
+namespace {
+
+using FoldTables = std::map<TenantId, FoldTable>;
+
+RecordFile::OnRecord ReadInto(FoldTables& tables) {
+  return [&tables](uint64_t /*offset*/, std::string_view payload) {
     VarintReader in(payload);
     uint64_t tenant = 0;
     std::string_view state;
-    if (!in.Read(tenant) || !in.ReadBytes(in.remaining(), state)) return;
-    const Status status = tables[TenantId{static_cast<uint32_t>(tenant)}].Apply(state);
-    if (!status.ok() && damaged.ok()) damaged = status;
+    if (!in.Read(tenant) || tenant > UINT32_MAX || !in.ReadBytes(in.remaining(), state))
+      return DataLoss("it names no tenant");
+    return tables[TenantId{static_cast<uint32_t>(tenant)}].Apply(state);
   };
-  BASALT_TRY_ASSIGN(RecordFile::Opened opened, RecordFile::Open(path, kJournalMagic, read));
-  BASALT_TRY(damaged.WithContext(path));
+}
+
+}  // namespace
+
+Result<std::vector<RecordFile::Damage>> Firewall::Check(const std::string& path) {
+  FoldTables tables;
+  return RecordFile::Check(path, kJournalMagic, ReadInto(tables));
+}
+
+Status Firewall::Open(const std::string& path) {
+  const MutexLock lock(mu_);
+  BASALT_CHECK(tenants_.empty() && journal_ == nullptr, "Firewall::Open comes first, and once");
+  FoldTables tables;
+  BASALT_TRY_ASSIGN(RecordFile::Opened opened,
+                    RecordFile::Open(path, kJournalMagic, ReadInto(tables)));
+  if (!opened.damaged.empty()) {
+    // No reason not to serve: what is missing begins anew, and its sums go on where the store's
+    // are.
+    BASALT_LOG(kError, "the journal of folded series is damaged; increases of some may be missing",
+               {"path", path}, {"records", opened.damaged.size()},
+               {"first", opened.damaged.front().ToString()});
+  }
   for (auto& [tenant, table] : tables) TenantOf(tenant).table = std::move(table);
   if (opened.cut_bytes > 0) {
     BASALT_LOG(kInfo, "the end of the journal of folded series was torn", {"path", path},
@@ -396,8 +416,7 @@ void Firewall::WriteJournal(TenantId id, const Tenant& tenant, const Folds& fold
   for (const FoldGroup group : groups) tenant.table.WriteGroup(group, payload);
   for (const FoldedSample& sample : folds.samples) tenant.table.WriteMember(sample.member, payload);
   Status status = journal_->Append(payload).status();
-  if (status.ok() && journal_->bytes() > kRewriteBytes && journal_->bytes() > 2 * kept_bytes_)
-    status = RewriteJournal();
+  if (status.ok() && journal_->WantsRewrite(kRewriteBytes)) status = RewriteJournal();
   if (!status.ok()) {
     BASALT_LOG(kWarn,
                "the state of folded series cannot be written; a kill now would lose increases",
@@ -406,20 +425,13 @@ void Firewall::WriteJournal(TenantId id, const Tenant& tenant, const Folds& fold
 }
 
 Status Firewall::RewriteJournal() {
-  const std::string fresh = path_ + ".new";
-  (void)std::remove(fresh.c_str());
-  BASALT_TRY_ASSIGN(RecordFile::Opened opened, RecordFile::Open(fresh, kJournalMagic, nullptr));
+  std::vector<std::string> payloads;
   for (const auto& [id, tenant] : tenants_) {
-    std::string payload;
+    std::string& payload = payloads.emplace_back();
     AppendVarint(static_cast<uint32_t>(id), payload);
     tenant->table.WriteAll(payload);
-    BASALT_TRY(opened.file->Append(payload).status());
   }
-  BASALT_TRY(opened.file->Sync());
-  BASALT_TRY(RenameDurably(fresh, path_));
-  kept_bytes_ = opened.file->bytes();
-  journal_ = std::move(opened.file);
-  return OkStatus();
+  return journal_->Rewrite(payloads);
 }
 
 std::vector<Firewall::Use> Firewall::Uses() const {

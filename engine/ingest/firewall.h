@@ -55,6 +55,8 @@ class Firewall {
   // Keeps its state in this file from now on, and begins with what is there. Without it a restart
   // forgets what members had, and their sums go on where the store's are.
   Status Open(const std::string& path) BASALT_EXCLUDES(mu_);
+  // Reads such a file and says what in it is damaged; writes nothing.
+  static Result<std::vector<RecordFile::Damage>> Check(const std::string& path);
 
   // Takes series that are folded already out of `batches`, whatever room there is: a series does
   // not go back and forth.
@@ -121,7 +123,6 @@ class Firewall {
   std::map<TenantId, std::unique_ptr<Tenant>> tenants_ BASALT_GUARDED_BY(mu_);
   std::unique_ptr<RecordFile> journal_ BASALT_GUARDED_BY(mu_);  // null: none
   std::string path_ BASALT_GUARDED_BY(mu_);
-  uint64_t kept_bytes_ BASALT_GUARDED_BY(mu_) = 0;  // after the last rewrite
 };
 
 }  // namespace basalt::ingest

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
+#include "engine/base/little_endian.h"
 #include "engine/base/varint.h"
 
 namespace basalt::ingest {
@@ -16,15 +16,10 @@ constexpr double kNothingStored = -std::numeric_limits<double>::infinity();
 constexpr char kGroupEntry = 'G';   // varint number, canonical labels, sum, zigzag newest ms
 constexpr char kMemberEntry = 'M';  // id, last, varint group, varint low bits of its time
 
-void AppendBits(uint64_t bits, std::string& out) {
-  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(bits >> shift);
-}
 bool ReadBits(VarintReader& in, uint64_t& bits) {
   std::string_view bytes;
   if (!in.ReadBytes(8, bytes)) return false;
-  bits = 0;
-  for (size_t i = 0; i < 8; ++i)
-    bits |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+  bits = LoadLittleEndian<uint64_t>(bytes.data());
   return true;
 }
 
@@ -117,14 +112,14 @@ void FoldTable::WriteGroup(FoldGroup number, std::string& out) const {
   AppendVarint(static_cast<uint32_t>(number), out);
   AppendVarint(group.labels.size(), out);
   out += group.labels;
-  AppendBits(std::bit_cast<uint64_t>(group.sum), out);
+  AppendLittleEndian(std::bit_cast<uint64_t>(group.sum), out);
   AppendVarint(ZigZag(group.newest_ms), out);
 }
 
 void FoldTable::Write(const Member& member, std::string& out) const {
   out += kMemberEntry;
-  AppendBits(static_cast<uint64_t>(member.id), out);
-  AppendBits(std::bit_cast<uint64_t>(member.last), out);
+  AppendLittleEndian(static_cast<uint64_t>(member.id), out);
+  AppendLittleEndian(std::bit_cast<uint64_t>(member.last), out);
   AppendVarint(static_cast<uint32_t>(member.group), out);
   AppendVarint(member.time_low, out);
 }

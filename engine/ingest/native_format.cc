@@ -1,13 +1,13 @@
 #include "engine/ingest/native_format.h"
 
 #include <algorithm>
-#include <cstring>
 #include <protozero/pbf_writer.hpp>
 #include <unordered_map>
 #include <utility>
 
 #include "engine/base/compress.h"
 #include "engine/base/hash.h"
+#include "engine/base/little_endian.h"
 #include "engine/ingest/push_decoder.h"
 
 namespace basalt::ingest {
@@ -23,15 +23,6 @@ constexpr uint32_t kHistograms = 6;
 constexpr uint32_t kExemplars = 7;
 constexpr uint32_t kMetadata = 8;
 
-void AppendU32(size_t v, std::string& out) {
-  const auto word = static_cast<uint32_t>(v);
-  out.append(reinterpret_cast<const char*>(&word), sizeof word);  // little-endian, as all we run on
-}
-uint32_t LoadU32(const char* p) {
-  uint32_t v = 0;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
 uint32_t ChecksumOf(std::string_view bytes) { return Crc32c(std::as_bytes(std::span(bytes))); }
 
 void WriteSpans(uint32_t field, const std::vector<HistogramSpan>& spans, pbf_writer& out) {
@@ -201,9 +192,9 @@ Status NativeEncoder::Finish(std::string& out) {
   std::string body;
   BASALT_TRY(Compress(ContentCoding::kZstd, message, body));
   out += kSectionMagic;
-  AppendU32(body.size(), out);
-  AppendU32(message.size(), out);
-  AppendU32(ChecksumOf(body), out);
+  AppendLittleEndian(static_cast<uint32_t>(body.size()), out);
+  AppendLittleEndian(static_cast<uint32_t>(message.size()), out);
+  AppendLittleEndian(ChecksumOf(body), out);
   out += body;
   return OkStatus();
 }
@@ -211,9 +202,9 @@ Status NativeEncoder::Finish(std::string& out) {
 Result<SectionHeader> ReadSectionHeader(std::string_view bytes) {
   if (bytes.size() < kSectionHeaderBytes) return InvalidArgument("its header is cut short");
   if (!bytes.starts_with(kSectionMagic)) return InvalidArgument("it does not begin with BSX1");
-  const SectionHeader header{.body_bytes = LoadU32(bytes.data() + 4),
-                             .message_bytes = LoadU32(bytes.data() + 8),
-                             .checksum = LoadU32(bytes.data() + 12)};
+  const SectionHeader header{.body_bytes = LoadLittleEndian<uint32_t>(bytes.data() + 4),
+                             .message_bytes = LoadLittleEndian<uint32_t>(bytes.data() + 8),
+                             .checksum = LoadLittleEndian<uint32_t>(bytes.data() + 12)};
   if (header.body_bytes <= kMaxSectionBodyBytes) return header;
   return InvalidArgument("a body of " + std::to_string(header.body_bytes) + " bytes; at most " +
                          std::to_string(kMaxSectionBodyBytes) + " are possible");

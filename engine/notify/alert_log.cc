@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/base/little_endian.h"
 #include "engine/base/varint.h"
 
 // Payloads begin with a varint, their kind.
@@ -30,21 +31,11 @@ void AppendLabels(const Labels& labels, std::string& out) {
   AppendString(bytes, out);
 }
 
-void AppendU64(uint64_t v, std::string& out) {
-  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(v >> shift);
-}
-uint64_t ReadU64(std::string_view bytes) {
-  uint64_t v = 0;
-  for (size_t i = 0; i < 8; ++i)
-    v |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-  return v;
-}
-
 void EncodeAcceptance(const Acceptance& acceptance, std::string& out) {
   AppendVarint(kAcceptance, out);
   std::string fingerprint;
-  AppendU64(acceptance.fingerprint.low, fingerprint);
-  AppendU64(acceptance.fingerprint.high, fingerprint);
+  AppendLittleEndian(acceptance.fingerprint.low, fingerprint);
+  AppendLittleEndian(acceptance.fingerprint.high, fingerprint);
   AppendString(fingerprint, out);
   AppendVarint(acceptance.receiver, out);
   AppendVarint(acceptance.resolved ? kResolved : 0, out);
@@ -64,8 +55,8 @@ Result<Acceptance> DecodeAcceptance(std::string_view payload) {
       fingerprint.size() != 16 || !reader.Read(out.receiver) || !reader.Read(flags) ||
       !reader.ReadSigned(starts_ms) || !reader.ReadSigned(at_ms) || !reader.done())
     return DataLoss("acceptance record: fields do not fit");
-  out.fingerprint.low = ReadU64(fingerprint);
-  out.fingerprint.high = ReadU64(fingerprint.substr(8));
+  out.fingerprint.low = LoadLittleEndian<uint64_t>(fingerprint.data());
+  out.fingerprint.high = LoadLittleEndian<uint64_t>(fingerprint.data() + 8);
   out.resolved = (flags & kResolved) != 0;
   out.starts_at = FromMs(starts_ms);
   out.at = FromMs(at_ms);
@@ -130,19 +121,21 @@ Result<Alert> DecodeAlert(std::string_view payload) {
   return alert;
 }
 
-Status CheckAlertLog(const std::string& path, std::vector<std::string>& damage) {
+Result<std::vector<RecordFile::Damage>> CheckAlertLog(const std::string& path) {
   AlertLogContent content;
-  return RecordFile::Check(
-      path, kMagic, [&](std::string_view payload) { return ReadRecord(payload, content); }, damage);
+  return RecordFile::Check(path, kMagic, [&](uint64_t, std::string_view payload) {
+    return ReadRecord(payload, content);
+  });
 }
 
 Result<AlertLog> AlertLog::Open(const std::string& path, AlertLogContent& content,
                                 std::vector<std::string>& warnings, FileSteps& steps) {
-  auto file = RecordFile::Open(
-      path, kMagic, [&](std::string_view payload) { return ReadRecord(payload, content); },
-      warnings, steps);
-  if (!file.ok()) return file.status().WithContext("alert log");
-  return AlertLog(std::move(file).value());
+  auto opened = RecordFile::Open(
+      path, kMagic,
+      [&](uint64_t, std::string_view payload) { return ReadRecord(payload, content); }, steps);
+  if (!opened.ok()) return opened.status().WithContext("alert log");
+  for (const RecordFile::Damage& damage : opened->damaged) warnings.push_back(damage.ToString());
+  return AlertLog(std::move(opened->file));
 }
 
 Status AlertLog::Append(std::span<const Alert> alerts) {
@@ -151,20 +144,20 @@ Status AlertLog::Append(std::span<const Alert> alerts) {
   for (const Alert& alert : alerts) {
     std::string payload;
     EncodeAlert(alert, payload);
-    if (payload.size() > kMaxRecordBytes) {  // one must not cost the others their record
+    if (payload.size() > kMaxAlertBytes) {  // one must not cost the others their record
       too_large = InvalidArgument("alert log: " + alert.identity.ToString() + " is too large");
       continue;
     }
     payloads.push_back(std::move(payload));
   }
-  BASALT_TRY(file_.Append(payloads, true));
+  BASALT_TRY(file_->Append(payloads, true));
   return too_large;
 }
 
 Status AlertLog::Append(std::span<const Acceptance> acceptances) {
   std::vector<std::string> payloads(acceptances.size());
   for (size_t i = 0; i < acceptances.size(); ++i) EncodeAcceptance(acceptances[i], payloads[i]);
-  return file_.Append(payloads, false);
+  return file_->Append(payloads, false);
 }
 
 Status AlertLog::Rewrite(std::span<const Alert* const> alerts,
@@ -173,7 +166,7 @@ Status AlertLog::Rewrite(std::span<const Alert* const> alerts,
   for (size_t i = 0; i < alerts.size(); ++i) EncodeAlert(*alerts[i], payloads[i]);
   for (size_t i = 0; i < acceptances.size(); ++i)
     EncodeAcceptance(acceptances[i], payloads[alerts.size() + i]);
-  return file_.Rewrite(payloads);
+  return file_->Rewrite(payloads);
 }
 
 }  // namespace basalt::notify

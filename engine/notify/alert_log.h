@@ -1,22 +1,28 @@
 // engine/notify/alert_log.h -- the file that makes alerts survive a crash: alerts.log.
 //
-// A record_file.h whose records are alerts' latest states, and which receiver has taken which; the
-// payloads are described in alert_log.cc.
+// A file of engine/base/record_file.h whose records are alerts' latest states, and which receiver
+// has taken which; the payloads are described in alert_log.cc.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/base/hash.h"
+#include "engine/base/record_file.h"
 #include "engine/base/status.h"
 #include "engine/notify/alert.h"
-#include "engine/notify/record_file.h"
 
 namespace basalt::notify {
+
+// An alert of more bytes is not written down.
+inline constexpr uint32_t kMaxAlertBytes = 1u << 20;
+// The file is rewritten with what still matters once it is larger than this and than twice that.
+inline constexpr uint64_t kLogRewriteBytes = 4u << 20;
 
 // A receiver's answer 2xx to a state of an alert.
 struct Acceptance {
@@ -42,7 +48,7 @@ struct AlertLogContent {
 
 // Reads the file at `path` and says what in it is damaged; writes nothing. A torn end is none.
 // kUnavailable if it cannot be read; kDataLoss if it is not an alert log.
-Status CheckAlertLog(const std::string& path, std::vector<std::string>& damage);
+Result<std::vector<RecordFile::Damage>> CheckAlertLog(const std::string& path);
 
 // One thread, one process.
 class AlertLog {
@@ -57,17 +63,16 @@ class AlertLog {
   Status Append(std::span<const Alert> alerts);
   // Appends without a sync: what is lost is sent once more.
   Status Append(std::span<const Acceptance> acceptances);
-  [[nodiscard]] bool WantsRewrite() const { return file_.WantsRewrite(); }
-  void SetRewriteBytes(uint64_t bytes) { file_.SetRewriteBytes(bytes); }
+  [[nodiscard]] bool WantsRewrite(uint64_t least) const { return file_->WantsRewrite(least); }
   // Replaces the file by one with these only, atomically.
   Status Rewrite(std::span<const Alert* const> alerts, std::span<const Acceptance> acceptances);
 
-  [[nodiscard]] uint64_t bytes() const { return file_.bytes(); }
+  [[nodiscard]] uint64_t bytes() const { return file_->bytes(); }
 
  private:
-  explicit AlertLog(RecordFile file) : file_(std::move(file)) {}
+  explicit AlertLog(std::unique_ptr<RecordFile> file) : file_(std::move(file)) {}
 
-  RecordFile file_;
+  std::unique_ptr<RecordFile> file_;
 };
 
 }  // namespace basalt::notify

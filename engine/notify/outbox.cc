@@ -18,7 +18,6 @@ Result<std::unique_ptr<Outbox>> Outbox::Open(OutboxOptions options,
   std::vector<std::string> found;
   BASALT_TRY_ASSIGN(AlertLog log, AlertLog::Open(options.directory + "/alerts.log", content, found,
                                                  *options.files));
-  log.SetRewriteBytes(options.log_rewrite_bytes);
   if (warnings != nullptr) *warnings = std::move(found);
   std::unique_ptr<Outbox> outbox(new Outbox(std::move(options), std::move(log)));
   outbox->Restore(std::move(content));
@@ -193,7 +192,7 @@ void Outbox::Forget() {
     const bool taken = entry.delivered_at.has_value() || nobody;
     return now - *entry.alert->ends_at > (taken ? kResendResolved : kKeepUndelivered);
   });
-  if (log_.WantsRewrite()) RewriteLog();
+  if (log_.WantsRewrite(options_.log_rewrite_bytes)) RewriteLog();
 }
 
 void Outbox::RewriteLog() {

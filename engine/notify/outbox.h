@@ -57,7 +57,7 @@ struct OutboxOptions {
   std::shared_ptr<DnsResolver> dns;   // null: the system's
   AlertObserver* observer = nullptr;  // borrowed
   FileSteps* files = &SystemFileSteps();
-  uint64_t log_rewrite_bytes = kRewriteBytes;
+  uint64_t log_rewrite_bytes = kLogRewriteBytes;
   // Told what discovery could not find; see DiscoveryOptions.
   std::function<void(const std::string&, const std::string&)> problem = [](const std::string&,
                                                                            const std::string&) {};

@@ -14,6 +14,7 @@
 #include <random>
 #include <utility>
 
+#include "engine/base/little_endian.h"
 #include "engine/base/log.h"
 
 namespace basalt::relay {
@@ -27,14 +28,8 @@ constexpr size_t kWriterBytes = 16;
 // Before the payload: when it was taken, in milliseconds since 1970.
 constexpr size_t kTimeBytes = 8;
 
-void AppendU64(uint64_t v, std::string& out) {
-  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(v >> shift);
-}
 Timestamp TimeOf(std::string_view record) {
-  uint64_t ms = 0;
-  for (size_t i = 0; i < kTimeBytes && i < record.size(); ++i)
-    ms |= static_cast<uint64_t>(static_cast<unsigned char>(record[i])) << (8 * i);
-  return FromMs(static_cast<int64_t>(ms));
+  return FromMs(static_cast<int64_t>(LoadLittleEndian<uint64_t>(record.data())));
 }
 
 std::string FileName(const std::string& directory, uint64_t first) {
@@ -66,7 +61,10 @@ Spool::~Spool() {
 Status Spool::LoadWriter() {
   const std::string path = options_.directory + "/writer";
   if (fs::exists(path)) {
-    const auto take = [this](uint64_t, std::string_view payload) { writer_ = payload; };
+    const auto take = [this](uint64_t, std::string_view payload) {
+      writer_ = payload;
+      return OkStatus();
+    };
     BASALT_TRY(RecordFile::Open(path, kWriterMagic, take).status());
     if (writer_.size() == kWriterBytes) return OkStatus();
     return DataLoss(path +
@@ -102,11 +100,24 @@ Status Spool::Load() {
     segment.first = first;
     segment.path = path;
     const auto on_record = [&segment](uint64_t offset, std::string_view payload) {
+      if (payload.size() < kTimeBytes) return DataLoss("it has no time");
       if (segment.offsets.empty()) segment.oldest = TimeOf(payload);
       segment.offsets.push_back(offset);
+      return OkStatus();
     };
     BASALT_TRY_ASSIGN(RecordFile::Opened opened, RecordFile::Open(path, kMagic, on_record));
     segment.file = std::move(opened.file);
+    // They keep their numbers: those that follow are known by theirs.
+    for (const RecordFile::Damage& damage : opened.damaged) {
+      const auto at =
+          std::lower_bound(segment.offsets.begin(), segment.offsets.end(), damage.offset);
+      segment.offsets.insert(at, damage.offset);
+    }
+    for (const RecordFile::Damage& damage : opened.damaged) {
+      const auto at =
+          std::lower_bound(segment.offsets.begin(), segment.offsets.end(), damage.offset);
+      Lose(first + static_cast<uint64_t>(at - segment.offsets.begin()), path + ": " + damage.what);
+    }
     if (opened.cut_bytes > 0) {
       BASALT_LOG(kWarn, "the end of a spool file is torn and was cut off", {"path", path},
                  {"bytes", opened.cut_bytes});
@@ -151,7 +162,7 @@ uint64_t Spool::Bytes() const {
 Result<uint64_t> Spool::Append(Timestamp now, std::string_view payload) {
   std::string record;
   record.reserve(kTimeBytes + payload.size());
-  AppendU64(static_cast<uint64_t>(ToMs(now)), record);
+  AppendLittleEndian(static_cast<uint64_t>(ToMs(now)), record);
   record += payload;
   MutexLock lock(mu_);
   BASALT_TRY(Status(failed_));
@@ -198,26 +209,39 @@ Result<uint64_t> Spool::Append(Timestamp now, std::string_view payload) {
 }
 
 Result<std::optional<Spool::Record>> Spool::Read(uint64_t number, Duration patience) {
-  std::shared_ptr<RecordFile> file;
-  uint64_t offset = 0;
-  Record record;
-  {
-    MutexLock lock(mu_);
-    if (synced_ < number) changed_.WaitFor(lock, patience);
-    const auto found =
-        std::find_if(segments_.begin(), segments_.end(),
-                     [number](const Segment& segment) { return segment.end() > number; });
-    if (found == segments_.end()) return std::optional<Record>();
-    record.number = std::max(number, found->first);
-    if (record.number > synced_) return std::optional<Record>();
-    file = found->file;
-    offset = found->offsets[record.number - found->first];
-  }
   std::string bytes;
-  BASALT_TRY(file->Read(offset, bytes).status());
-  record.taken = TimeOf(bytes);
-  record.payload = bytes.substr(std::min(bytes.size(), kTimeBytes));
-  return std::optional(std::move(record));
+  for (;; patience = Duration(0)) {
+    std::shared_ptr<RecordFile> file;
+    uint64_t offset = 0;
+    {
+      MutexLock lock(mu_);
+      if (synced_ < number) changed_.WaitFor(lock, patience);
+      const auto found =
+          std::find_if(segments_.begin(), segments_.end(),
+                       [number](const Segment& segment) { return segment.end() > number; });
+      if (found == segments_.end()) return std::optional<Record>();
+      number = std::max(number, found->first);
+      if (number > synced_) return std::optional<Record>();
+      file = found->file;
+      offset = found->offsets[number - found->first];
+    }
+    Status status = file->Read(offset, bytes);
+    if (status.ok() && bytes.size() >= kTimeBytes) {
+      return std::optional(
+          Record{.number = number, .taken = TimeOf(bytes), .payload = bytes.substr(kTimeBytes)});
+    }
+    if (status.ok()) status = DataLoss(file->path() + ": a record without a time");
+    if (status.code() != StatusCode::kDataLoss) return status;
+    const MutexLock lock(mu_);
+    Lose(number, std::string(status.message()));
+    ++number;
+  }
+}
+
+void Spool::Lose(uint64_t number, const std::string& why) {
+  if (!damaged_.insert(number).second) return;
+  ++lost_;
+  BASALT_LOG(kError, "a record of the spool is damaged and lost", {"record", number}, {"why", why});
 }
 
 void Spool::Trim(uint64_t number) {
@@ -228,6 +252,7 @@ void Spool::Trim(uint64_t number) {
     (void)std::remove(segments_.front().path.c_str());
     segments_.pop_front();
   }
+  damaged_.erase(damaged_.begin(), damaged_.lower_bound(segments_.front().first));
   // A last file that is done with makes way for an empty one.
   Segment& last = segments_.back();
   if (last.file->bytes() > options_.file_bytes && last.end() == acked_ + 1 && !syncing_) {
@@ -263,6 +288,8 @@ Spool::Stats Spool::GetStats() const {
     // Of its file's first record: late by at most a file.
     if (!stats.oldest_taken.has_value()) stats.oldest_taken = segment.oldest;
   }
+  stats.records -=
+      static_cast<uint64_t>(std::distance(damaged_.lower_bound(acked_ + 1), damaged_.end()));
   return stats;
 }
 

@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,7 +51,7 @@ class Spool {
     std::string payload;
   };
   // The first record from `number` on that is on the disk; waits for one at most `patience`.
-  // nullopt: there is none yet. kDataLoss: a record is damaged (the next call may go on behind it).
+  // nullopt: there is none yet. Damaged records are passed over, and counted.
   Result<std::optional<Record>> Read(uint64_t number, Duration patience) BASALT_EXCLUDES(mu_);
   // Everything up to `number` is acknowledged and may go.
   void Trim(uint64_t number) BASALT_EXCLUDES(mu_);
@@ -58,12 +59,12 @@ class Spool {
   void SkipTo(uint64_t number) BASALT_EXCLUDES(mu_);
 
   struct Stats {
-    uint64_t records = 0;  // not acknowledged
+    uint64_t records = 0;  // not acknowledged, not damaged
     uint64_t bytes = 0;    // of all files
     uint64_t oldest = 0;   // number of the oldest record that is not acknowledged
     uint64_t newest = 0;
     std::optional<Timestamp> oldest_taken;  // of it
-    uint64_t lost_records = 0;              // damaged, since the start
+    uint64_t lost_records = 0;              // damaged: found so since the start
   };
   [[nodiscard]] Stats GetStats() const BASALT_EXCLUDES(mu_);
 
@@ -81,6 +82,7 @@ class Spool {
   Status LoadWriter() BASALT_REQUIRES(mu_);
   Status BeginFile() BASALT_REQUIRES(mu_);
   [[nodiscard]] uint64_t Bytes() const BASALT_REQUIRES(mu_);
+  void Lose(uint64_t number, const std::string& why) BASALT_REQUIRES(mu_);
 
   const SpoolOptions options_;
   int lock_fd_ = -1;
@@ -94,7 +96,8 @@ class Spool {
   bool syncing_ BASALT_GUARDED_BY(mu_) = false;
   uint64_t acked_ BASALT_GUARDED_BY(mu_) = 0;
   uint64_t lost_ BASALT_GUARDED_BY(mu_) = 0;
-  Status failed_ BASALT_GUARDED_BY(mu_);  // a sync that failed: nothing more is taken
+  std::set<uint64_t> damaged_ BASALT_GUARDED_BY(mu_);  // counted in lost_, and still in a file
+  Status failed_ BASALT_GUARDED_BY(mu_);               // a sync that failed: nothing more is taken
 };
 
 }  // namespace basalt::relay

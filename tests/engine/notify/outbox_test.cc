@@ -325,7 +325,7 @@ TEST_F(OutboxTest, TheLogIsRewrittenWhenItHasGrown) {
   Alert alert = MakeAlert("A");
   alert.annotations.Set("text", std::string(100'000, 'x'));
   for (int i = 0; i < 100; ++i) Publish(alert);
-  EXPECT_LT(outbox_->Stats().log_bytes, kRewriteBytes + 300'000);
+  EXPECT_LT(outbox_->Stats().log_bytes, kLogRewriteBytes + 300'000);
   Open();
   EXPECT_EQ(outbox_->Firing().size(), 1U);
 }

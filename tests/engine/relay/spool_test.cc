@@ -117,7 +117,7 @@ TEST_F(SpoolTest, ATornEndIsCutOffAndWhatComesAfterIsRead) {
   EXPECT_EQ(Read(2), "2:again");
 }
 
-TEST_F(SpoolTest, DamageInTheMiddleLosesItsFilesRestAndSaysSo) {
+TEST_F(SpoolTest, DamageInTheMiddleLosesItsRecordOnlyAndSaysSo) {
   for (int i = 0; i < 30; ++i) Append(std::string(200, static_cast<char>('a' + i % 26)));
   const std::vector<std::string> files = Files();
   ASSERT_GE(files.size(), 4U);
@@ -129,7 +129,7 @@ TEST_F(SpoolTest, DamageInTheMiddleLosesItsFilesRestAndSaysSo) {
   }
   Open();
   const Spool::Stats stats = spool->GetStats();
-  EXPECT_GT(stats.lost_records, 0U);
+  EXPECT_EQ(stats.lost_records, 1U);
   EXPECT_EQ(stats.records + stats.lost_records, 30U);
   // A reader goes on behind it.
   uint64_t number = 1;
@@ -143,6 +143,25 @@ TEST_F(SpoolTest, DamageInTheMiddleLosesItsFilesRestAndSaysSo) {
   }
   EXPECT_EQ(number, 31U);
   EXPECT_EQ(read, stats.records);
+  EXPECT_EQ(spool->GetStats().lost_records, 1U) << "once";
+  spool->Trim(30);
+  EXPECT_EQ(spool->GetStats().records, 0U);
+}
+
+TEST_F(SpoolTest, WhereTheLengthOfARecordIsDamagedItsFilesRestIsLost) {
+  for (int i = 0; i < 30; ++i) Append(std::string(200, static_cast<char>('a' + i % 26)));
+  const std::vector<std::string> files = Files();
+  spool.reset();
+  {
+    std::fstream file(files[1], std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(kRecordFileMagicBytes + 3);
+    file.put('!');
+  }
+  Open();
+  const Spool::Stats stats = spool->GetStats();
+  EXPECT_GT(stats.lost_records, 1U);
+  EXPECT_EQ(stats.records + stats.lost_records, 30U);
+  EXPECT_EQ(Append("next"), 31U);
 }
 
 TEST_F(SpoolTest, ASecondRelayIsRefused) {
