@@ -32,7 +32,20 @@ bool IsSpecial(double value, std::string& out) {
 std::string FormatDecimal(double value) {
   std::string out;
   if (IsSpecial(value, out)) return out;
-  return Convert(value, std::chars_format::fixed);
+  // From here on to_chars gives all digits, beyond the shortest that tell the double apart.
+  constexpr double kEveryDigitCounts = 0x1p53;
+  if (std::fabs(value) < kEveryDigitCounts) return Convert(value, std::chars_format::fixed);
+  const std::string scientific = Convert(value, std::chars_format::scientific);
+  const size_t e = scientific.find('e');
+  int exponent = 0;  // has a plus sign, which from_chars does not take
+  std::from_chars(scientific.data() + e + 2, scientific.data() + scientific.size(), exponent);
+  size_t digits = 0;
+  for (const char c : std::string_view(scientific).substr(0, e)) {
+    if (c == '.') continue;
+    out += c;
+    if (c != '-') ++digits;
+  }
+  return out.append(static_cast<size_t>(exponent) + 1 - digits, '0');
 }
 
 std::string FormatShort(double value) {

@@ -138,22 +138,24 @@ SummaryUse FloatRowEvaluator::summaries() const {
   }
 }
 
-Result<bool> FloatRowEvaluator::Evaluate(const storage::SeriesColumns& columns, FloatRow& row) {
+Result<bool> FloatRowEvaluator::Evaluate(const storage::SeriesColumns& columns, ColumnLook& look,
+                                         FloatRow& row) {
   if (!columns.histograms.empty()) return false;
   const bool starts = !columns.start_ms.empty() && input_->use_start_timestamps &&
                       UsesStartTimestamps(plan_->function);
   row = {};
   if (!columns.rows.empty()) {
     return plan_->range_ms == 0 ? ShowLatest(columns.rows.back().summary, row)
-                                : EvaluateSummarized(columns, row);
+                                : EvaluateSummarized(columns, look, row);
   }
   if (starts) return false;
   std::span<const double> values = columns.values;
   const bool latest = plan_->range_ms == 0;
   const Windows* w = &finder_.Find(columns.times, columns.time_ms);
+  bool rises = !latest && IsCounterFunction(plan_->function) && look.Rises();
   // What is read for other windows may lie before all of these.
   const auto seen_stale = [&] {
-    if (values.empty()) return false;
+    if (values.empty() || rises || look.NoNan()) return false;
     return AnyStale(values.subspan(w->from.front(), w->to.back() - w->from.front()));
   };
   if (!latest && seen_stale()) {
@@ -165,6 +167,7 @@ Result<bool> FloatRowEvaluator::Evaluate(const storage::SeriesColumns& columns, 
       values_.push_back(values[i]);
     }
     values = values_;
+    rises = false;  // not known of these
     w = &filtered_finder_.Find(0, time_ms_);
   }
   if (latest) return FillLatest(values, *w, row);
@@ -172,7 +175,7 @@ Result<bool> FloatRowEvaluator::Evaluate(const storage::SeriesColumns& columns, 
   largest_ = std::max(largest_, w->largest);
   if (w->kinds.empty()) return true;
   out_.resize(w->kinds.size());
-  BASALT_TRY(Fill(values, *w));
+  BASALT_TRY(Fill(values, *w, rises));
   row = {w->first_step, w->gapless, w->kinds, out_};
   return true;
 }
@@ -184,7 +187,7 @@ Status FloatRowEvaluator::Worked(uint64_t samples) {
   return context_->CheckRunning();
 }
 
-Status FloatRowEvaluator::Fill(std::span<const double> values, const Windows& w) {
+Status FloatRowEvaluator::Fill(std::span<const double> values, const Windows& w, bool rises) {
   const size_t n = w.kinds.size();
   const std::span<const uint32_t> from = std::span(w.from).subspan(w.first_step, n);
   const std::span<const uint32_t> to = std::span(w.to).subspan(w.first_step, n);
@@ -210,15 +213,15 @@ Status FloatRowEvaluator::Fill(std::span<const double> values, const Windows& w)
       for (size_t i = 0; i < n; ++i) out_[i] = from[i] < to[i] ? values[to[i] - 1] : 0;
       return OkStatus();
     default:
-      FillRates(values, w);
+      FillRates(values, w, rises);
       return OkStatus();
   }
 }
 
-void FloatRowEvaluator::FillRates(std::span<const double> values, const Windows& w) {
+void FloatRowEvaluator::FillRates(std::span<const double> values, const Windows& w, bool rises) {
   const bool counter = IsCounterFunction(plan_->function);
   resets_.clear();
-  if (counter) FindResets(values, w.from[w.first_step], w.to[w.end_step - 1], resets_);
+  if (counter && !rises) FindResets(values, w.from[w.first_step], w.to[w.end_step - 1], resets_);
   const double per = finder_.spec().per_second ? static_cast<double>(plan_->range_ms) / 1000 : 0;
   auto reset = resets_.begin();
   for (size_t i = 0; i < w.kinds.size(); ++i) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "query/exec/column_look.h"
 #include "query/exec/context.h"
 #include "query/exec/matrix.h"
 #include "query/exec/windows.h"
@@ -40,7 +41,8 @@ class FloatRowEvaluator {
 
   // False: this series must go the general way (it then brings no summaries). Otherwise `row` is
   // what it comes to, with no kinds if it has no value. Errors: the query must stop.
-  Result<bool> Evaluate(const storage::SeriesColumns& columns, FloatRow& row);
+  // `look`: over columns.values, shared with whoever else evaluates them.
+  Result<bool> Evaluate(const storage::SeriesColumns& columns, ColumnLook& look, FloatRow& row);
 
   // What the row's windows held, for statistics and limits.
   [[nodiscard]] uint64_t samples() const { return samples_; }
@@ -52,14 +54,15 @@ class FloatRowEvaluator {
 
   // Looks at the cancel token and the clock now and then.
   Status Worked(uint64_t samples);
-  Status Fill(std::span<const double> values, const Windows& w);
-  void FillRates(std::span<const double> values, const Windows& w);
+  // `rises`: known not to hold a counter reset.
+  Status Fill(std::span<const double> values, const Windows& w, bool rises);
+  void FillRates(std::span<const double> values, const Windows& w, bool rises);
   Status FillExtremes(std::span<const double> values, const Windows& w, bool maximum);
   Status FillSums(std::span<const double> values, const Windows& w, bool average);
   Status FillQuantiles(std::span<const double> values, const Windows& w);
   bool FillLatest(std::span<const double> values, const Windows& w, FloatRow& row);
   bool ShowLatest(const storage::RowSummary& latest, FloatRow& row);
-  bool EvaluateSummarized(const storage::SeriesColumns& columns, FloatRow& row);
+  bool EvaluateSummarized(const storage::SeriesColumns& columns, ColumnLook& look, FloatRow& row);
 
   const QueryContext* context_;
   const plan::FragmentPlan* plan_;

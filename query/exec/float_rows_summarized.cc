@@ -22,7 +22,8 @@ bool FloatRowEvaluator::ShowLatest(const storage::RowSummary& latest, FloatRow& 
 }
 
 // Samples and summaries in the order of time, as if all of it were samples.
-bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, FloatRow& row) {
+bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, ColumnLook& look,
+                                           FloatRow& row) {
   const FunctionId f = plan_->function;
   const bool maximum = f == FunctionId::kMaxOverTime;
   uint64_t count = 0;
@@ -49,13 +50,14 @@ bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, Floa
   // (storage::ReadOptions::cuts).
   const int64_t start_ms = end_ms - plan_->range_ms;
   const bool counter = IsCounterFunction(f);
+  const bool rises = counter && look.Rises();
   const bool extremes = maximum || f == FunctionId::kMinOverTime;
   size_t at = static_cast<size_t>(std::upper_bound(c.time_ms.begin(), c.time_ms.end(), start_ms) -
                                   c.time_ms.begin());
   const auto samples_until = [&](size_t end) {
     if (at >= end) return;
     const std::span<const double> values = c.values.subspan(at, end - at);
-    if (extremes || AnyStale(values)) {
+    if (extremes || (!rises && !look.NoNan() && AnyStale(values))) {
       for (; at < end; ++at) {
         const double v = c.values[at];
         if (IsStaleMarker(v)) continue;
@@ -67,7 +69,7 @@ bool FloatRowEvaluator::EvaluateSummarized(const storage::SeriesColumns& c, Floa
     }
     // Nothing but the ends and what falls in between.
     see(values.front(), c.time_ms[at]);
-    if (counter) {
+    if (counter && !rises) {
       FindResets(values, 0, values.size(), resets_);
       for (const uint32_t reset : resets_) scratch_.push_back(values[reset - 1]);
     }

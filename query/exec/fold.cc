@@ -75,11 +75,13 @@ Status RunPartial(QueryContext& context, Plans plans, const FragmentInput& input
       context, selection, 0, selection.size(), ReadAsAll(evaluators, cuts),
       [&](const storage::SeriesColumns& columns, const RowLabels& labels) -> Status {
         size_t cells = 0;
+        ColumnLook look(columns.values);
         for (size_t i = 0; i < plans.size(); ++i) {
           SeriesEvaluator& evaluator = *evaluators[i];
           Aggregation& states = *out[i].states;
           FloatRow floats;
-          BASALT_TRY_ASSIGN(const bool done, evaluator.EvaluateFloats(columns, labels, floats));
+          BASALT_TRY_ASSIGN(const bool done,
+                            evaluator.EvaluateFloats(columns, look, labels, floats));
           if (done && !floats.kinds.empty()) {
             states.AddFloats(labels, evaluator.drop_name(), floats.first, floats.gapless,
                              floats.kinds, floats.values);

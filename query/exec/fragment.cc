@@ -49,7 +49,8 @@ Status RunRows(QueryContext& context, const FragmentPlan& plan, const FragmentIn
   const auto evaluate = [&](const storage::SeriesColumns& columns,
                             const RowLabels& labels) -> Status {
     FloatRow row;
-    BASALT_TRY_ASSIGN(const bool floats, evaluator.EvaluateFloats(columns, labels, row));
+    ColumnLook look(columns.values);
+    BASALT_TRY_ASSIGN(const bool floats, evaluator.EvaluateFloats(columns, look, labels, row));
     if (floats) return row.kinds.empty() ? OkStatus() : append(labels, row);
     const size_t rows = chunk.rows.size();
     BASALT_TRY(evaluator.Evaluate(columns, labels, partition, chunk.rows));

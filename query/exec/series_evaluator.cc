@@ -16,6 +16,10 @@ SeriesEvaluator::SeriesEvaluator(QueryContext& context, const plan::FragmentPlan
       annotations_(annotations),
       fast_(context.options().fuse ? FloatRowEvaluator::Make(context, plan, input) : std::nullopt) {
   const plan::SelectorPlan& s = plan.selector;
+  looks_at_names_ = IsCounterFunction(plan.function);
+  for (const storage::Matcher& m : s.matchers) {
+    if (m.name == kMetricName && m.type == storage::MatchType::kEqual) only_name_ = m.value;
+  }
   if (s.histogram_stats) {
     const int64_t first_ms = s.at_ms.has_value() ? *s.at_ms : input.grid.start_ms;
     stats_ = {first_ms - s.offset_ms, input.grid.step_ms,
@@ -50,13 +54,14 @@ storage::ReadOptions SeriesEvaluator::ReadAs() const {
 }
 
 Result<bool> SeriesEvaluator::EvaluateFloats(const storage::SeriesColumns& columns,
-                                             const RowLabels& labels, FloatRow& row) {
+                                             ColumnLook& look, const RowLabels& labels,
+                                             FloatRow& row) {
   if (!reads_along_) {
     samples_read_ += columns.values.size() + columns.histograms.size();
     rows_summarized_ += columns.rows.size();
   }
   if (!fast_.has_value()) return false;
-  BASALT_TRY_ASSIGN(const bool done, fast_->Evaluate(columns, row));
+  BASALT_TRY_ASSIGN(const bool done, fast_->Evaluate(columns, look, row));
   if (!done) return false;
   if (fast_->largest() > largest_) {
     // As upstream counts them, one window of one series is in memory at a time.
@@ -69,7 +74,12 @@ Result<bool> SeriesEvaluator::EvaluateFloats(const storage::SeriesColumns& colum
 }
 
 void SeriesEvaluator::NoteName(const RowLabels& labels) {
-  if (!IsCounterFunction(plan_.function)) return;
+  if (!looks_at_names_) return;
+  if (!only_name_.empty()) {
+    looks_at_names_ = false;
+    NoteNonCounter(only_name_, plan_.function_arg_pos, annotations_);
+    return;
+  }
   const std::string_view name = labels.metric_name();
   // Neighbours mostly are of one metric, whose name is in one place.
   if (name.data() == named_.data()) return;

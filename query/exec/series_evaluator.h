@@ -38,8 +38,9 @@ class SeriesEvaluator {
 
   // The row of a series of floats without anything unusual; false: it takes the general Evaluate.
   // An empty row: it has no value.
-  Result<bool> EvaluateFloats(const storage::SeriesColumns& columns, const RowLabels& labels,
-                              FloatRow& row);
+  // `look`: over columns.values.
+  Result<bool> EvaluateFloats(const storage::SeriesColumns& columns, ColumnLook& look,
+                              const RowLabels& labels, FloatRow& row);
   // A row was made of the series: if it is a rate, of what is named like a counter?
   void NoteName(const RowLabels& labels);
   // The general way, for what EvaluateFloats did not take.
@@ -56,7 +57,9 @@ class SeriesEvaluator {
   uint64_t samples_read_ = 0;
   uint64_t rows_summarized_ = 0;
   uint64_t largest_ = 0;
-  std::string_view named_;
+  bool looks_at_names_ = false;
+  std::string_view only_name_;  // that all series have; empty: look at each
+  std::string_view named_;      // looked at last
   SampleFilter filter_;
   std::optional<SampleFilter::StatsReach> stats_;
   RangeSpec range_spec_;

@@ -95,6 +95,23 @@ std::optional<int64_t> ParseInteger(std::string_view token) {
   return static_cast<int64_t>(value);
 }
 
+// A decimal's underscores are left out; none if one does not stand between two digits.
+std::optional<std::string> WithoutUnderscores(std::string_view token) {
+  const auto digit_at = [&](size_t i) {
+    return i < token.size() && token[i] >= '0' && token[i] <= '9';
+  };
+  std::string out;
+  out.reserve(token.size());
+  for (size_t i = 0; i < token.size(); ++i) {
+    if (token[i] != '_') {
+      out += token[i];
+    } else if (i == 0 || !digit_at(i - 1) || !digit_at(i + 1)) {
+      return std::nullopt;
+    }
+  }
+  return out;
+}
+
 bool EqualsIgnoringCase(std::string_view a, std::string_view lower) {
   if (a.size() != lower.size()) return false;
   for (size_t i = 0; i < a.size(); ++i)
@@ -300,14 +317,16 @@ Result<double> ParseNumber(std::string_view token) {
     return InvalidArgument("strconv.ParseFloat: parsing " + GoQuoted(token) + ": " +
                            std::string(why));
   };
+  const std::optional<std::string> digits = WithoutUnderscores(token);
+  if (!digits.has_value()) return fail("invalid syntax");
   // from_chars would take a sign and the words "inf" and "nan"; the lexer never puts these into a
   // number.
   double value = 0;
-  const char* const end = token.data() + token.size();
-  const auto [rest, error] = std::from_chars(token.data(), end, value);
+  const char* const end = digits->data() + digits->size();
+  const auto [rest, error] = std::from_chars(digits->data(), end, value);
   if (error == std::errc::invalid_argument || rest != end) return fail("invalid syntax");
   if (error == std::errc::result_out_of_range) {
-    if (IsHuge(token)) return fail("value out of range");
+    if (IsHuge(*digits)) return fail("value out of range");
     return 0.0;
   }
   return value;

@@ -14,6 +14,11 @@ TEST(FormatDecimal, NeverUsesAnExponent) {
   EXPECT_EQ(FormatDecimal(0.1), "0.1");
   EXPECT_EQ(FormatDecimal(1e21), "1000000000000000000000");
   EXPECT_EQ(FormatDecimal(-0.0), "-0");
+  // Beyond 2^53: the digits that tell the double apart, and then zeros.
+  EXPECT_EQ(FormatDecimal(9007199254740991), "9007199254740991");
+  EXPECT_EQ(FormatDecimal(0x1p63), "9223372036854776000");
+  EXPECT_EQ(FormatDecimal(1e23), "100000000000000000000000");
+  EXPECT_EQ(FormatDecimal(-1.2e308), "-12" + std::string(307, '0'));
   EXPECT_EQ(FormatDecimal(5e-324).size(), 326U);
   EXPECT_EQ(FormatDecimal(std::numeric_limits<double>::infinity()), "+Inf");
   EXPECT_EQ(FormatDecimal(-std::numeric_limits<double>::infinity()), "-Inf");

@@ -65,7 +65,8 @@ TEST(ParserErrors, OfNumbers) {
       {"1 + 5_ ", "1:5: error parsing number: strconv.ParseFloat: parsing \"5_\": invalid syntax"},
       {"1e999",
        "1:1: error parsing number: strconv.ParseFloat: parsing \"1e999\": value out of range"},
-      {"1_0.5", "1:1: error parsing number: strconv.ParseFloat: parsing \"1_0.5\": invalid syntax"},
+      {"1_0e999",
+       "1:1: error parsing number: strconv.ParseFloat: parsing \"1_0e999\": value out of range"},
       {"0xFFFFFFFFFFFFFFFFF",
        "1:1: error parsing number: strconv.ParseFloat: parsing \"0xFFFFFFFFFFFFFFFFF\": invalid "
        "syntax"},

@@ -37,6 +37,7 @@ TEST(Printer, WritesTheCanonicalForm) {
       {"1e-7", "0.0000001"},
       {"123.456e2", "12345.6"},
       {"-0", "-0"},
+      {"2^inf^3", "2 ^ +Inf ^ 3"},  // whose sign binds less when it is read again, upstream as well
       {"inf", "+Inf"},
       {"90m", "1h30m"},
       {"-90m", "-1h30m"},
