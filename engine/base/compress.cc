@@ -7,6 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdint>
+
+#include "engine/base/snappy_block.h"
+#include "engine/base/varint.h"
 
 namespace basalt {
 namespace {
@@ -14,16 +18,19 @@ namespace {
 // Bodies grow by pieces of this size while their length is unknown.
 constexpr size_t kPiece = 64 << 10;
 
+// Metrics pack to a twentieth; what claims more is unpacked as it comes.
+constexpr size_t kUsualZstdRatio = 64;
+
 Status TooLarge(const char* coding, size_t max_bytes) {
   return ResourceExhausted(std::string(coding) + " body: more than " + std::to_string(max_bytes) +
                            " bytes when decompressed");
 }
 
 Status Unsnap(std::string_view body, size_t max_bytes, std::string& out) {
-  size_t n = 0;
-  if (!snappy::GetUncompressedLength(body.data(), body.size(), &n)) {
+  VarintReader reader(body);
+  uint64_t n = 0;
+  if (!reader.Read(n) || n > UINT32_MAX)
     return InvalidArgument("snappy body: no valid length at its start");
-  }
   if (n > max_bytes) return TooLarge("snappy", max_bytes);
   // Snappy cannot grow a byte to more than ~21 (a 3-byte copy yields 64): a claim beyond that is a
   // lie, and is refused before it makes us allocate.
@@ -31,7 +38,7 @@ Status Unsnap(std::string_view body, size_t max_bytes, std::string& out) {
     return InvalidArgument("snappy body: claims " + std::to_string(n) + " bytes, has " +
                            std::to_string(body.size()));
   out.resize(n);
-  if (!snappy::RawUncompress(body.data(), body.size(), out.data())) {
+  if (!DecodeSnappyElements(body.substr(body.size() - reader.remaining()), out)) {
     out.clear();
     return InvalidArgument("snappy body: corrupt");
   }
@@ -46,6 +53,19 @@ Status Unzstd(std::string_view body, size_t max_bytes, std::string& out) {
   ZSTD_DCtx_reset(context.get(), ZSTD_reset_session_only);
   // The window bounds what the decoder itself allocates.
   ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, 27);
+  // Senders say how much it will be: then it is made in one go, without the stream's window. A
+  // claim far beyond the body may be true, but has to prove itself piece by piece.
+  const unsigned long long claimed = ZSTD_getFrameContentSize(body.data(), body.size());
+  if (claimed <= std::min(max_bytes, std::max(kPiece, body.size() * kUsualZstdRatio)) &&
+      ZSTD_findFrameCompressedSize(body.data(), body.size()) == body.size()) {
+    out.resize(claimed);
+    const size_t made =
+        ZSTD_decompressDCtx(context.get(), out.data(), out.size(), body.data(), body.size());
+    if (ZSTD_isError(made) == 0 && made == claimed) return OkStatus();
+    out.clear();
+    return InvalidArgument(std::string("zstd body: ") +
+                           (ZSTD_isError(made) != 0 ? ZSTD_getErrorName(made) : "cut short"));
+  }
   out.clear();
   ZSTD_inBuffer in{body.data(), body.size(), 0};
   size_t left = 1;  // 0 at the end of a frame
