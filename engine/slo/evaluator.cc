@@ -60,6 +60,7 @@ Status Evaluator::Load() {
   set_options.clock = options_.clock;
   set_options.settle_timeout = options_.settle_timeout;
   set_options.max_queued = options_.max_queued;
+  set_options.judge_every_round = options_.judge_every_round;
   auto next = std::make_unique<SloSet>(definitions_, store_, set_options, restored);
   if (options_.ledger != nullptr) next->SetExclusions(options_.ledger->All());
   ledger_read_ = begin;

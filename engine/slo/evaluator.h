@@ -45,6 +45,7 @@ struct EvaluatorOptions {
   // Basalt's own address, for links in alerts; may be empty.
   std::string external_url;
   size_t max_queued = kMaxQueued;  // taps.h
+  bool judge_every_round = false;  // SloSetOptions'; for tests
   // Times that do not count; borrowed. Null: all of them do.
   const Ledger* ledger = nullptr;
   // Answers the queries of polled SLIs; borrowed. Null: they have no data, and say so.

@@ -75,9 +75,19 @@ void Rounds::BookHistory(LeafIndex index, std::span<const Booking> bookings) {
   if (first == bookings.end()) return;
   if (loaded_ == nullptr) loaded_ = std::make_unique<std::vector<LoadedList>>();
   loaded_order_.clear();
-  const auto shared = std::find_if(loaded_->begin(), loaded_->end(), [&](const LoadedList& list) {
+  auto shared = std::find_if(loaded_->begin(), loaded_->end(), [&](const LoadedList& list) {
     return list.taken < list.points.size() && list.points[list.taken].time_ms == first->to_ms;
   });
+  // A series that was born later joins in the middle.
+  if (shared == loaded_->end()) {
+    shared = std::find_if(loaded_->begin(), loaded_->end(), [&](const LoadedList& list) {
+      const auto from = list.points.begin() + static_cast<std::ptrdiff_t>(list.taken);
+      const auto at = std::lower_bound(
+          from, list.points.end(), first->to_ms,
+          [](const LoadedPoint& point, int64_t time_ms) { return point.time_ms < time_ms; });
+      return at != list.points.end() && at->time_ms == first->to_ms;
+    });
+  }
   if (shared == loaded_->end()) {
     std::vector<LoadedPoint>& points = loaded_->emplace_back().points;
     points.reserve(bookings.size());
@@ -249,6 +259,53 @@ bool Rounds::PopAny(SettledRound& out, int64_t until_ms) {
   }
   if (loaded_ != nullptr && loaded_order_.empty()) loaded_.reset();
   return true;
+}
+
+int64_t Rounds::NextLoaded() {
+  if (loaded_ == nullptr) return INT64_MAX;
+  if (loaded_order_.empty()) OrderLoaded();
+  if (loaded_order_.empty()) return INT64_MAX;
+  const int64_t next_ms = loaded_order_.front().first;
+  return has_open() && first_open_ms() <= next_ms ? INT64_MAX : next_ms;
+}
+
+Rounds::Taken Rounds::PopLoaded(int64_t until_ms, const Counts& most, int64_t slot_ms, Run& run) {
+  const int64_t next_ms = NextLoaded();
+  if (has_open()) until_ms = std::min(until_ms, first_open_ms() - 1);
+  if (next_ms > until_ms) return Taken::kNothing;
+  run.first_slot = SlotOf(next_ms, slot_ms);
+  const int64_t base_ms = run.first_slot * slot_ms + 1;
+  run.counts.assign(static_cast<size_t>(SlotOf(until_ms, slot_ms) - run.first_slot + 1), Counts{});
+  run.sum = {};
+  run.last_ms = 0;
+  run.points = 0;
+  popped_.assign(loaded_order_.size(), 0);
+  for (size_t i = 0; i < loaded_order_.size(); ++i) {
+    if (loaded_order_[i].first > until_ms) continue;
+    const LoadedList& list = (*loaded_)[loaded_order_[i].second];
+    size_t at = list.taken;
+    for (; at < list.points.size() && list.points[at].time_ms <= until_ms; ++at) {
+      const LoadedPoint& point = list.points[at];
+      if (point.counts.bad < 0 || point.counts.total < 0) return Taken::kTooMuch;
+      run.counts[static_cast<size_t>((point.time_ms - base_ms) / slot_ms)] += point.counts;
+      run.sum += point.counts;
+    }
+    if (run.sum.bad > most.bad || run.sum.total > most.total) return Taken::kTooMuch;
+    popped_[i] = static_cast<uint32_t>(at - list.taken);
+    run.points += popped_[i];
+    run.last_ms = std::max(run.last_ms, list.points[at - 1].time_ms);
+  }
+  for (size_t i = 0; i < loaded_order_.size(); ++i) {
+    LoadedList& list = (*loaded_)[loaded_order_[i].second];
+    list.taken += popped_[i];
+    const bool over = list.taken == list.points.size();
+    loaded_order_[i].first = over ? INT64_MAX : list.points[list.taken].time_ms;
+  }
+  std::erase_if(loaded_order_, [](const auto& entry) { return entry.first == INT64_MAX; });
+  std::make_heap(loaded_order_.begin(), loaded_order_.end(), std::greater<>());
+  if (loaded_order_.empty()) loaded_.reset();
+  settled_ms_ = run.last_ms;
+  return Taken::kAll;
 }
 
 void Rounds::Pop(SettledRound& out) {

@@ -66,6 +66,21 @@ class Rounds {
   // The next round at or before `until_ms`, without waiting for anybody.
   [[nodiscard]] bool PopAny(SettledRound& out, int64_t until_ms = INT64_MAX);
 
+  // All points of loaded history at or before `until_ms` in one step, by slots of `slot_ms`: what
+  // they come to in run.counts[i], of the slot run.first_slot + i. Only if none of them is negative
+  // and they bring no more than `most` together; else, and if nothing is there, nothing is taken.
+  struct Run {
+    int64_t first_slot = 0;
+    std::vector<Counts> counts;
+    Counts sum;
+    int64_t last_ms = 0;
+    uint64_t points = 0;
+  };
+  enum class Taken : uint8_t { kAll, kNothing, kTooMuch };
+  [[nodiscard]] Taken PopLoaded(int64_t until_ms, const Counts& most, int64_t slot_ms, Run& run);
+  // The time of history's next point; INT64_MAX: there is none, or an open round is not later.
+  [[nodiscard]] int64_t NextLoaded();
+
   [[nodiscard]] bool has_open() const { return !open_.empty(); }
   // The oldest open round; only if has_open().
   [[nodiscard]] int64_t first_open_ms() const { return open_.begin()->first; }
@@ -146,6 +161,7 @@ class Rounds {
   std::unique_ptr<std::vector<LoadedList>> loaded_;  // null: none
   // A heap of (next time, list), the earliest on top; empty until the first is taken.
   std::vector<std::pair<int64_t, uint32_t>> loaded_order_;
+  std::vector<uint32_t> popped_;  // by place in loaded_order_, while PopLoaded counts
   // A heap of (due time, member), the earliest on top. Entries that are no longer their member's
   // are dropped when they come up, so that expecting costs no look-up.
   std::vector<std::pair<int64_t, uint32_t>> expected_;

@@ -120,7 +120,14 @@ Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleSto
   set_options.clock = &clock;
   set_options.replay_from_ms = options.from_ms;
   set_options.until_ms = options.to_ms;
+  set_options.judge_every_round = options.judge_every_round;
   if (!options.injections.empty()) {
+    set_options.inject_from_ms = INT64_MAX;
+    set_options.inject_to_ms = INT64_MIN;
+    for (const Injection& injection : options.injections) {
+      set_options.inject_from_ms = std::min(set_options.inject_from_ms, injection.from_ms);
+      set_options.inject_to_ms = std::max(set_options.inject_to_ms, injection.to_ms);
+    }
     set_options.inject = [&](SloIndex slo, const std::vector<std::string>&, SettledRound& round) {
       Inject(options.injections, copies[slo], round);
     };

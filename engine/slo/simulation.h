@@ -32,6 +32,7 @@ struct SimulationOptions {
   int64_t to_ms = 0;
   std::vector<Injection> injections;
   std::vector<Exclusion> exclusions = {};  // times that do not count, as the ledger has them
+  bool judge_every_round = false;          // SloSetOptions'; for tests
 };
 
 struct SimulatedAlert {
@@ -56,8 +57,8 @@ struct SimulatedSlo {
 struct SimulationReport {
   std::vector<SimulatedSlo> slos;
   std::vector<SimulatedAlert> alerts;  // by SLO, group and start
-  uint64_t rounds = 0;
-  uint64_t storage_errors = 0;  // series that could not be read and are missing
+  uint64_t rounds = 0;                 // sample times, once for each target
+  uint64_t storage_errors = 0;         // series that could not be read and are missing
   std::string last_storage_error;
 };
 

@@ -130,6 +130,7 @@ void SloSet::Touch(GroupIndex g) {
 
 void SloSet::AddLate(GroupIndex g, const GroupBooking& booking) {
   slots_.Add(g, booking);
+  groups_[g]->quiet = {};
   ForgetEdges(g);  // those that were read before do not know of it
 }
 
@@ -226,85 +227,6 @@ void SloSet::AddDirty(const Dirty& dirty) {
     return;
   }
   dirty_.push_back(dirty);
-}
-
-void SloSet::SettleGroups(std::vector<Transition>& transitions) {
-  const nanoseconds at = now();
-  settling_.clear();
-  std::swap(settling_, touched_);
-  for (const GroupIndex g : settling_) {
-    SloGroup& group = *groups_[g];
-    group.touched = false;
-    while (group.rounds.PopSettled(at, options_.settle_timeout, settled_)) {
-      SettleRound(g, settled_, &transitions);
-    }
-    if (!group.rounds.has_open()) continue;
-    FireEarly(g, transitions);
-    Touch(g);  // looked at again until the round settles
-  }
-}
-
-void SloSet::SettleRound(GroupIndex g, SettledRound& round, std::vector<Transition>* transitions) {
-  ++stats_.rounds;
-  SloGroup& group = *groups_[g];
-  if (options_.inject) options_.inject(group.slo, group.values, round);
-  group.has_data = true;
-  slots_.Advance(g, round.time_ms);
-  if (round.counts != Counts{}) slots_.Add(g, {round.time_ms, round.time_ms, round.counts});
-  for (const GroupBooking& spread : round.spreads) slots_.Add(g, spread);
-  for (size_t w = 0; w < round.windows.size(); ++w) {
-    if (round.windows[w].has_value()) slots_.SetSum(g, w, *round.windows[w]);
-  }
-
-  const Definition& definition = definitions_[group.slo];
-  if (!HasAlerts(definition, group.kind)) return;
-  const Moment moment{slots_, g, round.time_ms, {}, edge_reader_, excluded()};
-  group.inconsistent = false;
-  for (size_t s = 0; s < kSeverityCount; ++s) {
-    const auto severity = static_cast<Severity>(s);
-    if (!definition.alert(severity).enabled) continue;
-    size_t which = group.held_condition[s];
-    const Truth truth =
-        AnyHolds(moment, definition, severity, true, group.held, which, group.inconsistent);
-    const AlertChange change =
-        Settle(group.alerts[s], round.time_ms, truth, definition.keep_firing_for.count());
-    if (change == AlertChange::kFired || change == AlertChange::kStartMoved) {
-      group.held_condition[s] = which;
-    }
-    if (change != AlertChange::kNone && transitions != nullptr) {
-      transitions->push_back({g, severity, group.alerts[s], change != AlertChange::kStartMoved});
-    }
-  }
-}
-
-void SloSet::FireEarly(GroupIndex g, std::vector<Transition>& transitions) {
-  SloGroup& group = *groups_[g];
-  const Definition& definition = definitions_[group.slo];
-  if (!HasAlerts(definition, group.kind)) return;
-  std::optional<Counts> unreported;
-  group.rounds.ForEachOpen([&](int64_t time_ms, const Counts& open) {
-    for (size_t s = 0; s < kSeverityCount; ++s) {
-      const auto severity = static_cast<Severity>(s);
-      if (group.alerts[s].firing || !definition.alert(severity).enabled) continue;
-      size_t which = 0;
-      bool inconsistent = false;
-      // Open rounds of excluded times are not known to be bad for nothing: they settle first.
-      if (masks_ != nullptr && excluded()->Any(g, slots_.head_ms(g), time_ms)) continue;
-      Moment moment{slots_, g, time_ms, open, edge_reader_, excluded()};
-      if (AnyHolds(moment, definition, severity, false, group.held, which, inconsistent) !=
-          Truth::kYes)
-        continue;
-      if (!unreported.has_value()) unreported = group.rounds.Unreported();
-      moment.open.total += kUnreportedFactor * unreported->total;
-      moment.open.bad += kUnreportedFactor * unreported->bad;
-      if (AnyHolds(moment, definition, severity, false, group.held, which, inconsistent) !=
-          Truth::kYes)
-        continue;
-      slo::FireEarly(group.alerts[s], time_ms);
-      group.held_condition[s] = which;
-      transitions.push_back({g, severity, group.alerts[s]});
-    }
-  });
 }
 
 WindowReading SloSet::Read(GroupIndex g, size_t window, bool exactly) {

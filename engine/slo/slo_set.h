@@ -27,6 +27,7 @@
 #include "engine/slo/history.h"
 #include "engine/slo/ledger.h"
 #include "engine/slo/poller.h"
+#include "engine/slo/quiet.h"
 #include "engine/slo/rounds.h"
 #include "engine/slo/sample_store.h"
 #include "engine/slo/slots.h"
@@ -62,7 +63,19 @@ struct SloSetOptions {
   int64_t until_ms = INT64_MAX;
   // For simulations: called with each settled round before it counts, and may change it.
   std::function<void(SloIndex, const std::vector<std::string>& values, SettledRound&)> inject = {};
+  int64_t inject_from_ms = INT64_MIN;  // it changes rounds in [from, to) only
+  int64_t inject_to_ms = INT64_MAX;
+  // Without Quiet: slower, and the same answers. For tests.
+  bool judge_every_round = false;
 };
+
+// How far ahead a group is asked whether it stays quiet (quiet.h): at least, at most, and at first.
+// Beyond half of the shortest page's long window little of that window is left to prove anything.
+inline constexpr int64_t kMinStrideMs = 10'000;
+inline constexpr int64_t kFirstStrideMs = 5 * 60'000;
+inline constexpr int64_t kMaxStrideMs = 30 * 60'000;
+// Rounds for which a group is not asked again after it was not quiet.
+inline constexpr uint32_t kMaxBoundPause = 63;
 
 struct SloGroup {
   // kTotal: the sum over all groups of an SLO with group_by. kOther: what is beyond its max_groups.
@@ -77,6 +90,12 @@ struct SloGroup {
   bool inconsistent = false;                            // more errors than events
   bool touched = false;
   bool has_data = false;  // a round has settled
+  // SloSet::FindQuiet's.
+  Quiet quiet = {};
+  uint64_t unjudged = 0;  // rounds since the last one that was judged
+  int64_t stride_ms = kFirstStrideMs;
+  uint32_t bound_pause = 0;
+  uint32_t bound_wait = 0;  // rounds until it is asked again
 };
 
 // A total that is only shown decides nothing.
@@ -129,6 +148,24 @@ struct CurvePoint {
   int64_t begin_ms = 0;
   int64_t end_ms = 0;
   Counts counts;  // in (begin, end], without what is excluded
+};
+
+// The bookings of a slot that windows cut, so that what lies after a time in it is found at once.
+class EdgeSlot {
+ public:
+  // Those that touch (begin_ms, end_ms].
+  EdgeSlot(const std::vector<GroupBooking>& bookings, int64_t begin_ms, int64_t end_ms);
+  // In (from_ms, end_ms]; from_ms >= begin_ms.
+  [[nodiscard]] Counts After(int64_t from_ms) const;
+
+ private:
+  struct Point {
+    int64_t time_ms = 0;
+    Counts from_here;  // of this point and all later ones
+  };
+  int64_t end_ms_;
+  std::vector<Point> points_;  // by time
+  std::vector<GroupBooking> spreads_;
 };
 
 class SloSet {
@@ -254,7 +291,14 @@ class SloSet {
   void SettleGroups(std::vector<Transition>& transitions);
   // After history has been replayed: appends what differs from what was published before.
   void CompareWithPublished(GroupIndex g, std::vector<Transition>& transitions);
+  // slo_set_settle.cc
   void SettleRound(GroupIndex g, SettledRound& round, std::vector<Transition>* transitions);
+  void Judge(GroupIndex g, int64_t time_ms, std::vector<Transition>* transitions);
+  // Until when the group need not be judged again. `was_enough`: the last bound held to its end.
+  void FindQuiet(GroupIndex g, int64_t before_ms, bool was_enough);
+  // Rounds of history up to `until_ms`.
+  void SettleHistory(GroupIndex g, int64_t until_ms, std::vector<Transition>* transitions);
+  void SettleRun(GroupIndex g, int64_t until_ms);
   void FireEarly(GroupIndex g, std::vector<Transition>& transitions);
 
   // What is booked in (from_ms, head].
@@ -301,8 +345,9 @@ class SloSet {
   // Memory that sweeps use again.
   std::vector<GroupIndex> settling_;
   SettledRound settled_;
+  Rounds::Run run_;
   Drained drained_;
-  std::map<EdgeKey, std::vector<GroupBooking>> edges_;
+  std::map<EdgeKey, EdgeSlot> edges_;
   std::unique_ptr<History> history_;
   int64_t replay_from_ms_ = 0;
   int64_t loaded_ms_ = 0;

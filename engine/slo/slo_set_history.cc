@@ -37,6 +37,39 @@ Counts CountInside(const std::vector<GroupBooking>& bookings, int64_t from_ms, i
   return sum;
 }
 
+EdgeSlot::EdgeSlot(const std::vector<GroupBooking>& bookings, int64_t begin_ms, int64_t end_ms)
+    : end_ms_(end_ms) {
+  for (const GroupBooking& booking : bookings) {
+    if (booking.from_ms != booking.to_ms) {
+      spreads_.push_back(booking);
+    } else if (booking.to_ms > begin_ms && booking.to_ms <= end_ms) {
+      points_.push_back({booking.to_ms, booking.counts});
+    }
+  }
+  std::sort(points_.begin(), points_.end(),
+            [](const Point& a, const Point& b) { return a.time_ms < b.time_ms; });
+  size_t kept = 0;
+  for (size_t i = 0; i < points_.size(); ++i) {
+    if (kept > 0 && points_[kept - 1].time_ms == points_[i].time_ms) {
+      points_[kept - 1].from_here += points_[i].from_here;
+    } else {
+      points_[kept++] = points_[i];
+    }
+  }
+  points_.resize(kept);
+  points_.shrink_to_fit();
+  for (size_t i = kept; i-- > 1;) points_[i - 1].from_here += points_[i].from_here;
+}
+
+Counts EdgeSlot::After(int64_t from_ms) const {
+  Counts sum = CountInside(spreads_, from_ms, end_ms_);
+  const auto at =
+      std::upper_bound(points_.begin(), points_.end(), from_ms,
+                       [](int64_t time_ms, const Point& point) { return time_ms < point.time_ms; });
+  if (at != points_.end()) sum += at->from_here;
+  return sum;
+}
+
 // Those of one leaf, if it has been counted and is of the group.
 Status SloSet::AddBookings(GroupIndex g, const StoredLeaf& series, MeasureIndex measure,
                            const storage::Selection& selection, size_t i,
@@ -101,9 +134,9 @@ std::optional<Counts> SloSet::ReadEdge(GroupIndex g, size_t level, const WindowS
       return std::nullopt;
     }
     ++stats_.edge_reads;
-    it = edges_.emplace(key, std::move(bookings).value()).first;
+    it = edges_.emplace(key, EdgeSlot(*bookings, sum.edge_begin_ms, sum.edge_end_ms)).first;
   }
-  return CountInside(it->second, from_ms, sum.edge_end_ms);
+  return it->second.After(from_ms);
 }
 
 void SloSet::CorrectDirty(std::chrono::nanoseconds until) {
@@ -213,8 +246,10 @@ Status SloSet::CorrectGroup(GroupIndex g, std::optional<GroupIndex> total, int64
       }
     }
   }
-  ForgetEdges(g);
-  if (total.has_value()) ForgetEdges(*total);
+  for (const GroupIndex changed : {g, total.value_or(g)}) {
+    groups_[changed]->quiet = {};
+    ForgetEdges(changed);
+  }
   return OkStatus();
 }
 

@@ -147,6 +147,7 @@ void SloSet::SetExclusions(const std::vector<Exclusion>& exclusions) {
   }
   masks_.reset();
   if (!masks->empty()) masks_ = std::move(masks);
+  for (const auto& group : groups_) group->quiet = {};
 }
 
 std::vector<CurvePoint> SloSet::Curve(GroupIndex g, int64_t from_ms, int64_t to_ms) {

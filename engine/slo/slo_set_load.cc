@@ -103,9 +103,8 @@ Status SloSet::Load(std::vector<Transition>& transitions) {
   history_.reset();
 
   for (GroupIndex g = 0; g < groups_.size(); ++g) {
-    SettledRound round;
     std::vector<Transition>* const all = options_.replay_from_ms ? &transitions : nullptr;
-    while (groups_[g]->rounds.PopAny(round)) SettleRound(g, round, all);
+    SettleHistory(g, INT64_MAX, all);
     if (all == nullptr) CompareWithPublished(g, transitions);
   }
   touched_.clear();
@@ -133,10 +132,7 @@ void SloSet::Replay(const LiveLeaves& live, History& history,
   for (int64_t begin = from_ms - kStateReachMs; begin < options_.until_ms;) {
     const int64_t end = std::min((SlotOf(begin + 1, kMsPerDay) + 1) * kMsPerDay, options_.until_ms);
     for (Loading& one : loading) ReadLeaves(one, history, {begin + 1, end});
-    SettledRound round;
-    for (GroupIndex g = 0; g < groups_.size(); ++g) {
-      while (groups_[g]->rounds.PopAny(round, end)) SettleRound(g, round, &transitions);
-    }
+    for (GroupIndex g = 0; g < groups_.size(); ++g) SettleHistory(g, end, &transitions);
     begin = end;
   }
 }
@@ -145,6 +141,7 @@ void SloSet::CompareWithPublished(GroupIndex g, std::vector<Transition>& transit
   SloGroup& group = *groups_[g];
   const Definition& definition = definitions_[group.slo];
   if (!HasAlerts(definition, group.kind)) return;
+  group.quiet = {};  // of the alerts as they were
   for (size_t s = 0; s < kSeverityCount; ++s) {
     const auto severity = static_cast<Severity>(s);
     AlertState& state = group.alerts[s];

@@ -201,6 +201,73 @@ void SlotTable::Add(GroupIndex g, const GroupBooking& booking) {
   }
 }
 
+void SlotTable::AddRun(GroupIndex g, int64_t first_slot, std::span<const Counts> counts) {
+  const Group& group = groups_[g];
+  const Layout& layout = *group.layout;
+  const int64_t finest_ms = layout.levels().front().slot_ms;
+  for (size_t l = 0; l < layout.levels().size(); ++l) {
+    const Level& level = layout.levels()[l];
+    const int64_t ratio = level.slot_ms / finest_ms;
+    const int64_t first_kept = levels_[group.levels_at + l].newest - level.slots + 1;
+    int64_t slot = FloorDiv(first_slot, ratio);
+    int64_t slot_end = (slot + 1) * ratio - first_slot;  // an index into counts
+    Counts sum;
+    const auto flush = [&] {
+      if (slot >= first_kept && sum != Counts{}) {
+        AddTo(At(group, l, RingOf(slot, level.slots)), sum);
+      }
+      sum = {};
+    };
+    for (size_t i = 0; i < counts.size(); ++i) {
+      if (static_cast<int64_t>(i) == slot_end) {
+        flush();
+        ++slot;
+        slot_end += ratio;
+      }
+      sum += counts[i];
+    }
+    flush();
+  }
+  Counts all;
+  for (const Counts& one : counts) all += one;
+  for (size_t w = 0; w < layout.windows().size(); ++w) {
+    WindowState& window = windows_[group.windows_at + w];
+    const int64_t begin = (window.edge + 1) * (layout.slot_ms(w) / finest_ms);
+    const int64_t skipped = std::clamp<int64_t>(begin - first_slot, 0, std::ssize(counts));
+    window.sum += all;
+    for (int64_t i = 0; i < skipped; ++i) window.sum -= counts[static_cast<size_t>(i)];
+  }
+}
+
+int64_t SlotTable::NextChange(GroupIndex g) const {
+  const Group& group = groups_[g];
+  const Layout& layout = *group.layout;
+  int64_t next_ms = INT64_MAX;
+  for (size_t w = 0; w < layout.windows().size(); ++w) {
+    const int64_t edge_end_ms = (windows_[group.windows_at + w].edge + 1) * layout.slot_ms(w);
+    next_ms = std::min(next_ms, edge_end_ms + layout.windows()[w].length_ms);
+  }
+  for (size_t l = 0; l < layout.levels().size(); ++l) {
+    next_ms =
+        std::min(next_ms, (levels_[group.levels_at + l].newest + 1) * layout.levels()[l].slot_ms);
+  }
+  return next_ms;
+}
+
+bool SlotTable::NoneNegative(GroupIndex g, size_t w) const {
+  const Group& group = groups_[g];
+  const size_t l = group.layout->windows()[w].level;
+  const LevelState& level = levels_[group.levels_at + l];
+  const WindowState& window = windows_[group.windows_at + w];
+  uint32_t ring = window.ring;
+  for (int64_t slot = window.edge; slot <= level.newest; ++slot) {
+    const Counts counts = Load(At(group, l, ring));
+    if (counts.bad < 0 || counts.total < 0) return false;
+    if (++ring == group.layout->levels()[l].slots) ring = 0;
+  }
+  return true;
+}
+
 int64_t SlotTable::SlotEnd(GroupIndex g, int64_t time_ms) const {
   const Group& group = groups_[g];
   const std::vector<Level>& levels = group.layout->levels();

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -121,6 +122,10 @@ class SlotTable {
   // Books at or before the head (to_ms <= head_ms). What is older than a level keeps, it drops.
   void Add(GroupIndex g, const GroupBooking& booking);
 
+  // Books points in time after the head's slots were advanced past them: `counts[i]` lies in the
+  // finest slot `first_slot + i`. The same as Add of each at its slot's end (or the head), at once.
+  void AddRun(GroupIndex g, int64_t first_slot, std::span<const Counts> counts);
+
   // Replaces a window's sum: for groups whose windows are asked for one by one and whose slots stay
   // empty.
   void SetSum(GroupIndex g, size_t window, const Counts& sum) {
@@ -134,6 +139,11 @@ class SlotTable {
 
   // The window ending at `time_ms` >= head_ms, counting what is booked.
   [[nodiscard]] WindowSum Sum(GroupIndex g, size_t window, int64_t time_ms) const;
+
+  // The head may move up to here without a slot being opened or leaving a window.
+  [[nodiscard]] int64_t NextChange(GroupIndex g) const;
+  // Whether no slot that the window holds or cuts is negative.
+  [[nodiscard]] bool NoneNegative(GroupIndex g, size_t window) const;
 
   // What is booked in (from_ms, head_ms], from the finest level that reaches back that far; the
   // edge is that level's slot. For periods of changing length, so it adds up slot by slot.

@@ -24,7 +24,9 @@ class Play {
 
   // `group_by` is "" or "instance". With `max_groups` above 0 the total alerts too: it is the group
   // kTotal here, and kOther is what is beyond them.
-  explicit Play(const std::string& group_by, int max_groups = 0);
+  // `compare`: Judge asks the oracle; without it, what is published is all there is to see.
+  explicit Play(const std::string& group_by, int max_groups = 0, bool compare = true,
+                bool judge_every_round = false);
   ~Play();
 
   // As Scenario::Write: "errors a" is errors_total{job="shop",instance="a"}.
@@ -51,6 +53,8 @@ class Play {
   [[nodiscard]] const std::string& mismatch() const { return mismatch_; }  // the first
   [[nodiscard]] size_t pages() const;  // distinct starts of pages that were published
   [[nodiscard]] size_t fired_publications() const;
+  // Everything that was published, a line each.
+  [[nodiscard]] std::string Published() const;
 
  private:
   // The names of the groups that a series counts in.
@@ -64,6 +68,8 @@ class Play {
 
   const std::string group_by_;
   const int max_groups_;
+  const bool compare_;
+  const bool judge_every_round_;
   std::set<std::string> own_groups_;  // the first max_groups_ that came
   FakeClock clock_;
   FakeStore store_;
@@ -91,5 +97,7 @@ const std::vector<OutageShape>& OutageShapes();
 
 // Plays a shape to its end or to its first disagreement. Empty: it agrees with the oracle.
 std::string PlayOut(const OutageShape& shape);
+// What it publishes, with Quiet (quiet.h) or without it.
+std::string PublishedBy(const OutageShape& shape, bool judge_every_round);
 
 }  // namespace basalt::slo

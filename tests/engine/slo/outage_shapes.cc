@@ -444,6 +444,39 @@ void ASlowTarget(Play& play) {
   }
 }
 
+// The queries do not fit together for a while: that pages nobody, and resolves nothing either.
+void MoreErrorsThanRequests(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 900 && play.agrees(); ++i) {
+    const double share = Between(i, 250, 300)   ? 1.5
+                         : Between(i, 300, 420) ? 0.6
+                         : Between(i, 420, 470) ? 3
+                         : Between(i, 540, 600) ? 1
+                                                : 0;
+    counters.Serve(1000, share);
+    counters.WriteTo(play, "a", At(i));
+    play.Judge(At(i));
+  }
+}
+
+// Steady burns that fire, until many times the traffic comes, and all of it is well, or errors that
+// belong to no requests. At each of some rounds, since it must not matter which of them are looked
+// at closely.
+void AFlood(Play& play, double requests, double share) {
+  std::array<Counters, 6> targets;
+  for (int i = 0; i < 330 && play.agrees(); ++i) {
+    for (size_t k = 0; k < targets.size(); ++k) {
+      const int begin = 300 + static_cast<int>(k);
+      const std::string target(1, static_cast<char>('a' + k));
+      targets[k].Serve(i >= begin ? requests : 1000, i >= begin ? share : Outage(i, 200, 330, 0.2));
+      targets[k].WriteTo(play, target, At(i) + static_cast<int64_t>(k) * 1'000);
+      play.Judge(At(i) + static_cast<int64_t>(k) * 1'000, target);
+    }
+  }
+}
+void AFloodOfGoodEvents(Play& play) { AFlood(play, 20'000'000, 0); }
+void AFloodOfErrorsWithoutRequests(Play& play) { AFlood(play, 1000, 5000); }
+
 // Three groups, one of which burns; what the total says is judged beside each of them.
 void TheTotalOfGroups(Play& play) {
   std::array<Counters, 3> groups;
@@ -592,6 +625,9 @@ std::vector<OutageShape> MakeShapes() {
   special("frozen_and_failing_again", FrozenAndFailingAgain);
   special("a_slow_shard_and_many_open_rounds", ASlowShardAndManyOpenRounds);
   special("a_slow_target", ASlowTarget);
+  special("more_errors_than_requests", MoreErrorsThanRequests);
+  special("a_flood_of_good_events", AFloodOfGoodEvents, -1, "instance");
+  special("a_flood_of_errors_without_requests", AFloodOfErrorsWithoutRequests, -1, "instance");
   scripted("daily_traffic_and_a_slow_burn", -1,
            {.steps = 4400,
             .error_share = [](int i) { return Between(i, 1500, 3000) ? 0.0035 : 0.0001; },
