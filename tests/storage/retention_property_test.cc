@@ -14,6 +14,7 @@
 #include "storage/codec/keys.h"
 #include "storage/codec/row_summary.h"
 #include "storage/store.h"
+#include "tests/storage/retention_rules.h"
 #include "tests/storage/store_model.h"
 #include "tests/support/faulty_env.h"
 #include "tests/support/faulty_files.h"
@@ -22,34 +23,21 @@
 namespace basalt::storage {
 namespace {
 
+using basalt::testing::kOneDay;
+using basalt::testing::TwoRules;
 using std::chrono::hours;
 using ::testing::HasSubstr;
 
 constexpr int64_t kBegin = 1'700'000'000'000;
-constexpr Duration kOneDay = hours(24);
 
 // ---- the model: what rules keep, and what buckets samples come to, in the plainest way ----
 
-// Rules of `Policy()`, by hand.
+// The rules of TwoRules(), by hand.
 struct Kept {
   Duration raw;
   Duration five_minutes;
   Duration one_hour;
 };
-RetentionPolicy Policy() {
-  RetentionPolicy policy;
-  policy.keep = 10 * kOneDay;
-  policy.rules.push_back({.tenant = std::nullopt,
-                          .matchers = {{MatchType::kRegex, "__name__", "metric_[01]"},
-                                       {MatchType::kEqual, "job", "node"}},
-                          .raw = 2 * kOneDay,
-                          .five_minutes = 4 * kOneDay,
-                          .hours = 30 * kOneDay});
-  policy.rules.push_back({.tenant = kDefaultTenant,
-                          .matchers = {{MatchType::kEqual, "job", "alone"}},
-                          .raw = kOneDay});
-  return policy;
-}
 Kept KeptOf(const Labels& labels) {
   const std::string_view name = labels.Get("__name__");
   if (labels.Get("job") == "node" && (name == "metric_0" || name == "metric_1"))
@@ -218,7 +206,7 @@ TEST(RetentionProperty, RulesRollupsAndDeletesHoldWhatTheModelHolds) {
     options.segment_bytes = 64u << 10;
     options.block_cache_bytes = 4u << 20;
     options.clock = &clock;
-    options.retention_policy = Policy();
+    options.retention_policy = TwoRules();
     std::unique_ptr<Store> store = Store::Open(options).value();
     ModelState full;
     for (int step = 0; step < 160; ++step) {

@@ -21,17 +21,18 @@
 #include "storage/parts/row_stream.h"
 #include "storage/parts/runs.h"
 #include "storage/store.h"
+#include "tests/storage/retention_rules.h"
 #include "tests/storage/store_model.h"
 #include "tests/support/simulated_day.h"
 
 namespace basalt::storage {
 namespace {
 
-using std::chrono::hours;
+using basalt::testing::kOneDay;
+using basalt::testing::TwoRules;
 using ::testing::HasSubstr;
 
 constexpr int64_t kBegin = 1'700'000'000'000;
-constexpr Duration kOneDay = hours(24);
 
 class RetentionTest : public ::testing::Test {
  protected:
@@ -119,17 +120,7 @@ TEST_F(RetentionTest, PoliciesThatCannotBeAreRefusedWithTheirField) {
   const auto error = [](const RetentionPolicy& policy) {
     return std::string(CheckRetention(policy).message());
   };
-  RetentionPolicy good;
-  good.keep = 10 * kOneDay;
-  good.rules.push_back({.tenant = std::nullopt,
-                        .matchers = {{MatchType::kRegex, "__name__", "metric_[01]"},
-                                     {MatchType::kEqual, "job", "node"}},
-                        .raw = 2 * kOneDay,
-                        .five_minutes = 4 * kOneDay,
-                        .hours = 30 * kOneDay});
-  good.rules.push_back({.tenant = kDefaultTenant,
-                        .matchers = {{MatchType::kEqual, "job", "alone"}},
-                        .raw = kOneDay});
+  const RetentionPolicy good = TwoRules();
   EXPECT_EQ(error(good), "");
   RetentionPolicy policy = good;
   policy.rules[0].five_minutes = kOneDay;

@@ -13,28 +13,20 @@
 
 #include "engine/ingest/write_service.h"
 #include "storage/store.h"
+#include "tests/engine/ingest/counter_increase.h"
 
 namespace basalt::ingest {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
+using basalt::testing::CounterIncrease;
+using ::testing::HasSubstr;
 
 // Series are active for what is stored of the last hour.
 const int64_t kT = ToMs(SystemClock().Now()) - 1'200'000;
 
 using Samples = std::map<int64_t, double>;
 using Stored = std::map<std::string, Samples>;  // by series in PromQL's notation
-
-double Increase(const Samples& samples) {
-  double increase = 0;
-  double last = NAN;
-  for (const auto& [ms, value] : samples) {
-    if (!std::isnan(last)) increase += value < last ? value : value - last;
-    last = value;
-  }
-  return increase;
-}
 
 // A server's write path on a directory.
 class World {
@@ -90,7 +82,7 @@ class World {
   const std::string directory_;
 };
 
-class FirewallTest : public testing::Test {
+class FirewallTest : public ::testing::Test {
  protected:
   void SetUp() override {
     std::string pattern = (fs::temp_directory_path() / "basalt-firewall-XXXXXX").string();
@@ -201,14 +193,14 @@ void CompareRates(const std::string& directory, uint64_t seed, bool kill) {
     world = std::make_unique<World>(at, limits);
   }
   double expected = 0;
-  for (const Samples& series : sent) expected += Increase(series);
+  for (const Samples& series : sent) expected += CounterIncrease(series);
   double found = 0;
   const Stored stored = world->Read();
   EXPECT_LE(stored.size(), 20U);
   for (const auto& [labels, samples] : stored) {
-    found += Increase(samples);
+    found += CounterIncrease(samples);
     if (labels != kOther) continue;
-    EXPECT_EQ(samples.rbegin()->second - samples.begin()->second, Increase(samples))
+    EXPECT_EQ(samples.rbegin()->second - samples.begin()->second, CounterIncrease(samples))
         << "a folded counter never falls";
   }
   EXPECT_EQ(found, expected);

@@ -9,12 +9,14 @@
 
 #include "engine/ingest/fold_rules.h"
 #include "engine/ingest/fold_table.h"
+#include "tests/engine/ingest/counter_increase.h"
 
 namespace basalt::ingest {
 namespace {
 
+using basalt::testing::CounterIncrease;
 using storage::MetricType;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr int64_t kT = 1'700'000'000'000;
 constexpr FoldMember kA{11};
@@ -26,7 +28,7 @@ std::string Canonical(const Labels& labels) {
   return out;
 }
 
-class Folding : public testing::Test {
+class Folding : public ::testing::Test {
  protected:
   void SetUp() override {
     group = table.GroupOf(Canonical({{"__name__", "x_total"}, {"id", "__other__"}}));
@@ -137,17 +139,6 @@ TEST_F(Folding, BytesOfItsStateMakeItAgain) {
   EXPECT_EQ(FoldTable().Apply("X").code(), StatusCode::kDataLoss);
 }
 
-// The increase of a counter over all of its samples, as PromQL's resets have it.
-double NaiveIncrease(const std::map<int64_t, double>& samples) {
-  double increase = 0;
-  double last = NAN;
-  for (const auto& [ms, value] : samples) {
-    if (!std::isnan(last)) increase += value < last ? value : value - last;
-    last = value;
-  }
-  return increase;
-}
-
 RC_GTEST_PROP(FoldTable, TheSumRisesByTheSumOfTheIncreasesOfItsMembers, ()) {
   FoldTable table;
   const FoldGroup group = table.GroupOf("g");
@@ -181,7 +172,7 @@ RC_GTEST_PROP(FoldTable, TheSumRisesByTheSumOfTheIncreasesOfItsMembers, ()) {
     }
   }
   double expected = 0;
-  for (const auto& series : sent) expected += NaiveIncrease(series);
+  for (const auto& series : sent) expected += CounterIncrease(series);
   RC_ASSERT(table.group(group).sum == expected);  // whole numbers: exact
 }
 
@@ -230,7 +221,7 @@ TEST(FoldRules, CountersAreToldByMetadataAndElseBySuffix) {
   EXPECT_TRUE(rules.IsCounter("late", std::chrono::seconds(60), known));
 }
 
-class FoldInto : public testing::Test {
+class FoldInto : public ::testing::Test {
  protected:
   std::string Fold(const Labels& labels) {
     std::vector<LabelView> views;
