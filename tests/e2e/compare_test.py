@@ -11,13 +11,13 @@ import unittest
 
 from harness import PEERS, ROOT, ServerTest, basalt_binary
 
-TOOLS = os.environ.get("BASALT_COMPARE_TOOLS", os.path.join(ROOT, "build", "dev", "bin"))
+TOOLS = os.environ.get("BASALT_COMPARE_TOOLS", os.path.join(ROOT, "build", "release", "bin"))
 
 
 class Compare(ServerTest):
     def run_compare(self, chapter, *flags, peers="basalt"):
         if not os.access(os.path.join(TOOLS, "compare_push"), os.X_OK):
-            self.skipTest("no %s/compare_push; run tools/build dev compare_tools" % TOOLS)
+            self.skipTest("no %s/compare_push; run tools/test once" % TOOLS)
         out = os.path.join(self.directory, "out")
         done = subprocess.run(
             [sys.executable, os.path.join(ROOT, "bench", "compare", "run"), chapter, "--no-build", "--out", out, "--peers", peers,
