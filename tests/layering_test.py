@@ -16,7 +16,6 @@ MAY_INCLUDE = {
     "engine/ingest": ["engine/base", "storage/ingest_batch.h", "storage/reader.h", "storage/resolver.h", "storage/store.h"],
     "engine/slo": ["engine/base", "storage/apply_observer.h", "storage/ingest_batch.h", "storage/reader.h",
                    "storage/resolver.h", "storage/store.h", "query", "engine/notify"],
-    "engine/rules": ["engine/base", "storage/reader.h", "storage/store.h", "query", "engine/notify"],
     "engine/notify": ["engine/base", "engine/http/client.h", "query/promql/durations.h"],
     "engine/actionability": ["engine/base", "engine/notify"],
     "engine/http": ["engine/base"],

@@ -2,7 +2,7 @@
 // query engine.
 //
 // Answers, error texts, status codes and key order are those of Prometheus' main branch; where
-// Basalt has more to say, it says so under keys of its own. engine/http/README.md lists the
+// Basalt has more to say, it says so under keys of its own. README.md beside this lists the
 // endpoints.
 #pragma once
 
