@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <string_view>
 
 #include "engine/base/log.h"
 
@@ -12,6 +13,10 @@ namespace {
 // them.
 constexpr uint64_t kTrialBytes = 1u << 20;
 constexpr const char* kTrialName = "/trial.tmp";
+
+bool IsPassing(const Status& why) {
+  return why.code() == StatusCode::kResourceExhausted || why.code() == StatusCode::kUnavailable;
+}
 
 std::string MiB(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
@@ -33,20 +38,30 @@ DiskState DiskGuard::State() const {
 void DiskGuard::BecomeReadOnly(const Status& why) {
   why_ = why;
   ++times_;
+  looks_between_trials_ = looks_to_trial_ = 1;
   BASALT_LOG(kError, "read-only: writes are refused, queries go on", {"why", why.ToString()});
 }
 
-void DiskGuard::Full(const Status& why) {
+void DiskGuard::MayPass(const Status& why) {
   const MutexLock lock(mu_);
   if (!why_.ok()) return;
-  BecomeReadOnly(ResourceExhausted("read-only until there is room on the disk of " + directory_ +
-                                   ": " + std::string(why.message())));
+  const std::string_view until =
+      why.code() == StatusCode::kResourceExhausted ? "there is room on" : "writes succeed on";
+  BecomeReadOnly(Status(why.code(), "read-only until " + std::string(until) + " the disk of " +
+                                        directory_ + ": " + std::string(why.message())));
 }
 
 void DiskGuard::Failed(const Status& why) {
   const MutexLock lock(mu_);
-  if (!why_.ok() && why_.code() != StatusCode::kResourceExhausted) return;
+  if (!why_.ok() && !IsPassing(why_)) return;
   BecomeReadOnly(why);
+}
+
+bool DiskGuard::TrialIsDue() {
+  if (--looks_to_trial_ > 0) return false;
+  looks_between_trials_ = std::min(2 * looks_between_trials_, kMostLooksBetweenTrials);
+  looks_to_trial_ = looks_between_trials_;
+  return true;
 }
 
 DiskGuard::Change DiskGuard::Look(const std::function<Status()>& others) {
@@ -64,16 +79,16 @@ DiskGuard::Change DiskGuard::Look(const std::function<Status()>& others) {
                             MiB(std::max(options_.resume_bytes, options_.reserve_bytes))));
       return Change::kReadOnly;
     }
-    if (why_.code() != StatusCode::kResourceExhausted) return Change::kNone;
+    if (!IsPassing(why_)) return Change::kNone;
     const uint64_t enough =
         options_.reserve_bytes == 0 ? 0 : std::max(options_.resume_bytes, options_.reserve_bytes);
-    if (free < enough) return Change::kNone;
+    if (free < enough || !TrialIsDue()) return Change::kNone;
   }
   if (!TryToWrite().ok() || !others().ok()) return Change::kNone;
   const MutexLock lock(mu_);
-  if (why_.code() != StatusCode::kResourceExhausted) return Change::kNone;
+  if (!IsPassing(why_)) return Change::kNone;
   why_ = OkStatus();
-  BASALT_LOG(kInfo, "there is room again: writes are taken", {"free_bytes", free});
+  BASALT_LOG(kInfo, "the disk can be written to again: writes are taken", {"free_bytes", free});
   return Change::kWritableAgain;
 }
 

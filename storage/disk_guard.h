@@ -1,9 +1,11 @@
-// storage/disk_guard.h -- decides when the store takes no writes for want of room, and when it does
-// again.
+// storage/disk_guard.h -- decides when the store takes no writes for want of room or because the
+// disk fails, and when it does again.
 //
 // Two thresholds, so that it does not flap: below `reserve_bytes` free it becomes read-only, above
 // `resume_bytes`, and when a trial write succeeds (a quota is not seen in what is free), it ends. A
-// write that fails for want of room makes it read-only whatever is said to be free.
+// write that fails, for want of room or otherwise, makes it read-only whatever is said to be free;
+// that ends when a trial write succeeds. Trials that fail are tried less and less often, at most
+// kMostLooksBetweenTrials looks apart.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +25,9 @@ struct DiskState {
   uint64_t free_bytes = UINT64_MAX;  // as of the last look; UINT64_MAX: not known
 };
 
+// At one look a second, a disk that works again is noticed within so many seconds.
+inline constexpr uint32_t kMostLooksBetweenTrials = 8;
+
 // Thread-safe.
 class DiskGuard {
  public:
@@ -34,11 +39,11 @@ class DiskGuard {
   DiskGuard(Files& files, std::string directory, Options options)
       : files_(files), directory_(std::move(directory)), options_(options) {}
 
-  // Ok if writes are taken. kResourceExhausted: no room, it may pass. Other codes: the log has
-  // failed for good.
+  // Ok if writes are taken. kResourceExhausted: no room, kUnavailable: the disk fails; both may
+  // pass. Other codes: the log has failed for good.
   [[nodiscard]] Status Check() const BASALT_EXCLUDES(mu_);
-  // A write has met a full disk.
-  void Full(const Status& why) BASALT_EXCLUDES(mu_);
+  // A write has met a full disk (kResourceExhausted) or one that fails (kUnavailable).
+  void MayPass(const Status& why) BASALT_EXCLUDES(mu_);
   // The log has failed; only opening anew helps.
   void Failed(const Status& why) BASALT_EXCLUDES(mu_);
 
@@ -52,6 +57,8 @@ class DiskGuard {
 
  private:
   Status TryToWrite();
+  // Whether this look is one that tries.
+  bool TrialIsDue() BASALT_REQUIRES(mu_);
   void BecomeReadOnly(const Status& why) BASALT_REQUIRES(mu_);
 
   Files& files_;
@@ -60,6 +67,8 @@ class DiskGuard {
   mutable Mutex mu_;
   Status why_ BASALT_GUARDED_BY(mu_);
   uint64_t times_ BASALT_GUARDED_BY(mu_) = 0;
+  uint32_t looks_between_trials_ BASALT_GUARDED_BY(mu_) = 1;
+  uint32_t looks_to_trial_ BASALT_GUARDED_BY(mu_) = 1;
   uint64_t free_bytes_ BASALT_GUARDED_BY(mu_) = UINT64_MAX;
 };
 

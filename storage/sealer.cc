@@ -21,6 +21,8 @@ using std::chrono::nanoseconds;
 constexpr uint64_t kMaxUncommittedSeries = 256u << 10;
 // Partitions written side by side when somebody waits.
 constexpr size_t kMaxSideBySide = 4;
+// Closing says how far it is, so often.
+constexpr auto kProgressInterval = std::chrono::seconds(1);
 
 size_t SideBySide() {
   return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMaxSideBySide);
@@ -120,16 +122,20 @@ std::vector<PartitionFill> Sealer::Fills() {
   return fills;
 }
 
-Status Sealer::SealDue() {
-  const MutexLock lock(mu_);
-  Mark();
+uint64_t Sealer::UncommittedSeries() const {
   uint64_t uncommitted = 0;
   for (const auto& partition : core_.partitions) {
     uncommitted += partition->index.series_count() - core_.runs->Counts(partition->id).series;
   }
-  if (uncommitted >= kMaxUncommittedSeries) BASALT_TRY(Seal({}).WithContext("new series"));
+  return uncommitted;
+}
+
+Status Sealer::SealDue() {
+  const MutexLock lock(mu_);
+  Mark();
+  if (UncommittedSeries() >= kMaxUncommittedSeries) BASALT_TRY(Seal({}).WithContext("new series"));
   // A pass is bounded: what becomes due meanwhile is the next tick's.
-  for (size_t i = 0; i < 2 * core_.partitions.size(); ++i) {
+  for (size_t i = 0; i < 2 * core_.partitions.size() && !closing_; ++i) {
     const LogStats log = core_.log->Stats();
     const LogFill log_fill{.bytes = log.segment_bytes,
                            .segments = log.segments,
@@ -154,26 +160,49 @@ Status Sealer::SealAll() {
 }
 
 Result<size_t> Sealer::SealWithin(nanoseconds patience) {
-  const auto begin = std::chrono::steady_clock::now();
+  using SteadyClock = std::chrono::steady_clock;
+  const auto begin = SteadyClock::now();
   const MutexLock lock(mu_);
   std::vector<std::pair<uint64_t, size_t>> waiting;  // samples, partition
+  uint64_t left = 0;
   for (size_t p = 0; p < core_.partitions.size(); ++p) {
     const uint64_t samples = core_.partitions[p]->head->Stats().samples;
     if (samples > 0) waiting.emplace_back(samples, p);
+    left += samples;
   }
+  if (waiting.empty() || patience <= nanoseconds(0)) return waiting.size();
   std::sort(waiting.begin(), waiting.end());
-  nanoseconds longest{0};
-  for (auto last = begin; !waiting.empty();) {
-    if (patience <= nanoseconds(0) || last - begin + longest > patience) break;
+  // In a commit of their own: the first seal would be slow by all of them, and tell nothing about
+  // the next.
+  if (UncommittedSeries() > 0) BASALT_TRY(Seal({}).WithContext("new series"));
+
+  // What a sample takes, as the slowest round so far has shown.
+  double ns_a_sample = 0;
+  auto last = SteadyClock::now();
+  auto said = begin;
+  while (!waiting.empty()) {
     std::vector<SealOrder> orders;
+    uint64_t samples = 0;
     for (size_t i = 0; i < SideBySide() && i < waiting.size(); ++i) {
-      orders.push_back({.partition = waiting[waiting.size() - 1 - i].second, .wish = kEverything});
+      const auto& [of_partition, partition] = waiting[waiting.size() - 1 - i];
+      orders.push_back({.partition = partition, .wish = kEverything});
+      samples += of_partition;
     }
+    const nanoseconds expected(static_cast<int64_t>(ns_a_sample * static_cast<double>(samples)));
+    if (last - begin + expected > patience) break;
     BASALT_TRY(Seal(orders));
     waiting.resize(waiting.size() - orders.size());
-    const auto now = std::chrono::steady_clock::now();
-    longest = std::max<nanoseconds>(longest, now - last);
+    left -= samples;
+    const auto now = SteadyClock::now();
+    ns_a_sample = std::max(
+        ns_a_sample, static_cast<double>((now - last).count()) / static_cast<double>(samples));
     last = now;
+    if (now - said >= kProgressInterval) {
+      said = now;
+      BASALT_LOG(
+          kInfo, "close: sealing, so that the next start is short", {"samples_left", left},
+          {"ms", std::chrono::duration_cast<std::chrono::milliseconds>(now - begin).count()});
+    }
   }
   return waiting.size();
 }

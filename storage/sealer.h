@@ -42,11 +42,14 @@ class Sealer {
   // What is due, the most urgent first, one partition after another; and new series, if they are
   // many.
   Status SealDue() BASALT_EXCLUDES(mu_);
+  // The store closes: SealDue ends after the seal that it is at.
+  void Closing() { closing_ = true; }
   // Everything.
   Status SealAll() BASALT_EXCLUDES(mu_);
-  // As many partitions as `patience` allows, those that a start would replay longest first. Returns
-  // how many are left, and why if that was an error; what is left stays in the log, so nothing is
-  // lost by stopping here, or by being killed.
+  // New series, and then as many partitions as `patience` allows, those that a start would replay
+  // longest first; begins no seal that would not be done in time, by what the ones before it took a
+  // sample. Returns how many are left, and why if that was an error; what is left stays in the log,
+  // so nothing is lost by stopping here, or by being killed.
   Result<size_t> SealWithin(std::chrono::nanoseconds patience) BASALT_EXCLUDES(mu_);
 
   // Calls `fn` while no seal commits or trims.
@@ -78,6 +81,7 @@ class Sealer {
   // The newest log position that is older than `age`; 0 if none is known to be.
   uint64_t SeqOlderThan(Duration age) BASALT_REQUIRES(mu_);
   std::vector<PartitionFill> Fills() BASALT_REQUIRES(mu_);
+  [[nodiscard]] uint64_t UncommittedSeries() const;
 
   StoreCore& core_;
   const SealLimits limits_;
@@ -89,6 +93,7 @@ class Sealer {
       BASALT_GUARDED_BY(mu_);                                 // by partition: its newest run's last
   std::vector<uint64_t> replay_from_ BASALT_GUARDED_BY(mu_);  // by partition
   std::atomic<size_t> sample_bytes_{0};
+  std::atomic<bool> closing_{false};
 };
 
 }  // namespace basalt::storage

@@ -188,6 +188,7 @@ Status StoreImpl::Replay() {
 Status StoreImpl::Close() {
   stop_rewrites_ = true;  // of a settle, too
   stop_scrub_ = true;
+  sealer_.Closing();
   {
     MutexLock lock(state_mu_);
     if (closed_) return close_status_;
@@ -226,12 +227,16 @@ Status StoreImpl::Close() {
 // So that the next start has little to replay. Nothing depends on it: what is not sealed is in the
 // log.
 void StoreImpl::SealForGood() {
+  const auto begin = core_.options.clock->Monotonic();
   const Result<size_t> left = sealer_.SealWithin(core_.options.close_patience);
   if (!left.ok()) {
     BASALT_LOG(kWarn, "close: the head is not sealed; the next start replays the log",
                {"error", left.status().ToString()});
   } else if (*left > 0) {
-    BASALT_LOG(kInfo, "close: out of time; the next start replays the rest", {"partitions", *left});
+    const auto took = core_.options.clock->Monotonic() - begin;
+    BASALT_LOG(kInfo, "close: out of time; nothing is lost, the next start replays the rest",
+               {"partitions", *left},
+               {"ms", std::chrono::duration_cast<std::chrono::milliseconds>(took).count()});
   }
 }
 

@@ -108,7 +108,8 @@ struct StoreOptions {
   // With less than this free on the disk the store is read-only: appends are refused before the
   // disk is full, so that sealing and dropping, which make room, still can. It ends by itself when
   // more than `disk_resume_bytes` are free and a trial write succeeds. 0: only a write that fails
-  // tells.
+  // tells. A disk that fails otherwise makes the store read-only, too, and likewise until a trial
+  // write succeeds.
   uint64_t disk_reserve_bytes = 256u << 20;
   uint64_t disk_resume_bytes = 512u << 20;
   // How often the store looks for what is due: maintenance, and whether there is room again.
@@ -242,8 +243,9 @@ class Store {
   // One request: its batches form one log record, so all of it survives or none. `done` is called
   // exactly once, when everything is durable, applied and visible, or has failed; on a thread of
   // the store's that must not be blocked. Errors: kResourceExhausted (in flight or disk full: try
-  // again later), kUnavailable (closing), kInvalidArgument (a batch is not well formed),
-  // kDataLoss/kInternal (the log failed; the store is read-only from then on).
+  // again later), kUnavailable (closing; or the disk fails: try again later), kInvalidArgument (a
+  // batch is not well formed), kDataLoss/kInternal (the log failed; the store is read-only from
+  // then on).
   virtual void Append(std::vector<IngestBatch> batches, AppendDone done) = 0;
   // The same, waiting.
   Result<AppendResult> Append(std::vector<IngestBatch> batches);

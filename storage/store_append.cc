@@ -100,7 +100,7 @@ void StoreImpl::Leave(size_t bytes) {
 }
 
 void StoreImpl::NoteLog(const Status& status) {
-  if (status.code() == StatusCode::kResourceExhausted) disk_.Full(status);
+  NoteMayPass(status);
   // Of what else the log says, only that it has failed concerns those who come after.
   if (status.code() == StatusCode::kDataLoss || status.code() == StatusCode::kInternal) {
     disk_.Failed(status);
@@ -221,8 +221,12 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
   const Result<LogPosition> taken = core_.log->Append(
       *pending, [this, pending](const Status& logged) { Logged(pending, logged); });
   if (!taken.ok()) {
-    // kResourceExhausted of Append itself is its queue, and no word about the disk.
-    if (taken.status().code() != StatusCode::kResourceExhausted) NoteLog(taken.status());
+    // Of Append itself, kResourceExhausted is its queue and kUnavailable its end, and no word about
+    // the disk.
+    if (const StatusCode code = taken.status().code();
+        code != StatusCode::kResourceExhausted && code != StatusCode::kUnavailable) {
+      NoteLog(taken.status());
+    }
     Leave(pending->bytes);
     pending->done(taken.status().WithContext("append"));
   }

@@ -53,15 +53,26 @@ void StoreImpl::Tick() {
 }
 
 void StoreImpl::LookAtDisk() {
-  // RocksDB stops writing by itself when a write of its own met the full disk.
-  (void)disk_.Look([this] { return core_.database->TryWrite(); });
+  const auto database = [this] { return core_.database->TryWrite(); };
+  // RocksDB stops writing by itself when a write of its own has failed, which nobody may be waiting
+  // for.
+  if (core_.database != nullptr) {
+    const uint64_t errors = core_.database->background_errors();
+    if (std::exchange(background_errors_, errors) != errors) NoteMayPass(database());
+  }
+  (void)disk_.Look(database);
+}
+
+void StoreImpl::NoteMayPass(const Status& status) {
+  if (status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kUnavailable)
+    disk_.MayPass(status);
 }
 
 void StoreImpl::Report(std::string_view what, const Status& status) {
   if (status.ok() || status.code() == StatusCode::kCancelled) return;
-  if (status.code() == StatusCode::kResourceExhausted) disk_.Full(status);
-  // A full disk is said once, by the guard, and not every second.
-  if (disk_.Check().code() == StatusCode::kResourceExhausted) return;
+  if (status.code() == StatusCode::kResourceExhausted) NoteMayPass(status);
+  // A full or failing disk is said once, by the guard, and not every second.
+  if (!disk_.Check().ok()) return;
   BASALT_LOG(kError, what, {"error", status.ToString()});
 }
 

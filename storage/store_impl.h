@@ -107,6 +107,8 @@ class StoreImpl final : public Store {
   Status Enter(size_t bytes) BASALT_EXCLUDES(state_mu_);
   void Leave(size_t bytes) BASALT_EXCLUDES(state_mu_);
   void Logged(const std::shared_ptr<PendingAppend>& pending, const Status& status);
+  // A write has failed; whether that may pass.
+  void NoteMayPass(const Status& status);
   // What the log has said of a write.
   void NoteLog(const Status& status);
 
@@ -167,6 +169,7 @@ class StoreImpl final : public Store {
   size_t bytes_in_flight_ BASALT_GUARDED_BY(state_mu_) = 0;
   Status close_status_ BASALT_GUARDED_BY(state_mu_);
   DiskGuard disk_;
+  uint64_t background_errors_ = 0;  // of the database, as of the last tick
   std::atomic<bool> scrubbing_{false};
   std::atomic<bool> stop_scrub_{false};
 

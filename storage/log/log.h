@@ -34,8 +34,8 @@ class LogEntry {
 
 // How an append ended; called exactly once for each append that was taken, in log order, on the
 // log's thread. Must not block or call Append: post to a strand. Not ok: the record is not in the
-// log as far as this process is concerned, its position is given out again (after a full disk), and
-// after a crash it may or may not be found.
+// log as far as this process is concerned, its position is given out again (unless the log has
+// failed for good), and after a crash it may or may not be found.
 using LogAppended = std::function<void(const Status&)>;
 
 struct LogRecord {
@@ -54,8 +54,8 @@ class Log {
   // Takes `entry` as the next record; the position is given in the order of the calls. `done` comes
   // later, unless this returns an error: kResourceExhausted (too many bytes in flight, or the disk
   // was full a moment ago: try again later), kInvalidArgument (record too big), kUnavailable
-  // (closed), kAborted (fenced off), or the error for which the log has failed for good. A full
-  // disk that is met later is kResourceExhausted in `done`.
+  // (closed), kAborted (fenced off), or the error for which the log has failed for good. In
+  // `done`, a full disk is kResourceExhausted, one that fails otherwise kUnavailable: try again.
   virtual Result<LogPosition> Append(LogEntry& entry, LogAppended done) = 0;
 
   // Visits the records [from, Head()] as of the call, in order. kOutOfRange if `from` was trimmed;

@@ -141,7 +141,11 @@ Status SegmentDirectory::CreateIn(const std::string& directory, uint64_t first_s
 }
 
 Status SegmentDirectory::Remove(uint64_t first_seq) {
-  BASALT_TRY(files_->Unlink(PathOf(first_seq)));
+  // Gone already: it was unlinked before, and what failed then was the sync.
+  if (Status status = files_->Unlink(PathOf(first_seq));
+      !status.ok() && status.code() != StatusCode::kNotFound) {
+    return status;
+  }
   // Each by itself: if the power goes, what comes back has no hole in it.
   return files_->SyncDirectory(path_);
 }

@@ -53,7 +53,7 @@ class SegmentDirectory {
   // The same in another directory, without keeping it open.
   Status CreateIn(const std::string& directory, uint64_t first_seq, uint64_t epoch);
 
-  // Forgets the oldest segment, durably.
+  // Forgets the oldest segment, durably. After an error it may be called again.
   Status Remove(uint64_t first_seq);
   // Links a segment that is no longer written to.
   Status LinkInto(const std::string& directory, uint64_t first_seq);

@@ -101,6 +101,7 @@ class SegmentLogImpl final : public SegmentLog {
   Status Serve(Request& request) BASALT_EXCLUDES(mu_);
   void Acknowledge(Group& group) BASALT_EXCLUDES(mu_);
   void Refuse(const Status& why, std::deque<Work>& works) BASALT_EXCLUDES(mu_);
+  Status Judge(const Status& why) BASALT_EXCLUDES(mu_);
   Status Fail(const Status& why) BASALT_EXCLUDES(mu_);
 
   const SegmentLogOptions options_;
@@ -372,7 +373,7 @@ void SegmentLogImpl::Run() {
       if (const Status status = Commit(works.front().group); status.ok()) {
         works.pop_front();
       } else {
-        Refuse(status.code() == StatusCode::kResourceExhausted ? status : Fail(status), works);
+        Refuse(Judge(status), works);
       }
     }
     if (options_.sync == SyncMode::kInterval && !writer_.AllDurable() &&
@@ -399,8 +400,7 @@ bool SegmentLogImpl::WaitForWork(std::deque<Work>& works) {
   return true;
 }
 
-// kResourceExhausted: nothing of the group is in the log, and the log can go on. Other errors are
-// for good.
+// An error: nothing of the group is in the log.
 Status SegmentLogImpl::Commit(Group& group) {
   {
     MutexLock lock(mu_);
@@ -410,7 +410,12 @@ Status SegmentLogImpl::Commit(Group& group) {
     BASALT_TRY(TurnTo(group.segment, group.first_seq, /*new_epoch=*/false));
   }
   BASALT_TRY(writer_.Write(group.done.size(), group.last, group.bytes));
-  if (options_.sync == SyncMode::kAlways) BASALT_TRY(SyncSegment());
+  if (options_.sync == SyncMode::kAlways) {
+    if (const Status status = SyncSegment(); !status.ok()) {
+      writer_.Withdraw();
+      return status;
+    }
+  }
   Acknowledge(group);
   return OkStatus();
 }
@@ -467,7 +472,7 @@ Status SegmentLogImpl::Serve(Request& request) {
     return writer_.AllDurable() ? OkStatus() : SyncSegment();
   };
   const Status status = serve();
-  return status.ok() || status.code() == StatusCode::kResourceExhausted ? status : Fail(status);
+  return status.ok() ? status : Judge(status);
 }
 
 void SegmentLogImpl::Acknowledge(Group& group) {
@@ -489,7 +494,7 @@ void SegmentLogImpl::Acknowledge(Group& group) {
 
 // Everything that was taken and is not in the log. Numbers go back to the first of these, and
 // appends from now on to a segment of their own: its first uses (record.h) must not rest on records
-// that were refused, and the bytes that the full disk did take lie behind the old segment's end.
+// that were refused, and the bytes that the disk did take lie behind the old segment's end.
 void SegmentLogImpl::Refuse(const Status& why, std::deque<Work>& works) {
   std::vector<Group> refused;
   std::deque<Work> requests;
@@ -509,12 +514,28 @@ void SegmentLogImpl::Refuse(const Status& why, std::deque<Work>& works) {
     ++number_;
     planned_bytes_ = kSegmentHeaderBytes;
     for (const Group& group : refused) in_flight_ -= group.in_flight;
-    if (failure_.ok()) stats_.disk_full += refused.size();
+    if (failure_.ok()) {
+      (why.code() == StatusCode::kResourceExhausted ? stats_.disk_full : stats_.disk_failed) +=
+          refused.size();
+    }
   }
   works = std::move(requests);
   for (const Group& group : refused) {
     for (const LogAppended& done : group.done) done(why);
   }
+}
+
+// Whether the log can go on, after an error. It can while every acknowledged record is durable:
+// nothing that the disk has dropped was promised to anybody, and what comes next goes to another
+// file. With `interval` there may be such a record, in a segment that cannot be trusted any more.
+Status SegmentLogImpl::Judge(const Status& why) {
+  if (why.code() == StatusCode::kResourceExhausted) return why;
+  {
+    MutexLock lock(mu_);
+    if (!failure_.ok()) return failure_;
+  }
+  if (!writer_.AllDurable()) return Fail(why);
+  return Unavailable("the disk fails: " + std::string(why.message()));
 }
 
 // DATA_LOSS if the device said so; INTERNAL otherwise: never a code that invites a retry.

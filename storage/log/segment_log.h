@@ -43,6 +43,7 @@ struct LogStats {
   uint64_t syncs = 0;
   uint64_t sync_ns = 0;          // sum
   uint64_t disk_full = 0;        // groups refused for it
+  uint64_t disk_failed = 0;      // groups refused because it failed otherwise
   uint64_t segments = 0;         // gauge: files
   uint64_t segment_bytes = 0;    // gauge: their sizes, preallocation included
   uint64_t in_flight_bytes = 0;  // gauge
@@ -60,10 +61,12 @@ struct LogRecovery {
 // Open() and Close() each begin a new segment, so that after a clean end every record stands in a
 // finished one, where damage cannot be taken for a torn end.
 //
-// A failed write or sync of data makes the log failed for good: what the kernel has dropped cannot
-// be known, so nothing is retried, waiting appends get the error, later ones are refused, reading
-// goes on. Only a full disk is recovered from: the waiting appends are refused, and the next one
-// begins a new segment at the first refused number.
+// A failed write or sync of data is never tried again: what the kernel has dropped cannot be known.
+// The waiting appends are refused (kResourceExhausted of a full disk, else kUnavailable), their
+// bytes count for nothing whatever a later sync says, and the next append begins a new segment at
+// the first refused number. So the log works again as soon as the disk does. Only an acknowledged
+// record that may be gone makes the log failed for good, and that takes SyncMode::kInterval: then
+// waiting appends get the error, later ones are refused, reading goes on.
 class SegmentLog : public Log {
  public:
   // Locks the directory, checks the segments' names and headers, cuts the torn end of the last

@@ -17,7 +17,7 @@ Status SegmentWriter::Begin(uint64_t first_seq, uint64_t epoch) {
   current_ = std::move(segment);
   first_seq_ = first_seq;
   epoch_ = epoch;
-  offset_ = kSegmentHeaderBytes;
+  offset_ = durable_offset_ = kSegmentHeaderBytes;
   file_bytes_ = kSegmentHeaderBytes;
   written_ = durable_ = first_seq - 1;
   spoiled_ = false;
@@ -55,7 +55,14 @@ Status SegmentWriter::Sync() {
   const Status status = current_.file->SyncData();
   if (!status.ok()) return DataLoss("log: " + std::string(status.message()));
   durable_ = written_;
+  durable_offset_ = offset_;
   return OkStatus();
+}
+
+void SegmentWriter::Withdraw() {
+  spoiled_ = true;
+  written_ = durable_;
+  offset_ = durable_offset_;
 }
 
 Status SegmentWriter::Cut() {

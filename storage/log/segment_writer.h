@@ -30,10 +30,15 @@ class SegmentWriter {
   // the log, and the segment must be left (Spoiled()).
   Status Write(size_t records, size_t last, std::string& frames);
 
-  // What was written is on the disk when it returns. A failure is for good, never
-  // kResourceExhausted: a disk that is full at fdatasync (delayed allocation) is no different from
-  // one that fails; pages are lost, and which ones nobody says.
+  // What was written is on the disk when it returns. A failure is never kResourceExhausted: a disk
+  // that is full at fdatasync (delayed allocation) is no different from one that fails; pages are
+  // lost, and which ones nobody says. What was written since the last sync is not to be believed
+  // any more, whatever a later sync says: take it back, or let the log fail.
   Status Sync();
+
+  // Takes back what was written since the last sync: it is not in the log, and the segment must be
+  // left (Spoiled()).
+  void Withdraw();
 
   // Gives preallocated space back; Sync() comes next.
   Status Cut();
@@ -45,7 +50,7 @@ class SegmentWriter {
   [[nodiscard]] uint64_t written() const { return written_; }  // the last record handed to the file
   [[nodiscard]] bool AllDurable() const { return written_ == durable_; }
   [[nodiscard]] bool Empty() const { return offset_ == kSegmentHeaderBytes; }
-  // A write has failed: anything may stand behind the end.
+  // A write has failed, or was taken back: anything may stand behind the end.
   [[nodiscard]] bool Spoiled() const { return spoiled_; }
 
  private:
@@ -57,6 +62,7 @@ class SegmentWriter {
   uint64_t first_seq_ = 0;
   uint64_t epoch_ = 0;
   uint64_t offset_ = kSegmentHeaderBytes;
+  uint64_t durable_offset_ = kSegmentHeaderBytes;
   uint64_t file_bytes_ = kSegmentHeaderBytes;
   uint64_t written_ = 0;
   uint64_t durable_ = 0;

@@ -26,13 +26,14 @@ constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
 // Superblocks are 16-64 KiB, so a block holds one or two.
 constexpr size_t kSuperblockBlockBytes = 32u << 10;
 constexpr size_t kSmallBlockBytes = 16u << 10;
-// A commit's index writes are some MiB at most; memtables of seven families must stay small.
-constexpr size_t kWriteBufferBytes = 8u << 20;
-// Beyond this all families are flushed, so that RocksDB's log begins anew.
-constexpr uint64_t kMaxWalBytes = 64u << 20;
+// Beyond this all families are flushed, so that RocksDB's log begins anew and memtables stay small.
+constexpr uint64_t kMaxWalBytes = 8u << 20;
+// Never reached, or RocksDB would begin another log in the middle of a write: MakeWalReplaceable.
+constexpr size_t kWriteBufferBytes = 256u << 20;
+constexpr size_t kArenaBlockBytes = 1u << 20;
 // Less than this in RocksDB's log is left there by Flush.
 constexpr uint64_t kLeastFlushedBytes = 256u << 10;
-// How often RocksDB tries whether a full disk has room again.
+// How often RocksDB tries whether a full or failing disk can be written to again.
 constexpr uint64_t kResumeMicros = 250'000;
 // How often closing looks whether it has stopped to.
 constexpr auto kResumeLookInterval = std::chrono::milliseconds(5);
@@ -50,7 +51,7 @@ rocksdb::DBOptions MakeDbOptions(const DatabaseOptions& options, rocksdb::Env& e
   // Preallocation would hold the blocks of a whole memtable (70 MiB) for a write-ahead log of
   // kilobytes.
   db.allow_fallocate = false;
-  db.max_total_wal_size = 16 * kMaxWalBytes;  // never reached: Write flushes before
+  db.max_total_wal_size = kWriteBufferBytes;  // never reached: Write flushes before
   // Or closing would flush for the key that keeps a memtable from being empty. The rest is in the
   // log.
   db.avoid_flush_during_shutdown = true;
@@ -83,6 +84,7 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(Family family,
   table.cache_index_and_filter_blocks = true;
   rocksdb::ColumnFamilyOptions cf;
   cf.write_buffer_size = kWriteBufferBytes;
+  cf.arena_block_size = kArenaBlockBytes;
   if (family == Family::kBlocks) {
     table.block_size = kSuperblockBlockBytes;
     cf.compression = rocksdb::kNoCompression;
@@ -171,7 +173,9 @@ Result<std::unique_ptr<Database>> Database::Open(const DatabaseOptions& options)
   rocks.resumable_env = std::make_unique<ResumableEnv>(
       options.env == nullptr ? *rocksdb::Env::Default() : *options.env, options.directory);
   rocks.env = &rocks.resumable_env->env();
-  const rocksdb::DBOptions db_options = MakeDbOptions(options, *rocks.env);
+  rocks.background_errors = std::make_shared<BackgroundErrors>();
+  rocksdb::DBOptions db_options = MakeDbOptions(options, *rocks.env);
+  db_options.listeners.push_back(rocks.background_errors);
   const std::string context = "open " + options.directory;
 
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
@@ -339,6 +343,7 @@ rocksdb::Status Database::Rocks::FlushAll() {
 }
 
 rocksdb::Status Database::Rocks::MakeWalReplaceable() {
+  if (rocksdb::Status stopped = background_errors->recovering_from(); !stopped.ok()) return stopped;
   if (wal_bytes > kMaxWalBytes) {
     if (rocksdb::Status flushed = FlushAll(); !flushed.ok()) return flushed;
   }
@@ -351,6 +356,8 @@ rocksdb::Status Database::Rocks::MakeWalReplaceable() {
   no_log.disableWAL = true;
   return db->Put(no_log, "not empty", "");
 }
+
+uint64_t Database::background_errors() const { return rocks_->background_errors->count(); }
 
 Status Database::TryWrite() { return Write(WriteBatch(), false); }
 

@@ -121,9 +121,13 @@ class Database {
 
   // As many as were fixed at creation.
   [[nodiscard]] uint32_t partitions() const { return partitions_; }
-  // Whether writes are taken. After one that met a full disk they are not, until RocksDB has found
-  // room, by itself and within a second of there being some: kResourceExhausted meanwhile.
+  // Whether writes are taken. After one that met a full or failing disk they are not, until RocksDB
+  // could write what it has, which it tries by itself four times a second: kResourceExhausted or
+  // kUnavailable meanwhile.
   Status TryWrite();
+  // Writes that failed in a flush, a compaction, the MANIFEST or RocksDB's log, since it was
+  // opened. When this rises, TryWrite says whether it has stopped.
+  [[nodiscard]] uint64_t background_errors() const;
 
   [[nodiscard]] const DatabaseOptions& options() const { return options_; }
 

@@ -62,8 +62,12 @@ class Translation {
  public:
   void Detach() { detached_.store(true, std::memory_order_release); }
   [[nodiscard]] bool detached() const { return detached_.load(std::memory_order_acquire); }
-  // A full disk as another error.
+  // A full disk as another error; every failure as one that may pass.
   static IOStatus Told(IOStatus status) {
+    if (status.IsIOError() && !status.IsNoSpace() && !status.IsPathNotFound()) {
+      status.SetRetryable(true);
+      return status;
+    }
     if (!status.IsNoSpace()) return status;
     IOStatus told = rdb::status_to_io_status(rdb::Status::SpaceLimit(status.ToString()));
     told.SetRetryable(true);

@@ -11,6 +11,7 @@
 
 #include "engine/base/mutex.h"
 #include "engine/base/status.h"
+#include "storage/parts/background_errors.h"
 #include "storage/parts/database.h"
 #include "storage/parts/resumable_env.h"
 
@@ -19,6 +20,7 @@ namespace basalt::storage {
 struct Database::Rocks {
   std::unique_ptr<ResumableEnv> resumable_env;  // dies after the database
   rocksdb::Env* env = nullptr;
+  std::shared_ptr<BackgroundErrors> background_errors;
   rocksdb::Options block_options;  // of Family::kBlocks, for files written outside
   std::unique_ptr<rocksdb::DB> db;
   // Held for a write, a flush and a checkpoint: see MakeWalReplaceable.
@@ -33,7 +35,8 @@ struct Database::Rocks {
   // which begins a new log, but not if all of them are empty; then it goes on with the writer that
   // has failed, which stops the process by an assertion, or fails for ever without them. So one of
   // them is kept from being empty, by a key in the family that has no use, which takes no file to
-  // write.
+  // write. While it recovers from another failure, it may empty them between this and the write: so
+  // this fails until that is over.
   rocksdb::Status MakeWalReplaceable() BASALT_REQUIRES(write_mu);
   // All families, so that RocksDB's log begins anew.
   rocksdb::Status FlushAll() BASALT_REQUIRES(write_mu);

@@ -21,6 +21,7 @@ namespace basalt::storage {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -409,7 +410,7 @@ TEST(DiskGuard, AWriteThatFailedEndsTheModeOnlyWhenATrialSucceeds) {
   ASSERT_TRUE(disk.MakeDirectory("/d").ok());
   const auto files = testing::MakeFaultyFiles(disk);
   DiskGuard guard(*files, "/d", {});
-  guard.Full(ResourceExhausted("write x: No space left on device"));
+  guard.MayPass(ResourceExhausted("write x: No space left on device"));
   // There is room by what the disk says, as with a quota; writing fails.
   disk.Inject({.kind = testing::DiskFault::kFull,
                .at = 1,
@@ -425,6 +426,32 @@ TEST(DiskGuard, AWriteThatFailedEndsTheModeOnlyWhenATrialSucceeds) {
   guard.Failed(DataLoss("the log has failed"));
   EXPECT_EQ(guard.Look(AllWell), DiskGuard::Change::kNone);
   EXPECT_EQ(guard.Check().code(), StatusCode::kDataLoss);
+}
+
+TEST(DiskGuard, ADiskThatFailsIsTriedLessAndLessOftenAndAtLeastEveryEighthLook) {
+  testing::SimulatedDisk disk(1);
+  ASSERT_TRUE(disk.MakeDirectory("/d").ok());
+  const auto files = testing::MakeFaultyFiles(disk);
+  DiskGuard guard(*files, "/d", {});
+  guard.MayPass(Unavailable("sync x: Input/output error"));
+  EXPECT_EQ(guard.Check().code(), StatusCode::kUnavailable);
+  EXPECT_THAT(guard.State().reason, HasSubstr("writes succeed on the disk of /d: sync x"));
+  std::vector<int> trials;
+  for (int look = 0; look < 32; ++look) {
+    EXPECT_EQ(guard.Look([&] {
+      trials.push_back(look);
+      return Unavailable("still");
+    }),
+              DiskGuard::Change::kNone);
+  }
+  EXPECT_THAT(trials, ElementsAre(0, 2, 6, 14, 22, 30));
+  int looks = 1;
+  while (guard.Look(AllWell) != DiskGuard::Change::kWritableAgain) ++looks;
+  EXPECT_LE(looks, static_cast<int>(kMostLooksBetweenTrials));
+  // The next time it begins anew.
+  guard.MayPass(Unavailable("sync x: Input/output error"));
+  EXPECT_EQ(guard.Look(AllWell), DiskGuard::Change::kWritableAgain);
+  EXPECT_EQ(guard.State().times, 2U);
 }
 
 }  // namespace

@@ -69,6 +69,11 @@ void SimulatedDisk::SetCapacity(uint64_t bytes) {
   capacity_ = bytes;
 }
 
+uint64_t SimulatedDisk::faults() const {
+  MutexLock lock(mu_);
+  return faults_;
+}
+
 uint64_t SimulatedDisk::changes() const {
   MutexLock lock(mu_);
   return changes_;
@@ -160,11 +165,13 @@ Result<SimulatedDisk::Go> SimulatedDisk::Begin(DiskOp op, const std::string& pat
   if (!IsChange(op)) return Go::kOn;
   ++changes_;
   if (until_fault_ == 0 || (fault_.only.has_value() && fault_.only != op)) return Go::kOn;
+  if (path.find(fault_.in_path) == std::string::npos) return Go::kOn;
   if (until_fault_ > 1) {
     --until_fault_;
     return Go::kOn;
   }
-  if (!fault_.sticky) until_fault_ = 0;
+  ++faults_;
+  if (!fault_.sticky && --fault_.times == 0) until_fault_ = 0;
   switch (fault_.kind) {
     case DiskFault::kFail:
       return DataLoss(path + ": injected: Input/output error");

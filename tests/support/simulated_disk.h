@@ -59,6 +59,8 @@ struct DiskFault {
   uint64_t at = 1;                            // the n-th change after Inject(), from 1
   bool sticky = false;                        // and all after it, until ClearFault()
   std::optional<DiskOp> only = std::nullopt;  // counts, and spoils, calls of this kind only
+  std::string in_path = {};                   // likewise, of paths that hold this
+  uint64_t times = 1;                         // so many in a row, unless it is sticky
 };
 
 // How much of what was not synced is there after a power cut.
@@ -77,6 +79,8 @@ class SimulatedDisk {
   void SetHook(std::function<void(DiskOp, const std::string&)> hook) BASALT_EXCLUDES(mu_);
   // The sum of all files' sizes cannot exceed this.
   void SetCapacity(uint64_t bytes) BASALT_EXCLUDES(mu_);
+  // Calls that a fault has spoilt so far.
+  [[nodiscard]] uint64_t faults() const BASALT_EXCLUDES(mu_);
   // Changes so far.
   [[nodiscard]] uint64_t changes() const BASALT_EXCLUDES(mu_);
   [[nodiscard]] bool powered() const BASALT_EXCLUDES(mu_);
@@ -157,6 +161,7 @@ class SimulatedDisk {
   bool powered_ BASALT_GUARDED_BY(mu_) = true;
   uint64_t changes_ BASALT_GUARDED_BY(mu_) = 0;
   uint64_t until_fault_ BASALT_GUARDED_BY(mu_) = 0;  // changes; 0: none to come
+  uint64_t faults_ BASALT_GUARDED_BY(mu_) = 0;
   DiskFault fault_ BASALT_GUARDED_BY(mu_);
   uint64_t capacity_ BASALT_GUARDED_BY(mu_) = UINT64_MAX;
 };

@@ -14,6 +14,7 @@ namespace {
 using basalt::testing::AppendText;
 using basalt::testing::DiskFault;
 using basalt::testing::DiskLog;
+using basalt::testing::DiskOp;
 using basalt::testing::ReadAll;
 using basalt::testing::Records;
 using basalt::testing::Survival;
@@ -209,20 +210,70 @@ INSTANTIATE_TEST_SUITE_P(Table, DiskFailureAt,
                                            FaultCase{"short_write", DiskFault::kShort, false}),
                          [](const auto& c) { return std::string(c.param.name); });
 
-TEST(DiskFailure, OfASyncEndsTheLogForGood) {
+TEST(DiskFailure, OfASyncIsNeverBelievedAfterwardsAndEndsWithTheFailure) {
   DiskLog d(1);
   ASSERT_TRUE(d.Open().ok());
   ASSERT_TRUE(AppendText(*d.log, "first").ok());
-  d.disk.Inject({.kind = DiskFault::kFail, .at = 2});  // write, then sync
-  EXPECT_EQ(AppendText(*d.log, "second").status().code(), StatusCode::kDataLoss);
-  // The disk is well again, and nobody is told that "second" is safe.
-  const auto third = AppendText(*d.log, "third");
-  EXPECT_EQ(third.status().code(), StatusCode::kDataLoss);
-  EXPECT_THAT(std::string(third.status().message()), HasSubstr("takes no more"));
-  EXPECT_TRUE(d.log->Stats().failed);
-  EXPECT_EQ(d.log->Sync().code(), StatusCode::kDataLoss);
+  // The sync of "second", and then whatever is tried to leave its segment.
+  d.disk.Inject({.kind = DiskFault::kFail, .at = 2, .sticky = true});  // write, then sync
+  EXPECT_EQ(AppendText(*d.log, "second").status().code(), StatusCode::kUnavailable);
+  const auto refused = AppendText(*d.log, "third");
+  EXPECT_EQ(refused.status().code(), StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("the disk fails"));
+  EXPECT_EQ(d.log->Sync().code(), StatusCode::kOk) << "all that was acknowledged is durable";
+  EXPECT_EQ(d.log->Settle().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(d.log->Stats().disk_failed, 2u);
+  EXPECT_FALSE(d.log->Stats().failed);
   EXPECT_EQ(*ReadAll(*d.log), (Records{{1, "first"}}));  // reading goes on
-  EXPECT_EQ(d.log->Close().code(), StatusCode::kDataLoss);
+  // The disk is well again. "second" may be on it; it is in no answer, before and after a restart.
+  d.disk.ClearFault();
+  const auto fourth = AppendText(*d.log, "fourth");
+  ASSERT_TRUE(fourth.ok()) << fourth.status().ToString();
+  EXPECT_EQ(fourth->seq, 2u);
+  EXPECT_EQ(*ReadAll(*d.log), (Records{{1, "first"}, {2, "fourth"}}));
+  ASSERT_TRUE(d.log->Close().ok());
+  ASSERT_TRUE(d.Open().ok());
+  EXPECT_EQ(*ReadAll(*d.log), (Records{{1, "first"}, {2, "fourth"}}));
+}
+
+// Syncs fail k times in a row, wherever that is; a writer that tries again gets its records in,
+// each once.
+TEST(DiskFailure, OfSeveralCallsInARowIsOverWhenTheyAre) {
+  for (const DiskOp op : {DiskOp::kWrite, DiskOp::kSync, DiskOp::kTruncate, DiskOp::kCreate,
+                          DiskOp::kRename, DiskOp::kSyncDirectory, DiskOp::kAllocate}) {
+    for (const uint64_t times : {1, 2, 3, 7}) {
+      for (const bool survives : {false, true}) {
+        SCOPED_TRACE("op " + std::to_string(static_cast<int>(op)) + ", " + std::to_string(times) +
+                     " times, " + (survives ? "" : "not ") + "written nevertheless");
+        DiskLog d(times, 2048);
+        ASSERT_TRUE(d.Open().ok());
+        Records expected;
+        ASSERT_TRUE(AppendText(*d.log, "first").ok());
+        expected.emplace_back(1, "first");
+        d.disk.Inject({.kind = DiskFault::kFail, .only = op, .times = times});
+        uint64_t refused = 0;
+        for (int i = 0; i < 20; ++i) {
+          const std::string text = "text " + std::to_string(i) + std::string(300, 'x');
+          auto end = AppendText(*d.log, text);
+          for (; !end.ok() && refused < 100; end = AppendText(*d.log, text)) {
+            ASSERT_EQ(end.status().code(), StatusCode::kUnavailable) << end.status().ToString();
+            ++refused;
+          }
+          ASSERT_TRUE(end.ok());
+          expected.emplace_back(end->seq, text);
+        }
+        EXPECT_EQ(d.disk.faults(), times);
+        EXPECT_GE(refused, 1u);
+        EXPECT_EQ(expected.size(), 21u);
+        EXPECT_EQ(expected.back().first, 21u);
+        EXPECT_EQ(*ReadAll(*d.log), expected);
+        d.log.reset();
+        d.disk.Restore(survives ? Survival::kEverything : Survival::kNothing);
+        ASSERT_TRUE(d.Open().ok());
+        EXPECT_EQ(*ReadAll(*d.log), expected);
+      }
+    }
+  }
 }
 
 TEST(DiskFailure, ASyncThatFailsInTheBackgroundIsToldAtTheNextAppend) {

@@ -1,0 +1,61 @@
+#include "storage/parts/background_errors.h"
+
+#include <string_view>
+
+#include "engine/base/log.h"
+
+namespace basalt::storage {
+namespace {
+
+std::string_view NameOf(rocksdb::BackgroundErrorReason reason) {
+  switch (reason) {
+    case rocksdb::BackgroundErrorReason::kFlush:
+    case rocksdb::BackgroundErrorReason::kFlushNoWAL:
+      return "flush";
+    case rocksdb::BackgroundErrorReason::kCompaction:
+      return "compaction";
+    case rocksdb::BackgroundErrorReason::kWriteCallback:
+      return "log";
+    case rocksdb::BackgroundErrorReason::kMemTable:
+      return "memtable";
+    case rocksdb::BackgroundErrorReason::kManifestWrite:
+    case rocksdb::BackgroundErrorReason::kManifestWriteNoWAL:
+      return "MANIFEST";
+  }
+  return "other";
+}
+
+}  // namespace
+
+uint64_t BackgroundErrors::count() const {
+  const MutexLock lock(mu_);
+  return count_;
+}
+
+rocksdb::Status BackgroundErrors::recovering_from() const {
+  const MutexLock lock(mu_);
+  return recovering_from_;
+}
+
+void BackgroundErrors::OnBackgroundError(rocksdb::BackgroundErrorReason reason,
+                                         rocksdb::Status* error) {
+  {
+    const MutexLock lock(mu_);
+    ++count_;
+    // A compaction is simply done again: nothing stops for it, and nothing is recovered.
+    if (reason != rocksdb::BackgroundErrorReason::kCompaction) recovering_from_ = *error;
+  }
+  BASALT_LOG(kWarn, "RocksDB could not write; it tries again", {"what", NameOf(reason)},
+             {"error", error->ToString()});
+}
+
+void BackgroundErrors::OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) {
+  {
+    const MutexLock lock(mu_);
+    recovering_from_ = info.new_bg_error;
+  }
+  if (!info.new_bg_error.ok()) return;
+  BASALT_LOG(kInfo, "RocksDB writes again", {"after", info.old_bg_error.ToString()});
+}
+
+}  // namespace basalt::storage
