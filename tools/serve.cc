@@ -23,7 +23,6 @@
 #include "engine/notify/receivers_yaml.h"
 #include "engine/rpc/server.h"
 #include "engine/slo/evaluator.h"
-#include "engine/slo/slo_files.h"
 #include "engine/slo/slo_watch.h"
 #include "query/engine.h"
 #include "storage/store.h"
@@ -33,6 +32,7 @@
 #include "tools/maintenance_doors.h"
 #include "tools/query_metrics.h"
 #include "tools/self_slo.h"
+#include "tools/serve_setup.h"
 #include "tools/slo_recorder.h"
 #include "tools/slo_views.h"
 
@@ -41,90 +41,6 @@ namespace {
 
 // SIGTERM promises an exit within 10 s: most of it for requests in flight, the rest for the store.
 constexpr Duration kDrain{4000};
-
-size_t Cores() { return std::max(1U, std::thread::hardware_concurrency()); }
-
-// Queues are bounded; beyond them the HTTP server answers 503 and gRPC RESOURCE_EXHAUSTED.
-constexpr size_t kIngestQueue = 1024;
-constexpr size_t kAdminQueue = 64;
-constexpr size_t kWorkQueue = 1u << 16;
-
-// The threads, each kind for work that must not starve the others (DESIGN decision 17).
-struct Executors {
-  explicit Executors(const admin::QueryConfig& query)
-      : ingest("ingest", Cores(), kIngestQueue),
-        query_requests("query", std::min<size_t>(Cores(), query.max_concurrent),
-                       query.max_concurrent),
-        query_work("query-work", Cores(), kWorkQueue),
-        admin("admin", 1, kAdminQueue),
-        apply("apply", Cores(), kWorkQueue),
-        background("background", 1, kWorkQueue) {}
-  InlineExecutor hand_on;  // HTTP writes go to `tenants` at once
-  ThreadPool ingest;
-  ingest::FairQueue tenants{ingest, kIngestQueue};
-  ThreadPool query_requests;
-  ThreadPool query_work;
-  ThreadPool admin;
-  ThreadPool apply;
-  ThreadPool background;
-};
-
-storage::StoreOptions MakeStoreOptions(const admin::Config& config, Executors& executors) {
-  storage::StoreOptions options;
-  options.directory = config.storage.directory;
-  options.partitions = config.storage.partitions;
-  options.sync = config.storage.sync;
-  options.sync_interval = config.storage.sync_interval;
-  options.retention_policy = admin::RetentionOf(config.storage);
-  options.purge_delay = config.storage.purge_delay;
-  options.rewrite_bytes_per_second = config.storage.rewrite_bytes_per_second;
-  options.head_budget_bytes = config.storage.head_memory_bytes;
-  options.block_cache_bytes = config.storage.cache_memory_bytes;
-  options.log_budget_bytes = config.storage.log_bytes;
-  options.disk_reserve_bytes = config.storage.disk_reserve_bytes;
-  options.disk_resume_bytes = config.storage.disk_resume_bytes;
-  options.apply = &executors.apply;
-  options.background = &executors.background;
-  return options;
-}
-
-query::EngineOptions MakeEngineOptions(const admin::Config& config, Executors& executors) {
-  query::EngineOptions options;
-  options.lookback = config.query.lookback;
-  options.timeout = config.query.timeout;
-  options.max_samples = config.query.max_samples;
-  options.max_series = config.query.max_series;
-  options.memory_bytes = config.query.memory_bytes;
-  options.result_cache_bytes = config.query.result_cache_bytes;
-  options.executor = &executors.query_work;
-  options.parallelism = Cores();
-  options.use_start_timestamps = true;
-  return options;
-}
-
-ingest::otlp::Settings MakeOtlpSettings(const admin::Config& config) {
-  ingest::otlp::Settings settings = config.otlp;
-  settings.lookback = config.query.lookback;
-  return settings;
-}
-
-// What people put into --slo, and the SLO that Basalt keeps on itself.
-Result<std::vector<slo::Definition>> LoadDefinitions(const admin::Config& config) {
-  std::vector<slo::Problem> warnings;
-  BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions,
-                    slo::LoadSloFiles(config.alerting.slo_paths, &warnings));
-  for (const slo::Problem& warning : warnings)
-    BASALT_LOG(kWarn, "SLO file", {"problem", slo::ToString(warning)});
-  if (!config.self.slo || config.self.interval == Duration(0)) return definitions;
-  const bool taken =
-      std::any_of(definitions.begin(), definitions.end(),
-                  [](const slo::Definition& definition) { return definition.service == "basalt"; });
-  if (taken) return definitions;  // somebody keeps their own on us
-  slo::CheckedSlos own = slo::CheckSloText(kSelfSlo, "built in");
-  BASALT_CHECK(own.ok(), own.problems.empty() ? "" : slo::ToString(own.problems[0]));
-  std::move(own.definitions.begin(), own.definitions.end(), std::back_inserter(definitions));
-  return definitions;
-}
 
 class ServerProcess {
  public:
