@@ -378,12 +378,12 @@ void Engine::Keep(const std::string& key, const plan::Grid& grid, uint64_t stamp
 }
 
 Status CheckResolution(Timestamp start, Timestamp end, Duration step) {
-  if (step.count() > 0 && (end - start) / step > kMaxPointsPerSeries) {
-    return InvalidArgument(
-        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
-        "resolution (?step=XX)");
-  }
-  return OkStatus();
+  // Unsigned, since the difference of two 64-bit times may not fit in a signed one.
+  const uint64_t span = static_cast<uint64_t>(ToMs(end)) - static_cast<uint64_t>(ToMs(start));
+  if (span / static_cast<uint64_t>(step.count()) <= kMaxPointsPerSeries) return OkStatus();
+  return InvalidArgument(
+      "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
+      "resolution (?step=XX)");
 }
 
 }  // namespace basalt::query

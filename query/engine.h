@@ -109,7 +109,7 @@ class Engine {
 };
 
 // kInvalidArgument, in the words of Prometheus' API, if a range query would give more than
-// kMaxPointsPerSeries.
+// kMaxPointsPerSeries. `end` is not before `start`, `step` is above zero.
 Status CheckResolution(Timestamp start, Timestamp end, Duration step);
 
 }  // namespace basalt::query

@@ -122,10 +122,6 @@ bool IsCumulative(MeasureKind kind) {
   return kind != MeasureKind::kSamples && kind != MeasureKind::kValues;
 }
 
-bool IsOfHistograms(MeasureKind kind) {
-  return kind == MeasureKind::kHistogramCount || kind == MeasureKind::kHistogramRange;
-}
-
 std::optional<double> Measured(const Measure& measure, double value) {
   switch (measure.kind) {
     case MeasureKind::kCounter:

@@ -34,7 +34,6 @@ using MeasureIndex = uint16_t;
 inline constexpr size_t kMaxMeasures = 4096;
 
 bool IsCumulative(MeasureKind kind);
-bool IsOfHistograms(MeasureKind kind);
 
 // What a sample comes to; none: it is none of this kind. Stale markers are the caller's.
 std::optional<double> Measured(const Measure& measure, double value);

@@ -70,23 +70,6 @@ Result<BlockKey> DecodeBlockKey(std::string_view bytes) {
 
 KeyRange RunRange(const RunKey& run) { return PrefixRange(RunPrefix(run)); }
 
-KeyRange DayRange(PartitionId partition, uint16_t day) {
-  std::string prefix;
-  AppendBig(static_cast<uint16_t>(partition), prefix);
-  AppendBig(day, prefix);
-  return PrefixRange(std::move(prefix));
-}
-
-KeyRange PartitionRange(PartitionId partition) {
-  std::string prefix;
-  AppendBig(static_cast<uint16_t>(partition), prefix);
-  return PrefixRange(std::move(prefix));
-}
-
-std::string MetricKey(const RunKey& run, TenantId tenant, uint32_t metric) {
-  return EncodeBlockKey({.run = run, .tenant = tenant, .metric = metric});
-}
-
 Result<uint16_t> DayOf(int64_t time_ms) {
   if (time_ms < 0 || time_ms / kMsPerDay > kMaxDay) {
     return OutOfRange("time " + std::to_string(time_ms) +

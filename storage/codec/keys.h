@@ -53,8 +53,8 @@ struct BlockKey {
   friend auto operator<=>(const BlockKey&, const BlockKey&) = default;
 };
 
-// A half-open range of keys, [begin, end). `end` is empty where nothing can follow (partition
-// 65535).
+// A half-open range of keys, [begin, end). `end` is empty where nothing can follow (the last
+// run of all).
 struct KeyRange {
   std::string begin;
   std::string end;
@@ -65,13 +65,8 @@ std::string EncodeBlockKey(const BlockKey& key);
 // kDataLoss if `bytes` is not kBlockKeyBytes long.
 Result<BlockKey> DecodeBlockKey(std::string_view bytes);
 
-// All keys of a run, of a day of a partition, of a partition.
+// All keys of a run.
 KeyRange RunRange(const RunKey& run);
-KeyRange DayRange(PartitionId partition, uint16_t day);
-KeyRange PartitionRange(PartitionId partition);
-
-// The smallest key of a metric's rows inside a run; see above for where they may begin.
-std::string MetricKey(const RunKey& run, TenantId tenant, uint32_t metric);
 
 // The day of a time. kOutOfRange before 1970 or after kMaxDay.
 Result<uint16_t> DayOf(int64_t time_ms);

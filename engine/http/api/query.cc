@@ -155,15 +155,6 @@ Answer InstantQuery(Call& call) {
                   });
 }
 
-Status CheckRange(Timestamp start, Timestamp end, Duration step) {
-  // Unsigned, since the difference of two 64-bit times may not fit in a signed one.
-  const uint64_t span = static_cast<uint64_t>(ToMs(end)) - static_cast<uint64_t>(ToMs(start));
-  if (span / static_cast<uint64_t>(step.count()) <= query::kMaxPointsPerSeries) return OkStatus();
-  return InvalidArgument(
-      "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
-      "resolution (?step=XX)");
-}
-
 Answer RangeQuery(Call& call) {
   const Result<size_t> limit = ParseLimit(call.form.Get("limit"));
   if (!limit.ok()) return InvalidParameter("limit", limit.status());
@@ -179,7 +170,8 @@ Answer RangeQuery(Call& call) {
     return InvalidParameter("step", InvalidArgument("zero or negative query resolution step widths "
                                                     "are not accepted. Try a positive integer"));
   }
-  if (const Status status = CheckRange(*start, *end, *step); !status.ok()) return FailWith(status);
+  if (const Status status = query::CheckResolution(*start, *end, *step); !status.ok())
+    return FailWith(status);
   query::QueryOptions options;
   if (std::optional<Answer> error = ReadOptions(call, options)) return std::move(*error);
   if (WantsExplanation(call)) return Explain(call, *start, *end, *step, options);

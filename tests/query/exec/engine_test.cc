@@ -225,6 +225,8 @@ TEST(Limits, ResolutionIsCheckedInPrometheusWords) {
   EXPECT_EQ(CheckResolution(seconds(0), seconds(11'001), Duration(1000)).message(),
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
             "resolution (?step=XX)");
+  // Further apart than 63 bits of milliseconds.
+  EXPECT_FALSE(CheckResolution(FromMs(INT64_MIN), FromMs(INT64_MAX), Duration(1000)).ok());
   MemoryReader reader;
   EXPECT_EQ(ErrorKindOf(RangeOver(reader, "1", 0, 10, 0).status()), ErrorKind::kBadData);
   EXPECT_EQ(ErrorKindOf(RangeOver(reader, "1", 10, 0, 1).status()), ErrorKind::kBadData);
