@@ -1,12 +1,15 @@
-// bench/compare/program.h -- what the small programs here share: their own cost, and one line of
-// JSON.
+// bench/compare/program.h -- what the small programs here share: their own cost, quantiles, and one
+// line of JSON.
 #pragma once
 
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/status.h"
 
@@ -30,6 +33,14 @@ inline std::string JsonText(std::string_view text) {
     out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
   }
   return out + "\"";
+}
+
+// The q-th of latencies, whose order is lost; 0 of none.
+inline double QuantileMs(std::vector<uint32_t>& us, double q) {
+  if (us.empty()) return 0;
+  const auto at = static_cast<ptrdiff_t>(q * static_cast<double>(us.size() - 1));
+  std::nth_element(us.begin(), us.begin() + at, us.end());
+  return static_cast<double>(us[static_cast<size_t>(at)]) / 1e3;
 }
 
 // main's return value; an error goes to stderr.

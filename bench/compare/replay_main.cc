@@ -1,5 +1,4 @@
 // compare_replay: sends a file of requests to a server and prints one line of JSON about it.
-#include <algorithm>
 #include <cstdio>
 
 #include "bench/compare/flags.h"
@@ -8,13 +7,6 @@
 
 namespace basalt::bench {
 namespace {
-
-double QuantileMs(std::vector<uint32_t>& us, double q) {
-  if (us.empty()) return 0;
-  const auto at = static_cast<ptrdiff_t>(q * static_cast<double>(us.size() - 1));
-  std::nth_element(us.begin(), us.begin() + at, us.end());
-  return static_cast<double>(us[static_cast<size_t>(at)]) / 1e3;
-}
 
 Status Run(int argc, char** argv) {
   BASALT_TRY_ASSIGN(

@@ -53,6 +53,12 @@ class Compare(ServerTest):
         for key, case in cases.items():
             self.assertEqual(case["servers"]["basalt"][0]["send"]["acked_samples"], case["data"]["samples"], key)
 
+    def test_overload_counts_what_was_acknowledged(self):
+        server = self.run_compare("overload", "--seconds", "2")["servers"]["basalt"]
+        self.assertGreater(server["acked"], 0)
+        self.assertGreaterEqual(server["found"], server["acked"])
+        self.assertLessEqual(server["found"], server["acked"] + server["unknown"])
+
     def test_queries_answer_without_failure(self):
         asked = [e for s in self.run_compare("queries", "--series", "4400", "--hours", "0.02")["sets"].values() for e in s["asked"]]
         self.assertGreater(len(asked), 40)

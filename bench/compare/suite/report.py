@@ -6,7 +6,8 @@ import os
 from . import picture
 
 TITLES = {"basalt": "Basalt", "victoriametrics": "VictoriaMetrics", "prometheus": "Prometheus"}
-CHAPTERS = {"storage": "Storage", "ingest": "Ingest", "queries": "Queries", "panels": "Panels", "slo": "SLO"}
+CHAPTERS = {"storage": "Storage", "ingest": "Ingest", "queries": "Queries", "panels": "Panels", "slo": "SLO",
+            "overload": "Overload"}
 
 
 def number(v):

@@ -127,6 +127,7 @@ class Server:
 class Basalt(Server):
     name, title, ready_path = "basalt", "Basalt", "/-/ready"
     protocols = ("1", "2", "stream")
+    more = ""  # further lines of its configuration
 
     @staticmethod
     def binary():
@@ -138,7 +139,7 @@ class Basalt(Server):
         with open(path, "w", encoding="utf-8") as f:
             # Its own metrics would be samples that the others do not get; the second limit is what counting all
             # samples of a large data set takes.
-            f.write("self: {interval: 0s, slo: false}\nquery: {max_samples: 2000000000, timeout: 10m}\n")
+            f.write("self: {interval: 0s, slo: false}\nquery: {max_samples: 2000000000, timeout: 10m}\n" + self.more)
         return [self.binary(), "serve", "--http", self.address, "--grpc", "127.0.0.1:%d" % self.grpc_port,
                 "--data", self.data_directory(), "--config", path, *self.flags]
 
