@@ -52,7 +52,7 @@ class LateWriteHandler final : public http::api::WriteHandler {
 
   void Write(http::api::WriteRequest request, http::api::WriteDone done) override {
     ingest::WriteService* service = service_.load(std::memory_order_acquire);
-    if (service == nullptr) return done(ToResponse(ingest::AnswerForError(Unavailable(kNotReady))));
+    if (service == nullptr) return done(Unwritten(request, Unavailable(kNotReady), 503));
     // The body is decoded before the call returns; what is kept after it are batches.
     service->RemoteWrite(
         {.tenant = request.tenant,
@@ -60,6 +60,14 @@ class LateWriteHandler final : public http::api::WriteHandler {
          .content_encoding = request.headers.Get("Content-Encoding"),
          .body = request.body.view()},
         [done = std::move(done)](const ingest::WriteAnswer& answer) { done(ToResponse(answer)); });
+  }
+
+  // For what comes to no service.
+  static http::Response Unwritten(const http::api::WriteRequest& request, const Status& why,
+                                  int overload_status) {
+    ingest::WriteAnswer answer = ingest::AnswerForError(why, overload_status);
+    answer.tells_written = ingest::IsWrite2(request.headers.Get("Content-Type"));
+    return ToResponse(answer);
   }
 
   static http::Response ToResponse(const ingest::WriteAnswer& answer) {
@@ -139,9 +147,10 @@ class InlineExecutor final : public Executor {
 // queue's threads. Called on an I/O thread. Thread-safe.
 class FairHandler final : public http::api::WriteHandler {
  public:
-  // `refused` is told of requests that find no room. All must outlive it.
+  // `refused` is told of requests that find no room, and says with which status they are answered.
+  // All must outlive it.
   FairHandler(http::api::WriteHandler& handler, ingest::FairQueue& queue,
-              std::function<void(TenantId)> refused)
+              std::function<int(TenantId)> refused)
       : handler_(handler), queue_(queue), refused_(std::move(refused)) {}
 
   void Write(http::api::WriteRequest request, http::api::WriteDone done) override {
@@ -159,16 +168,14 @@ class FairHandler final : public http::api::WriteHandler {
       }
     });
     if (posted) return;
-    refused_(tenant);
-    http::Response response = http::TextResponse(503, "too many requests of this tenant wait");
-    response.headers.emplace_back("Retry-After", "1");
-    held->second(std::move(response));
+    held->second(LateWriteHandler::Unwritten(
+        held->first, ResourceExhausted("too many requests of this tenant wait"), refused_(tenant)));
   }
 
  private:
   http::api::WriteHandler& handler_;
   ingest::FairQueue& queue_;
-  const std::function<void(TenantId)> refused_;
+  const std::function<int(TenantId)> refused_;
 };
 
 // OTLP metrics over HTTP, onto the OtlpService. Thread-safe.

@@ -72,10 +72,12 @@ class RelayProcess {
   FairHandler fair_writes_{write_handler_, queue_, [this](TenantId tenant) {
                              writes_->Refuse(tenant, ingest::Protocol::kRemoteWrite1,
                                              ingest::Refusal::kOverload, "too many requests wait");
+                             return 503;
                            }};
   FairHandler fair_otlp_{otlp_handler_, queue_, [this](TenantId tenant) {
                            writes_->Refuse(tenant, ingest::Protocol::kOtlp,
                                            ingest::Refusal::kOverload, "too many requests wait");
+                           return 503;
                          }};
   std::unique_ptr<http::Server> http_;
 };

@@ -84,10 +84,11 @@ class ServerProcess {
   FairHandler Fair(http::api::WriteHandler& handler, ingest::Protocol protocol) {
     return {handler, executors_.tenants, [this, protocol](TenantId tenant) {
               // Nothing is counted while the log is replayed.
-              if (ingest::WriteService* service = counts_; service != nullptr) {
-                service->Refuse(tenant, protocol, ingest::Refusal::kOverload,
-                                "too many requests of this tenant wait");
-              }
+              ingest::WriteService* const service = counts_;
+              if (service == nullptr) return 503;
+              service->Refuse(tenant, protocol, ingest::Refusal::kOverload,
+                              "too many requests of this tenant wait");
+              return service->tenants().limits()->all.overload_status;
             }};
   }
   std::atomic<ingest::WriteService*> counts_ = nullptr;

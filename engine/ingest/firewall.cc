@@ -70,6 +70,19 @@ class Firewall::Knowledge final : public FoldKnowledge {
     return out;
   }
 
+  [[nodiscard]] std::vector<std::string> Values(std::string_view metric, std::string_view label,
+                                                size_t limit) const override {
+    const auto snapshot = store_.reader().TakeSnapshot();
+    if (!snapshot.ok()) return {};
+    const int64_t now_ms = ToMs(clock_.Now());
+    bool truncated = false;
+    auto found = (*snapshot)->LabelValues(
+        tenant_, label,
+        {{{storage::MatchType::kEqual, std::string(kMetricName), std::string(metric)}}},
+        {.min_ms = now_ms - kKnownSpan.count(), .max_ms = now_ms}, limit, truncated);
+    return found.ok() ? *std::move(found) : std::vector<std::string>();
+  }
+
  private:
   const storage::Store& store_;
   const Clock& clock_;

@@ -75,7 +75,12 @@ void FoldRules::Learn(std::span<const LabelView> labels, const FoldKnowledge& kn
   if (!metric.has_knowledge) {
     metric.has_knowledge = true;
     for (const auto& [label, count] : knowledge.DistinctValues(name)) {
-      if (MayGo(label)) metric.labels[label].stored = count;
+      if (!MayGo(label)) continue;
+      LabelUse& use = metric.labels[label];
+      use.stored = count;
+      if (count > kKeptValues) continue;
+      for (const std::string& value : knowledge.Values(name, label, kKeptValues))
+        use.values.insert(HashBytes64(value));
     }
   }
   for (const LabelView& label : labels) {

@@ -40,6 +40,10 @@ class FoldKnowledge {
   // How many distinct values each label of the metric has, in stored series that are active.
   [[nodiscard]] virtual std::vector<std::pair<std::string, uint64_t>> DistinctValues(
       std::string_view metric) const = 0;
+  // Up to `limit` of the values of one of these labels.
+  [[nodiscard]] virtual std::vector<std::string> Values(std::string_view metric,
+                                                        std::string_view label,
+                                                        size_t limit) const = 0;
 };
 
 // Of one tenant. Thread-compatible.
@@ -71,8 +75,10 @@ class FoldRules {
 
  private:
   struct LabelUse {
-    uint64_t stored = 0;                   // distinct values in the store
-    absl::flat_hash_set<uint64_t> values;  // hashes of those that overflowed, up to kKeptValues + 1
+    uint64_t stored = 0;  // distinct values in the store
+    // Hashes of those that overflowed, and of those in the store if they are few: together, or one
+    // stored and another new value would count as one. Up to kKeptValues + 1.
+    absl::flat_hash_set<uint64_t> values;
     [[nodiscard]] uint64_t distinct() const { return std::max<uint64_t>(stored, values.size()); }
   };
   struct Metric {

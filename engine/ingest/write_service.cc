@@ -35,6 +35,15 @@ Result<Protocol> ParseContentType(std::string_view type) {
       "proto=io.prometheus.write.v2.Request");
 }
 
+}  // namespace
+
+bool IsWrite2(std::string_view content_type) {
+  const auto protocol = ParseContentType(content_type);
+  return protocol.ok() && *protocol == Protocol::kRemoteWrite2;
+}
+
+namespace {
+
 int HttpStatus(StatusCode code, int overload_status) {
   switch (code) {
     case StatusCode::kInvalidArgument:
@@ -155,7 +164,9 @@ void WriteService::RemoteWrite(const WriteRequest& request, WriteDone done) {
   if (!protocol.ok() || !coding.ok()) {
     const Status& status = protocol.ok() ? coding.status() : protocol.status();
     Refuse(request.tenant, Protocol::kRemoteWrite1, Refusal::kContentType, status.message());
-    return done(AnswerForError(Unimplemented(std::string(status.message()))));
+    WriteAnswer answer = AnswerForError(Unimplemented(std::string(status.message())));
+    answer.tells_written = IsWrite2(request.content_type);
+    return done(answer);
   }
   Write(*protocol, *coding, 0, request, std::move(done));
 }
@@ -206,6 +217,7 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
     // Sending it again would not make it smaller.
     WriteAnswer answer;
     answer.status = 413;
+    answer.tells_written = protocol == Protocol::kRemoteWrite2;
     answer.message = std::string(status.message()) +
                      "; send less at a time (remote write: max_samples_per_send) or "
                      "raise ingest.max_body";

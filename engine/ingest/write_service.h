@@ -150,6 +150,10 @@ class WriteService {
   WriteMissedOtlp write_missed_otlp_ BASALT_GUARDED_BY(mu_);
 };
 
+// Whether a request of this Content-Type is remote write 2.0, whose every answer tells what was
+// written.
+bool IsWrite2(std::string_view content_type);
+
 // How an append's failure is answered: 503 for whatever may pass (too much in flight, a full disk:
 // `overload_status`; starting, stopping: 503), 500 otherwise.
 WriteAnswer AnswerForError(const Status& status, int overload_status = 503);

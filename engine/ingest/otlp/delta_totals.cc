@@ -18,25 +18,35 @@ using storage::kNoStartMs;
 
 enum class Verdict : uint8_t { kAdds, kBegins, kRepeats, kOverlaps };
 
+Labels LabelsOfSeries(const storage::Store& store, const IngestBatch& batch, uint32_t series) {
+  const storage::BatchSeries& one = batch.series[series];
+  if (one.ordinal != kUnknownOrdinal) return store.LabelsOf(batch.partition, one.ordinal);
+  return LabelsFromCanonical(LabelsOf(batch, series)).value_or({});
+}
+
+// The same before and after the series is known (IngestBatch::ids_from_index).
+Hash128 KeyOf(const storage::Store& store, const IngestBatch& batch, uint32_t series) {
+  const storage::BatchSeries& one = batch.series[series];
+  return (one.ordinal == kUnknownOrdinal ? one.id : store.IdOf(batch.partition, one.ordinal)).hash;
+}
+
 }  // namespace
 
 // Works on the totals' ends, which its maker has the lock of.
 class DeltaTotals::Conversion {
  public:
-  using Ends = absl::flat_hash_map<Hash128, End, Hash128Hash>;
-  Conversion(storage::Store& store, const Clock& clock, TenantId tenant, Ends& ends, Report& report)
-      : store_(store), clock_(clock), tenant_(tenant), ends_(ends), report_(report) {}
+  Conversion(const storage::Store& store, const Ends& found, Ends& ends, Report& report)
+      : store_(store), found_(found), ends_(ends), report_(report) {}
 
   // Makes totals of the deltas of a batch, in place.
-  Status Convert(IngestBatch& batch) {
+  void Convert(IngestBatch& batch) {
     size_t n = 0;
     if (batch.sample_start_ms.empty()) batch.sample_start_ms.resize(batch.sample_ms.size());
     for (size_t i = 0; i < batch.sample_ms.size(); ++i) {
       const uint32_t series = batch.sample_series[i];
       int64_t start_ms = batch.sample_start_ms[i];
       double value = batch.sample_value[i];
-      BASALT_TRY_ASSIGN(const bool stays, Add(batch, series, batch.sample_ms[i], start_ms, value));
-      if (!stays) continue;
+      if (!Add(batch, series, batch.sample_ms[i], start_ms, value)) continue;
       batch.sample_series[n] = series;
       batch.sample_ms[n] = batch.sample_ms[i];
       batch.sample_value[n] = value;
@@ -49,13 +59,11 @@ class DeltaTotals::Conversion {
     batch.sample_start_ms.resize(n);
     n = 0;
     for (storage::HistogramSample& sample : batch.histograms) {
-      BASALT_TRY_ASSIGN(const bool stays, AddHistogram(batch, sample));
-      if (!stays) continue;
+      if (!AddHistogram(batch, sample)) continue;
       if (&batch.histograms[n] != &sample) batch.histograms[n] = std::move(sample);
       ++n;
     }
     batch.histograms.resize(n);
-    return OkStatus();
   }
 
   // As if it had never been.
@@ -71,10 +79,10 @@ class DeltaTotals::Conversion {
 
  private:
   // False: the sample goes.
-  Result<bool> Add(const IngestBatch& batch, uint32_t series, int64_t time_ms, int64_t& start_ms,
-                   double& value) {
+  bool Add(const IngestBatch& batch, uint32_t series, int64_t time_ms, int64_t& start_ms,
+           double& value) {
     if (IsStaleMarker(value)) return true;  // ends nothing that could not go on
-    BASALT_TRY_ASSIGN(End* const end, EndOf(batch, series, time_ms));
+    End* const end = EndOf(batch, series);
     const Verdict verdict = Judge(*end, start_ms, time_ms);
     if (verdict == Verdict::kOverlaps) {
       --report_.samples;
@@ -99,9 +107,9 @@ class DeltaTotals::Conversion {
     return true;
   }
 
-  Result<bool> AddHistogram(const IngestBatch& batch, storage::HistogramSample& sample) {
+  bool AddHistogram(const IngestBatch& batch, storage::HistogramSample& sample) {
     if (IsStaleMarker(sample.histogram.sum)) return true;
-    BASALT_TRY_ASSIGN(End* const end, EndOf(batch, sample.series, sample.time_ms));
+    End* const end = EndOf(batch, sample.series);
     const Verdict verdict = Judge(*end, sample.start_ms, sample.time_ms);
     if (verdict == Verdict::kOverlaps) {
       --report_.histograms;
@@ -148,68 +156,85 @@ class DeltaTotals::Conversion {
   void Refuse(const IngestBatch& batch, uint32_t series, const End& end, int64_t start_ms,
               int64_t time_ms) {
     report_.Reject(Reason::kDelta, 1, [&] {
-      return LabelsText(batch, series) + ": the delta from " + std::to_string(start_ms) + " to " +
-             std::to_string(time_ms) + " ms overlaps what is counted up to " +
-             std::to_string(end.end_ms) + " ms";
+      return LabelsOfSeries(store_, batch, series).ToString() + ": the delta from " +
+             std::to_string(start_ms) + " to " + std::to_string(time_ms) +
+             " ms overlaps what is counted up to " + std::to_string(end.end_ms) + " ms";
     });
   }
 
-  Labels LabelsOfSeries(const IngestBatch& batch, uint32_t series) const {
-    const storage::BatchSeries& one = batch.series[series];
-    if (one.ordinal != kUnknownOrdinal) return store_.LabelsOf(batch.partition, one.ordinal);
-    return LabelsFromCanonical(LabelsOf(batch, series)).value_or({});
-  }
-  std::string LabelsText(const IngestBatch& batch, uint32_t series) const {
-    return LabelsOfSeries(batch, series).ToString();
-  }
-
-  // The same before and after the series is known (IngestBatch::ids_from_index).
-  [[nodiscard]] Hash128 KeyOf(const IngestBatch& batch, uint32_t series) const {
-    const storage::BatchSeries& one = batch.series[series];
-    return (one.ordinal == kUnknownOrdinal ? one.id : store_.IdOf(batch.partition, one.ordinal))
-        .hash;
-  }
-
   void Remember(const IngestBatch& batch, uint32_t series, const End& end) {
-    undo_.emplace_back(KeyOf(batch, series),
+    undo_.emplace_back(KeyOf(store_, batch, series),
                        end.end_ms == INT64_MIN ? std::nullopt : std::optional(end));
   }
 
-  // By what is remembered, or by the store.
-  Result<End*> EndOf(const IngestBatch& batch, uint32_t series, int64_t time_ms) {
-    const storage::BatchSeries& one = batch.series[series];
-    const Hash128 key = KeyOf(batch, series);
-    const auto [found, is_new] = ends_.try_emplace(key);
-    if (!is_new || one.ordinal == kUnknownOrdinal) return &found->second;
-    const Labels labels = LabelsOfSeries(batch, series);
-    std::vector<LabelView> views;
-    for (const Label& label : labels) views.push_back({label.name, label.value});
-    auto newest =
-        FindNewestSample(store_, tenant_, views, ToMs(clock_.Now()), time_ms - kMaxGap.count());
-    if (!newest.ok()) {
-      ends_.erase(key);
-      return newest.status().WithContext("the newest total of " + labels.ToString());
-    }
-    if (!newest->has_value()) return &found->second;
-    NewestSample& sample = **newest;
-    found->second = {.start_ms = sample.start_ms,
-                     .last_start_ms = kNoStartMs,
-                     .end_ms = sample.time_ms,
-                     .total = sample.value,
-                     .histogram = nullptr};
-    if (sample.histogram.has_value())
-      found->second.histogram =
-          std::make_shared<const NativeHistogram>(*std::move(sample.histogram));
-    return &found->second;
+  // By what is remembered, or else by what the store has said.
+  End* EndOf(const IngestBatch& batch, uint32_t series) {
+    const Hash128 key = KeyOf(store_, batch, series);
+    const auto [at, is_new] = ends_.try_emplace(key);
+    if (!is_new) return &at->second;
+    if (const auto found = found_.find(key); found != found_.end()) at->second = found->second;
+    return &at->second;
   }
 
-  storage::Store& store_;
-  const Clock& clock_;
-  const TenantId tenant_;
+  const storage::Store& store_;
+  const Ends& found_;
   Ends& ends_;
   Report& report_;
   std::vector<std::pair<Hash128, std::optional<End>>> undo_;
 };
+
+Result<DeltaTotals::End> DeltaTotals::ReadEnd(TenantId tenant, const IngestBatch& batch,
+                                              uint32_t series, int64_t time_ms) const {
+  const Labels labels = LabelsOfSeries(store_, batch, series);
+  std::vector<LabelView> views;
+  for (const Label& label : labels) views.push_back({label.name, label.value});
+  auto newest =
+      FindNewestSample(store_, tenant, views, ToMs(clock_.Now()), time_ms - kMaxGap.count());
+  if (!newest.ok()) return newest.status().WithContext("the newest total of " + labels.ToString());
+  End end;
+  if (!newest->has_value()) return end;
+  NewestSample& sample = **newest;
+  end = {.start_ms = sample.start_ms,
+         .last_start_ms = kNoStartMs,
+         .end_ms = sample.time_ms,
+         .total = sample.value,
+         .histogram = nullptr};
+  if (sample.histogram.has_value())
+    end.histogram = std::make_shared<const NativeHistogram>(*std::move(sample.histogram));
+  return end;
+}
+
+Result<DeltaTotals::Found> DeltaTotals::FindUnknown(TenantId tenant,
+                                                    const std::vector<IngestBatch>& deltas) {
+  struct Asked {
+    const IngestBatch* batch;
+    uint32_t series;
+    int64_t time_ms;  // of its first delta
+  };
+  Found found;
+  absl::flat_hash_map<Hash128, Asked, Hash128Hash> unknown;
+  {
+    const MutexLock lock(mu_);
+    BASALT_TRY(Settle());
+    found.generation = generation_;
+    const auto ask = [this, &unknown, known = &ends_](const IngestBatch& batch, uint32_t series,
+                                                      int64_t time_ms) {
+      if (batch.series[series].ordinal == kUnknownOrdinal) return;
+      const Hash128 key = KeyOf(store_, batch, series);
+      if (!known->contains(key)) unknown.try_emplace(key, Asked{&batch, series, time_ms});
+    };
+    for (const IngestBatch& batch : deltas) {
+      for (size_t i = 0; i < batch.sample_ms.size(); ++i)
+        ask(batch, batch.sample_series[i], batch.sample_ms[i]);
+      for (const storage::HistogramSample& sample : batch.histograms)
+        ask(batch, sample.series, sample.time_ms);
+    }
+  }
+  for (const auto& [key, asked] : unknown) {
+    BASALT_TRY_ASSIGN(found.ends[key], ReadEnd(tenant, *asked.batch, asked.series, asked.time_ms));
+  }
+  return found;
+}
 
 Status DeltaTotals::Settle() {
   UnderWay& under_way = *under_way_;
@@ -220,20 +245,27 @@ Status DeltaTotals::Settle() {
     return Unavailable("totals of deltas: an append before has failed and others are under way");
   under_way.failed = false;
   ends_.clear();
+  ++generation_;
   return OkStatus();
 }
 
 Status DeltaTotals::Pass(TenantId tenant, std::vector<IngestBatch> deltas, Report& report,
                          const Append& append) {
-  const MutexLock lock(mu_);
-  BASALT_TRY(Settle());
-  Conversion conversion(store_, clock_, tenant, ends_, report);
-  for (IngestBatch& batch : deltas) {
-    if (const Status status = conversion.Convert(batch); !status.ok()) {
-      conversion.Undo();
-      return Unavailable(std::string(status.message()));
-    }
+  for (;;) {
+    Result<Found> found = FindUnknown(tenant, deltas);
+    if (!found.ok()) return Unavailable(std::string(found.status().message()));
+    const MutexLock lock(mu_);
+    BASALT_TRY(Settle());
+    // Otherwise all was forgotten meanwhile, and what was read may be of before that: again.
+    if (found->generation == generation_)
+      return PassFound(std::move(deltas), found->ends, report, append);
   }
+}
+
+Status DeltaTotals::PassFound(std::vector<IngestBatch> deltas, const Ends& found, Report& report,
+                              const Append& append) {
+  Conversion conversion(store_, found, ends_, report);
+  for (IngestBatch& batch : deltas) conversion.Convert(batch);
   std::erase_if(deltas, [](const IngestBatch& batch) { return batch.empty(); });
   {
     const MutexLock under_way_lock(under_way_->mu);

@@ -65,14 +65,30 @@ class DeltaTotals {
     size_t appends BASALT_GUARDED_BY(mu) = 0;
     bool failed BASALT_GUARDED_BY(mu) = false;
   };
+  using Ends = absl::flat_hash_map<Hash128, End, Hash128Hash>;
   class Conversion;  // of one request
+  // What the store says of series that are not remembered.
+  struct Found {
+    uint64_t generation = 0;
+    Ends ends;
+  };
+  // Ends of the series of `deltas` that are not remembered. The store is read without the lock: a
+  // request whose series are known does not wait for another's disk.
+  Result<Found> FindUnknown(TenantId tenant, const std::vector<storage::IngestBatch>& deltas)
+      BASALT_EXCLUDES(mu_);
+  [[nodiscard]] Result<End> ReadEnd(TenantId tenant, const storage::IngestBatch& batch,
+                                    uint32_t series, int64_t time_ms) const;
+  // Pass, with what the store said of the others.
+  Status PassFound(std::vector<storage::IngestBatch> deltas, const Ends& found, Report& report,
+                   const Append& append) BASALT_REQUIRES(mu_);
   // Forgets all ends if an append has failed. kUnavailable while others are under way.
   Status Settle() BASALT_REQUIRES(mu_);
 
   storage::Store& store_;
   const Clock& clock_;
   mutable Mutex mu_;
-  absl::flat_hash_map<Hash128, End, Hash128Hash> ends_ BASALT_GUARDED_BY(mu_);
+  Ends ends_ BASALT_GUARDED_BY(mu_);
+  uint64_t generation_ BASALT_GUARDED_BY(mu_) = 0;  // how often all were forgotten
   const std::shared_ptr<UnderWay> under_way_ = std::make_shared<UnderWay>();
 };
 

@@ -188,6 +188,15 @@ class Known final : public FoldKnowledge {
       std::string_view) const override {
     return distinct;
   }
+  [[nodiscard]] std::vector<std::string> Values(std::string_view, std::string_view label,
+                                                size_t limit) const override {
+    const auto found = values.find(label);
+    if (found == values.end()) return {};
+    std::vector<std::string> out = found->second;
+    if (out.size() > limit) out.resize(limit);
+    return out;
+  }
+  std::map<std::string, std::vector<std::string>, std::less<>> values;
   std::map<std::string, MetricType, std::less<>> types;
   std::vector<std::pair<std::string, uint64_t>> distinct;
 };
@@ -273,6 +282,14 @@ TEST_F(FoldInto, WhereNothingIsKnownTheLabelsThatOverflowTell) {
     rules.Learn(views, known);
   }
   EXPECT_EQ(Fold(a), "x_total{job=\"j\", region=\"eu\", request=\"__other__\"}");
+}
+
+TEST_F(FoldInto, AStoredValueAndANewOneAreTwo) {
+  // One series is stored, one overflows: by counts of either side all labels have one value.
+  known.distinct = {{"code", 1}, {"request", 1}};
+  known.values = {{"code", {"200"}}, {"request", {"1"}}};
+  EXPECT_EQ(Fold({{"__name__", "x_total"}, {"code", "200"}, {"job", "j"}, {"request", "2"}}),
+            "x_total{code=\"200\", job=\"j\", request=\"__other__\"}");
 }
 
 TEST_F(FoldInto, AMetricWithTooManyFoldedSeriesLosesAllLabelsThatMayGo) {

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <future>
 #include <map>
+#include <thread>
 
 #include "engine/ingest/otlp/delta_totals.h"
 #include "engine/ingest/otlp/histogram_sum.h"
@@ -258,6 +259,45 @@ TEST_F(Deltas, WhatAStandbySentIsStoredWhenItLeads) {
   ASSERT_TRUE(store->Close().ok());  // waits for what is in flight
   Open();
   EXPECT_EQ(Stored(), (Totals{{20, {10, 5}}})) << "only what the leader before has not brought";
+}
+
+TEST_F(Deltas, ManyAtOnceAddUpAlsoRightAfterARestart) {
+  constexpr int kThreads = 4;
+  constexpr int kSeries = 25;
+  constexpr int kRounds = 3;
+  int64_t end = 0;
+  for (int life = 0; life < 3; ++life) {
+    if (life > 0) Open();
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([this, t, end] {
+        for (int round = 0; round < kRounds; ++round) {
+          for (int s = 0; s < kSeries; ++s) {
+            // One series is everybody's: who comes second overlaps, and is told.
+            const std::string owner = s == 0 ? "all" : std::to_string(t);
+            const ExportAnswer answer = SendMetric(
+                "sum",
+                Point(end + 10 * round, end + 10 * round + 10,
+                      R"("asDouble":2,"attributes":[{"key":"s","value":{"stringValue":")" + owner +
+                          "-" + std::to_string(s) + R"("}}])"),
+                R"(,"isMonotonic":true)");
+            EXPECT_TRUE(answer.status.ok()) << answer.status.ToString();
+          }
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    end += 10 * kRounds;
+  }
+  size_t series = 0;
+  Read("m_total", [&](const storage::Selection& selection, const storage::SeriesColumns& columns) {
+    ++series;
+    if (selection.labels(columns.series).ToString().find("all-") != std::string::npos) return;
+    ASSERT_EQ(columns.time_ms.size(), 3U * kRounds);
+    for (size_t i = 0; i < columns.values.size(); ++i)
+      EXPECT_EQ(columns.values[i], 2.0 * static_cast<double>(i + 1));
+  });
+  EXPECT_EQ(series, 1U + kThreads * (kSeries - 1));
 }
 
 // What a store that fails leaves behind, without one: `append` plays it.
