@@ -5,14 +5,14 @@
 // sends all scrapes but the first. Steps: decompress; decode (the walk over the message and the
 // fingerprints, as the rest of the whole); resolve and batch (SelectKnown and AddSample with
 // fingerprints made before); finish (batches given away, ids filled in).
-#include <algorithm>
 #include <cstdio>
-#include <ctime>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "bench/fleet/index_world.h"
 #include "bench/ingest/bodies.h"
+#include "bench/ingest/steps.h"
 #include "engine/base/compress.h"
 #include "engine/base/hash.h"
 #include "engine/ingest/remote_write.h"
@@ -24,25 +24,9 @@ constexpr uint32_t kPartitions = 8;
 const Timestamp kNow = FromMs(kFirstScrapeMs + 3'600'000);
 const auto kDay = static_cast<uint16_t>(kFirstScrapeMs / kMsPerDay);
 
-double CpuNs() {
-  timespec t{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return 1e9 * static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec);
-}
-
 struct Steps {
   std::vector<double> decompress, decode_all, finish, resolve;
 };
-
-double Median(std::vector<double> v) {
-  std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
-  return v[v.size() / 2];
-}
-
-void PrintStep(const char* what, const std::vector<double>& ns) {
-  std::printf("  %-34s %7.1f min %7.1f median ns a sample\n", what,
-              *std::min_element(ns.begin(), ns.end()), Median(ns));
-}
 
 void Send(const Body& body, ingest::RemoteWriteDecoder& decoder, storage::BatchBuilder& builder,
           IndexWorld& world, storage::Resolver& resolver, std::string& message) {
