@@ -76,6 +76,7 @@ class StoreRollupCursor final : public RollupCursor {
           shown_.push_back(fold.Finished(b));
         }
         if (shown_.empty()) continue;
+        if (histograms_[at_]) TellOfHistograms();
         columns = {.series = batch_begin_ + at_, .buckets = shown_};
         ++at_;
         return true;
@@ -105,6 +106,7 @@ class StoreRollupCursor final : public RollupCursor {
     next_ += n;
     at_ = 0;
     folds_.assign(n, RollupFold(resolution_));
+    histograms_.assign(n, false);
     // What is in the head is newer than any rollup: such a day is computed from samples.
     const auto ordinals = source_.series->ordinals().subspan(batch_begin_, n);
     source_.head->Read(source_.head_view, ordinals, times_, *source_.deletes, head_);
@@ -150,6 +152,7 @@ class StoreRollupCursor final : public RollupCursor {
         continue;
       }
       if (!*more) return;
+      if (!columns.histograms.empty()) histograms_[columns.series - batch_begin_] = true;
       folds_[columns.series - batch_begin_].AddSamples(columns.time_ms, columns.values,
                                                        columns.start_ms);
     }
@@ -202,6 +205,7 @@ class StoreRollupCursor final : public RollupCursor {
       for (const StoredBucket& stored : stored_) {
         if (!current && !stored.raw_gone) continue;
         done[i] = true;
+        histograms_[i] = histograms_[i] || stored.beside_histograms;
         const int64_t from = FirstInstantMs(stored.bucket.end_ms, resolution_, day);
         const bool deleted = std::any_of(masks_.begin(), masks_.end(), [&](const TimeRange& mask) {
           return mask.min_ms <= from && from <= mask.max_ms;
@@ -209,6 +213,14 @@ class StoreRollupCursor final : public RollupCursor {
         if (!deleted) folds_[i].AddBucket(stored);
       }
     }
+  }
+
+  // Such a series' histograms are in no bucket, and whoever reads buckets of it misses them.
+  void TellOfHistograms() {
+    if (std::exchange(told_, true) || !source_.on_damage) return;
+    source_.on_damage(FailedPrecondition(
+        "rollup: some series have native histograms beside floats here; only the floats are in "
+        "rollups, and the histograms are not shown"));
   }
 
   const RollupSource source_;
@@ -223,6 +235,8 @@ class StoreRollupCursor final : public RollupCursor {
   size_t batch_begin_ = 0;
   size_t at_ = 0;
   std::vector<RollupFold> folds_;
+  std::vector<bool> histograms_;  // by series of the batch: has native histograms in the range
+  bool told_ = false;
   std::vector<RollupBucket> shown_;
   std::vector<Status> errors_;
   std::vector<SampleColumns> head_;              // scratch

@@ -23,13 +23,14 @@ struct RollupSource {
   uint64_t head_view = 0;
   PartitionId partition{0};
   std::shared_ptr<const SeriesSet> series;
-  // Told of every damaged block that is met. May be null.
+  // Told of every damaged block that is met, and of what cannot be shown. May be null.
   std::function<void(const Status&)> on_damage;
   // Samples of series [begin, end) in a range.
   std::function<std::unique_ptr<SampleCursor>(size_t begin, size_t end, TimeRange range)> read_raw;
 };
 
-// See storage/reader.h. kInvalidArgument for kRaw.
+// See storage/reader.h. That a series has native histograms beside floats in the range is told by
+// `on_damage`: buckets show its floats only. kInvalidArgument for kRaw.
 Result<std::unique_ptr<RollupCursor>> MakeRollupCursor(RollupSource source, size_t begin,
                                                        size_t end, Resolution resolution,
                                                        TimeRange range);

@@ -15,6 +15,11 @@ constexpr size_t kFirstBatchSeries = 32;
 constexpr size_t kMaxBatchSeries = 512;
 constexpr size_t kMinBatchSeries = 4;
 constexpr size_t kBatchSamples = 48 << 10;
+// What a batch holds at most, unless one series alone is more: a first batch may be of 32 series
+// over a year. 2 MiB of values, and a millisecond or so in which nobody asks whether to go on.
+constexpr size_t kMaxBatchSamples = 256 << 10;
+// Likewise rows, most of which may be answered from summaries.
+constexpr size_t kMaxBatchRows = 16 << 10;
 
 }  // namespace
 
@@ -45,20 +50,27 @@ Result<bool> StoreCursor::Next(SeriesColumns& columns) {
 
 void StoreCursor::LoadBatch() {
   batch_begin_ = next_;
-  const size_t n = std::min(batch_series_, end_ - next_);
-  next_ += n;
+  size_t n = std::min(batch_series_, end_ - next_);
   at_ = 0;
-  loaded_ = n;
   source_.head->Read(source_.head_view, source_.series->ordinals().subspan(batch_begin_, n),
                      options_.range, *source_.deletes, head_);
   pieces_.clear();
   do {
-    if (!runs_.empty())
-      runs_.Find(*source_.series, batch_begin_, n, *source_.deletes, pieces_, errors_);
-    Plan(n);
+    for (bool fits = false; !fits;) {
+      if (!runs_.empty())
+        runs_.Find(*source_.series, batch_begin_, n, *source_.deletes, pieces_, errors_);
+      Plan(n);
+      fits = n == 1 || decodes_ <= kMaxBatchSamples;
+      if (!fits) n = std::max<size_t>(n * kMaxBatchSamples / decodes_, 1);
+    }
+    largest_batch_ = std::max(largest_batch_, decodes_);
   } while (!DecodeBatch());
-  const size_t each = samples_ / n + 1;
-  batch_series_ = std::clamp(kBatchSamples / each, kMinBatchSeries, kMaxBatchSeries);
+  next_ += n;
+  loaded_ = n;
+  const size_t each = decodes_ / n + 1;
+  const size_t rows = pieces_.size() / n + 1;
+  batch_series_ = std::clamp(kBatchSamples / each, each > kBatchSamples ? 1 : kMinBatchSeries,
+                             std::clamp<size_t>(kMaxBatchRows / rows, 1, kMaxBatchSeries));
 }
 
 void StoreCursor::Plan(size_t n) {
@@ -77,10 +89,15 @@ void StoreCursor::Plan(size_t n) {
   }
   for (uint32_t p = 0; p < pieces_.size(); ++p) by_series_[ends_[pieces_[p].series]++] = p;
   size_t samples = 0;
+  decodes_ = 0;
   bool starts = false;
   for (uint32_t i = 0; i < n; ++i) {
     PlanSeries(i);
     Planned& planned = planned_[i];
+    if (planned.merge) {
+      for (uint32_t k = planned.pieces_begin; k < planned.pieces_end; ++k)
+        decodes_ += pieces_[by_series_[k]].count;
+    }
     if (planned.merge || !planned.values) continue;
     planned.offset = samples;
     starts = starts || planned.starts;
@@ -94,10 +111,9 @@ void StoreCursor::Plan(size_t n) {
     // The head's samples follow those of the runs.
     samples = offset + (planned.samples > 0 ? head_[i].size() : 0);
   }
-  // They only grow: what is in them is written before it is shown.
-  if (values_.size() < samples) values_.resize(samples);
-  if (starts && starts_.size() < samples) starts_.resize(samples);
   samples_ = samples;
+  any_starts_ = starts;
+  decodes_ += samples;
 }
 
 bool StoreCursor::CanSummarize(const RowPiece& piece, RowSummary& summary) const {
@@ -198,6 +214,9 @@ bool StoreCursor::Summarized(uint32_t p) const {
 }
 
 bool StoreCursor::DecodeBatch() {
+  // They only grow: what is in them is written before it is shown.
+  if (values_.size() < samples_) values_.resize(samples_);
+  if (any_starts_ && starts_.size() < samples_) starts_.resize(samples_);
   for (uint32_t p = 0; p < pieces_.size(); ++p) {
     RowPiece& piece = pieces_[p];
     const Planned& planned = planned_[piece.series];

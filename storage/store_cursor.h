@@ -41,6 +41,8 @@ class StoreCursor final : public SampleCursor {
   StoreCursor(CursorSource source, size_t begin, size_t end, const ReadOptions& options);
   Result<bool> Next(SeriesColumns& columns) override;
   [[nodiscard]] uint64_t blocks_opened() const override { return runs_.blocks_opened(); }
+  // Samples that were in memory at a time, at most.
+  [[nodiscard]] size_t largest_batch() const { return largest_batch_; }
 
  private:
   // A part of a series' times: a row's, or the head's.
@@ -94,6 +96,9 @@ class StoreCursor final : public SampleCursor {
   std::vector<size_t> offsets_;      // of each piece in values_; SIZE_MAX: not decoded there
   std::vector<Planned> planned_;
   size_t samples_ = 0;  // of this batch, in values_
+  bool any_starts_ = false;
+  size_t decodes_ = 0;  // samples of this batch, those that are merged as well
+  size_t largest_batch_ = 0;
   std::vector<double> values_;
   std::vector<int64_t> starts_;  // parallel to values_; used where some row has starts
   std::vector<SummarizedRow> summaries_;

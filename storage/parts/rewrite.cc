@@ -167,7 +167,9 @@ class RollupMaker {
     fold_.Clear();
     fold_.AddSamples(merge.times, merge.values, merge.starts);
   }
-  Status Write(SeriesOrdinal ordinal, const SeriesPlace& place, bool raw_gone, RunStore& store) {
+  // `histograms`: the series has some on that day.
+  Status Write(SeriesOrdinal ordinal, const SeriesPlace& place, bool raw_gone, bool histograms,
+               RunStore& store) {
     if (fold_.stored().empty()) return OkStatus();
     if (!builder_.has_value()) {
       BASALT_TRY_ASSIGN(RunWriter writer,
@@ -175,7 +177,10 @@ class RollupMaker {
       builder_.emplace(std::move(writer));
     }
     old_.assign(fold_.stored().begin(), fold_.stored().end());
-    for (StoredBucket& stored : old_) stored.raw_gone |= raw_gone;
+    for (StoredBucket& stored : old_) {
+      stored.raw_gone |= raw_gone;
+      stored.beside_histograms = histograms;
+    }
     any_raw_gone_ |= raw_gone;
     buckets_ += old_.size();
     EncodeBuckets(old_, resolution_, task_.day, times_, values_);
@@ -327,7 +332,7 @@ Status Rewriter::DoSeries(std::span<RowStream* const> current) {
     if (!fate[r]) continue;
     if (any_kept && !kept[r]) continue;  // a rollup that was asked for when the samples were gone
     if (!any_kept) maker.Compute(merge_);
-    BASALT_TRY(maker.Write(ordinal, place, !floats, store_));
+    BASALT_TRY(maker.Write(ordinal, place, !floats, !merge_.points.empty(), store_));
   }
   if (!task_.write_raw) return OkStatus();
   if (!floats && !any_kept) result_.samples_expired += merge_.times.size();

@@ -14,7 +14,13 @@ namespace {
 
 // All values so far are zeros: multiples of anything.
 constexpr int32_t kAnyUnit = 1023;
-enum Flag : uint8_t { kEndsStale = 1, kAnyStarts = 2, kHasNan = 4, kRawGone = 8 };
+enum Flag : uint8_t {
+  kEndsStale = 1,
+  kAnyStarts = 2,
+  kHasNan = 4,
+  kRawGone = 8,
+  kBesideHistograms = 16
+};
 
 // The power of two of the lowest bit that is set; kNoSumUnit for what sums cannot be exact with.
 int32_t UnitOf(double value) {
@@ -87,6 +93,7 @@ void RollupFold::AddBucket(const StoredBucket& stored) {
   // The second part of a bucket that ends at midnight: the one sample at that instant.
   StoredBucket& open = buckets_.back();
   open.raw_gone |= stored.raw_gone;
+  open.beside_histograms |= stored.beside_histograms;
   open.bucket.ends_stale = stored.bucket.ends_stale;
   open.bucket.any_starts |= stored.bucket.any_starts;
   if (stored.bucket.count > 0) AddValue(stored.bucket.first_ms, stored.bucket.first, open);
@@ -131,7 +138,8 @@ void EncodeBuckets(std::span<const StoredBucket> buckets, Resolution resolution,
     put(RollupColumn::kResetSum, b.reset_sum);
     put(RollupColumn::kChanges, b.changes);
     put(RollupColumn::kFlags, (b.ends_stale ? kEndsStale : 0) | (b.any_starts ? kAnyStarts : 0) |
-                                  (b.has_nan ? kHasNan : 0) | (buckets[i].raw_gone ? kRawGone : 0));
+                                  (b.has_nan ? kHasNan : 0) | (buckets[i].raw_gone ? kRawGone : 0) |
+                                  (buckets[i].beside_histograms ? kBesideHistograms : 0));
   }
 }
 
@@ -169,11 +177,12 @@ Status DecodeBuckets(std::span<const int64_t> time_ms, std::span<const double> c
     b.resets = static_cast<uint32_t>(whole(RollupColumn::kResets, 0, UINT32_MAX));
     b.reset_sum = get(RollupColumn::kResetSum);
     b.changes = static_cast<uint32_t>(whole(RollupColumn::kChanges, 0, UINT32_MAX));
-    const auto flags = static_cast<uint8_t>(whole(RollupColumn::kFlags, 0, 15));
+    const auto flags = static_cast<uint8_t>(whole(RollupColumn::kFlags, 0, 31));
     b.ends_stale = (flags & kEndsStale) != 0;
     b.any_starts = (flags & kAnyStarts) != 0;
     b.has_nan = (flags & kHasNan) != 0;
     out[i].raw_gone = (flags & kRawGone) != 0;
+    out[i].beside_histograms = (flags & kBesideHistograms) != 0;
     if (!fits) return DataLoss("rollup: a column holds what it cannot");
   }
   return OkStatus();

@@ -42,6 +42,7 @@ struct StoredBucket {
   RollupBucket bucket;
   double carry = 0;       // bucket.sum is the plain sum here; RollupFold::Finish adds the two
   bool raw_gone = false;  // its samples are not kept any more
+  bool beside_histograms = false;  // the series has native histograms on that day, in no bucket
 };
 
 // The end of the bucket that a time (>= 0) lies in.

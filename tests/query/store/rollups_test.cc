@@ -17,6 +17,7 @@ using ::testing::Contains;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Value;
 
 constexpr int64_t kDay = 86'400'000;
 constexpr int64_t kHour = 3'600'000;
@@ -45,6 +46,27 @@ void Scrape(int64_t time_ms, std::vector<storage::ModelWrite>& writes) {
     writes.push_back({.labels = labels("rounded"),
                       .time_ms = time_ms + i,
                       .value = 0.1 * static_cast<double>(n % 313)});
+    // Floats for five hours, native histograms for five; and floats before the last day but one,
+    // native histograms from then on.
+    if (i == 2 && (n / 300) % 2 == 0) {
+      writes.push_back(
+          {.labels = labels("mixed"), .time_ms = time_ms, .value = static_cast<double>(n)});
+    } else if (i == 2 && n % 20 == 0) {
+      writes.push_back({.labels = labels("mixed"),
+                        .time_ms = time_ms,
+                        .is_histogram = true,
+                        .histogram_seed = static_cast<uint64_t>(n)});
+    }
+    const bool became = time_ms >= kBegin + (kDays - 1) * kDay + 6 * kHour;
+    if (i == 3 && !became) {
+      writes.push_back(
+          {.labels = labels("became"), .time_ms = time_ms, .value = static_cast<double>(n)});
+    } else if (i == 3 && n % 20 == 0) {
+      writes.push_back({.labels = labels("became"),
+                        .time_ms = time_ms,
+                        .is_histogram = true,
+                        .histogram_seed = static_cast<uint64_t>(n)});
+    }
     if (i == 1 && n % 5 == 0) {
       writes.push_back({.labels = labels("nh"),
                         .time_ms = time_ms,
@@ -85,6 +107,8 @@ class World {
     snapshot_ = *store_->reader().TakeSnapshot();
   }
   [[nodiscard]] const storage::Snapshot& snapshot() const { return *snapshot_; }
+  // Without the warnings of queries before.
+  void TakeSnapshot() { snapshot_ = *store_->reader().TakeSnapshot(); }
 
  private:
   storage::TemporaryDirectory temp_;
@@ -211,6 +235,37 @@ TEST_F(Rollups, NativeHistogramsAreReadAsTheyAre) {
     EXPECT_EQ(Values(Ask(*kept_, query, kBegin + kDay, kEnd - kHour, kHour)),
               Values(Ask(*rolled_, query, kBegin + kDay, kEnd - kHour, kHour)))
         << query;
+  }
+}
+
+TEST_F(Rollups, HistogramsThatBucketsDoNotShowAreTold) {
+  const std::string told = "the histograms are not shown";
+  // Of the last two days the samples are kept beside the rollups.
+  const int64_t lately = kEnd - 44 * kHour;
+  for (const std::string query :
+       {"count_over_time(mixed[2h])", "last_over_time(became[4h])",
+        "max by (__name__) (last_over_time({__name__=~\"mixed|g\"}[3h]))"}) {
+    const auto ask = [&](World& world, int64_t from, int64_t to, Downsample downsample) {
+      world.TakeSnapshot();  // without the warnings of queries before
+      return Ask(world, query, from, to, kHour, downsample);
+    };
+    const auto exact = ask(*rolled_, lately, kEnd - kHour, Downsample::kExact);
+    EXPECT_EQ(Values(ask(*kept_, lately, kEnd - kHour, Downsample::kExact)), Values(exact));
+    EXPECT_THAT(exact->warnings, IsEmpty()) << query;
+    const auto by_itself = ask(*rolled_, lately, kEnd - kHour, Downsample::kAuto);
+    ASSERT_THAT(by_itself->infos, Contains(HasSubstr("answered from rollups of"))) << query;
+    EXPECT_THAT(by_itself->warnings, Contains(HasSubstr(told))) << query;
+    // Where the samples are gone there is no other answer.
+    const bool both = query.find("became") == std::string::npos;
+    const auto gone = ask(*rolled_, kBegin, kBegin + kDay, Downsample::kExact);
+    ASSERT_TRUE(gone.ok());
+    EXPECT_EQ(Value(gone->warnings, Contains(HasSubstr(told))), both) << query;
+  }
+  rolled_->TakeSnapshot();
+  // Of series that are one or the other there is nothing to tell.
+  for (const std::string query : {"rate(c_total[2h])", "sum(count_over_time(nh[2h]))"}) {
+    EXPECT_THAT(Ask(*rolled_, query, lately, kEnd - kHour, kHour, Downsample::kAuto)->warnings,
+                IsEmpty());
   }
 }
 
