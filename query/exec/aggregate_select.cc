@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "engine/base/label_order.h"
 #include "query/exec/aggregate.h"
 #include "query/exec/assemble.h"
@@ -21,6 +23,10 @@ namespace basalt::query::exec {
 namespace {
 
 using plan::AggregateOp;
+
+// How often an operator asks whether to go on, in cells whose labels may have to be made: a few
+// milliseconds of work.
+constexpr uint64_t kCellsBetweenChecks = 4096;
 
 // The smallest and largest of a parameter's values, and whether one is NaN.
 struct ParameterRange {
@@ -363,32 +369,71 @@ Result<Matrix> QuantileOfGroups(const SelectInput& in, const Matrix& matrix,
   return out;
 }
 
+namespace {
+
+// How often a value was seen at which steps, in their order.
+using StepCounts = std::vector<std::pair<uint32_t, double>>;
+
+// Most steps come in their order, since rows are looked at one after the other.
+void Count(uint32_t step, StepCounts& counts) {
+  if (counts.empty() || counts.back().first < step) {
+    counts.emplace_back(step, 1);
+    return;
+  }
+  const auto it = std::lower_bound(counts.begin(), counts.end(), step,
+                                   [](const auto& a, uint32_t b) { return a.first < b; });
+  if (it->first == step) {
+    ++it->second;
+  } else {
+    counts.emplace(it, step, 1);
+  }
+}
+
+}  // namespace
+
 Result<Matrix> CountValues(const SelectInput& in, const Matrix& matrix, const std::string& label) {
+  // What a label set weighs beside its samples, in samples: a query that finds a million values
+  // must not hold them unseen.
+  constexpr uint64_t kLabelsWeigh = 20;
   // By result labels, so that the order does not depend on a hash.
-  std::map<Labels, std::map<uint32_t, double>> counts;
+  std::map<Labels, StepCounts> counts;
   plan::Grouping grouping = in.node.grouping;
   if (!grouping.without) {
     grouping.labels.push_back(label);
     std::sort(grouping.labels.begin(), grouping.labels.end());
   }
+  Grouper grouper(grouping);
+  // A row's group but for the value, and the value's bits: text and labels are made once for each.
+  absl::flat_hash_map<std::pair<uint32_t, uint64_t>, StepCounts*> known;
+  const auto steps_of = [&](Labels labels, const std::string& text) -> Result<StepCounts*> {
+    labels.Set(label, text);
+    const auto [it, added] =
+        counts.try_emplace(grouper.labels(grouper.Find(RowLabels(std::move(labels)))));
+    if (added) BASALT_TRY(in.context.Hold(kLabelsWeigh));
+    return &it->second;
+  };
+  uint64_t work = 0;
   for (const Row& row : matrix.rows()) {
-    BASALT_TRY(in.context.CheckRunning());
     const Labels labels = row.labels.ToLabels();
-    std::string last_text;
-    std::map<uint32_t, double>* last = nullptr;
+    Labels but_for_value = labels;
+    but_for_value.Set(label, "?");
+    const uint32_t group = grouper.Find(RowLabels(std::move(but_for_value)));
     for (uint32_t step = row.first; step < row.end(); ++step) {
-      const Cell cell = matrix.cell(row, step);
-      if (!cell.present()) continue;
-      std::string text =
-          cell.kind == CellKind::kFloat ? FormatDecimal(cell.value) : ToString(*cell.histogram);
-      if (last == nullptr || text != last_text) {
-        Labels full = labels;
-        full.Set(label, text);
-        Grouper grouper(grouping);
-        last = &counts[grouper.labels(grouper.Find(RowLabels(std::move(full))))];
-        last_text = std::move(text);
+      if (work++ % kCellsBetweenChecks == 0) BASALT_TRY(in.context.CheckRunning());
+      const CellKind kind = matrix.kind(row, step);
+      if (kind == CellKind::kAbsent) continue;
+      StepCounts* steps = nullptr;
+      if (kind == CellKind::kFloat) {
+        const double value = matrix.value(row, step);
+        StepCounts*& seen = known[{group, std::bit_cast<uint64_t>(value)}];
+        if (seen == nullptr) {
+          BASALT_TRY_ASSIGN(seen, steps_of(labels, FormatDecimal(value)));
+        }
+        steps = seen;
+      } else {
+        BASALT_TRY_ASSIGN(steps, steps_of(labels, ToString(*matrix.histogram(row, step))));
       }
-      ++(*last)[step];
+      Count(step, *steps);
     }
   }
   Matrix out(in.grid);

@@ -15,7 +15,7 @@ struct SelectInput {
   plan::PosRange pos;  // of the whole aggregation
   plan::Grid grid;
   Annotations& annotations;
-  const QueryContext& context;  // asked now and then whether to go on
+  QueryContext& context;  // asked now and then whether to go on
 };
 
 // `parameter`: k or the ratio, one a step. Rows keep their labels; in an instant query topk and

@@ -126,9 +126,9 @@ void NarrowZeroBucket(const FloatHistogram& h, HistogramBucket& b) {
 double Quantile(double q, std::vector<double>& values) {
   if (values.empty()) return kNaN;
   if (const auto outside = OutsideUnit(q)) return *outside;
-  const auto before = [](double a, double b) {
-    return std::isnan(a) ? !std::isnan(b) : a < b;  // NaN before everything
-  };
+  // NaN is before everything, whatever is wanted of the others.
+  const auto numbers =
+      std::partition(values.begin(), values.end(), [](double v) { return std::isnan(v); });
   const auto n = static_cast<double>(values.size());
   const double rank = q * (n - 1);
   const double lower = std::max(0.0, std::floor(rank));
@@ -136,9 +136,9 @@ double Quantile(double q, std::vector<double>& values) {
   const double weight = rank - std::floor(rank);
   // Two neighbours of the sorted values are wanted, not all of them.
   const auto at_lower = values.begin() + static_cast<ptrdiff_t>(lower);
-  std::nth_element(values.begin(), at_lower, values.end(), before);
-  const double above =
-      upper > lower ? *std::min_element(at_lower + 1, values.end(), before) : *at_lower;
+  if (at_lower < numbers) return kNaN;
+  std::nth_element(numbers, at_lower, values.end());
+  const double above = upper > lower ? *std::min_element(at_lower + 1, values.end()) : *at_lower;
   return *at_lower * (1 - weight) + above * weight;
 }
 
