@@ -37,6 +37,7 @@ TEST(Printer, WritesTheCanonicalForm) {
       {"1e-7", "0.0000001"},
       {"123.456e2", "12345.6"},
       {"-0", "-0"},
+      {"44444444m2ms", "30864d4h44m1ms"},  // upstream as well: seconds are doubles
       {"2^inf^3", "2 ^ +Inf ^ 3"},  // whose sign binds less when it is read again, upstream as well
       {"inf", "+Inf"},
       {"90m", "1h30m"},
