@@ -3,19 +3,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp is POSIX, not C++
 
 #include <cerrno>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <vector>
 
+#include "tests/support/temporary_directory.h"
+
 namespace basalt {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -54,17 +53,7 @@ class FailingSteps final : public FileSteps {
 
 class RecordFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "basalt-records-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory = pattern;
-    path = directory + "/records";
-    Open();
-  }
-  void TearDown() override {
-    opened = {};
-    fs::remove_all(directory);
-  }
+  void SetUp() override { Open(); }
   void Open() {
     opened = {};
     read.clear();
@@ -94,8 +83,9 @@ class RecordFileTest : public testing::Test {
   }
 
   FailingSteps steps;
-  std::string directory;
-  std::string path;
+  const TemporaryDirectory temporary;
+  const std::string directory = temporary.path();
+  const std::string path = directory + "/records";
   std::vector<std::string> read;
   RecordFile::Opened opened;
 };

@@ -121,7 +121,7 @@ class BitFlip : public ::testing::Test {
   }
 
   const uint64_t seed_ = storage::TestSeeds(1).front();
-  storage::TemporaryDirectory temp_;
+  TemporaryDirectory temp_;
   ModelState model_;
 };
 

@@ -135,7 +135,7 @@ TEST(Kill, WhatWasAcknowledgedSurvivesAKillAnywhere) {
   // A directory lives for a few rounds, so that recovery meets what an earlier recovery left.
   constexpr uint64_t kRoundsPerDirectory = 10;
   for (uint64_t first = 0; first < rounds; first += kRoundsPerDirectory) {
-    storage::TemporaryDirectory temp;
+    TemporaryDirectory temp;
     CrashLedger ledger(seed);
     for (uint64_t round = first; round < std::min(first + kRoundsPerDirectory, rounds); ++round) {
       SCOPED_TRACE("seed " + std::to_string(seed) + " round " + std::to_string(round));

@@ -1,7 +1,5 @@
 #include "tests/storage/store_model.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
@@ -95,8 +93,7 @@ Result<ModelState> ReadState(const Snapshot& snapshot, TimeRange range) {
     BASALT_TRY_ASSIGN(
         const auto selection,
         snapshot.Select(kDefaultTenant, static_cast<PartitionId>(p), {}, range, SIZE_MAX));
-    const auto cursor =
-        selection->Read(0, selection->size(), {.range = range});
+    const auto cursor = selection->Read(0, selection->size(), {.range = range});
     SeriesColumns columns;
     while (true) {
       BASALT_TRY_ASSIGN(const bool more, cursor->Next(columns));
@@ -167,16 +164,6 @@ std::string Difference(const ModelState& expected, const ModelState& found) {
     }
   }
   return "";
-}
-
-TemporaryDirectory::TemporaryDirectory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "basalt-test-XXXXXX").string();
-  BASALT_CHECK(mkdtemp(pattern.data()) != nullptr, "mkdtemp failed");
-  path_ = pattern;
-}
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;  // what a test leaves behind is not worth failing for
-  std::filesystem::remove_all(path_, ignored);
 }
 
 // ---- Workload ----

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <ostream>
@@ -16,6 +15,7 @@
 #include "storage/reader.h"
 #include "storage/resolver.h"
 #include "storage/store.h"
+#include "tests/support/temporary_directory.h"
 
 namespace basalt::storage {
 
@@ -68,21 +68,6 @@ class ManualClock final : public Clock {
 
  private:
   std::atomic<int64_t> now_ms_;
-};
-
-// A directory that goes with the object.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  [[nodiscard]] std::string path(const std::string& name = "") const {
-    return (path_ / name).string();
-  }
-
- private:
-  std::filesystem::path path_;
 };
 
 // Random work on a few targets: scrapes in shards, gaps, late, repeated and overwriting samples,

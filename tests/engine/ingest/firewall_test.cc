@@ -2,7 +2,6 @@
 // kills, limits.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp is POSIX, not C++
 
 #include <cmath>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include "engine/ingest/write_service.h"
 #include "storage/store.h"
 #include "tests/engine/ingest/counter_increase.h"
+#include "tests/support/temporary_directory.h"
 
 namespace basalt::ingest {
 namespace {
@@ -84,16 +84,11 @@ class World {
 
 class FirewallTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "basalt-firewall-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory = pattern;
-  }
-  void TearDown() override { fs::remove_all(directory); }
   World Open(const std::string& limits, const std::string& name = "data") {
     return {directory + "/" + name, limits};
   }
-  std::string directory;
+  const TemporaryDirectory temporary;
+  const std::string directory = temporary.path();
 };
 
 std::string Line(int id, double value, int64_t ms, const char* metric = "req_total") {

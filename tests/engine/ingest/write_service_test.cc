@@ -2,12 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp is POSIX, not C++
 
-#include <filesystem>
 #include <future>
 
 #include "engine/base/compress.h"
+#include "tests/support/temporary_directory.h"
 
 namespace basalt::ingest {
 namespace {
@@ -42,12 +41,8 @@ TEST(IsWrite2, ByItsContentTypeAlone) {
 class Answers : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "basalt-answers-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
     storage::StoreOptions options;
-    options.directory = directory_ + "/data";
+    options.directory = temporary_.path("data");
     options.partitions = 2;
     auto opened = storage::Store::Open(options);
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
@@ -60,7 +55,6 @@ class Answers : public testing::Test {
   void TearDown() override {
     service_.reset();
     store_.reset();
-    std::filesystem::remove_all(directory_);
   }
 
   WriteAnswer Send(std::string_view type, std::string_view message,
@@ -71,7 +65,7 @@ class Answers : public testing::Test {
     return promise->get_future().get();
   }
 
-  std::string directory_;
+  const TemporaryDirectory temporary_;
   metrics::Registry registry_;
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<WriteService> service_;

@@ -3,12 +3,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp is POSIX, not C++
 
 #include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
+
+#include "tests/support/temporary_directory.h"
 
 namespace basalt::relay {
 namespace {
@@ -21,16 +22,10 @@ constexpr Duration kNow{0};
 class SpoolTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "basalt-spool-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    options.directory = pattern;
+    options.directory = temporary.path();
     options.max_bytes = 100'000;
     options.file_bytes = 1000;
     Open();
-  }
-  void TearDown() override {
-    spool.reset();
-    fs::remove_all(options.directory);
   }
   void Open() {
     spool.reset();
@@ -58,6 +53,7 @@ class SpoolTest : public testing::Test {
     return files;
   }
 
+  const TemporaryDirectory temporary;
   SpoolOptions options;
   std::unique_ptr<Spool> spool;
 };

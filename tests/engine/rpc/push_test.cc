@@ -1,9 +1,7 @@
 // The Push stream end to end: our client, gRPC on loopback, the real store.
 #include <gtest/gtest.h>
-#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp is POSIX, not C++
 
 #include <algorithm>
-#include <filesystem>
 #include <future>
 #include <map>
 #include <thread>
@@ -12,6 +10,7 @@
 #include "engine/rpc/push_client.h"
 #include "engine/rpc/server.h"
 #include "storage/store.h"
+#include "tests/support/temporary_directory.h"
 
 namespace basalt::rpc {
 namespace {
@@ -20,16 +19,8 @@ constexpr int64_t kT = 1'700'000'000'000;
 
 class Push : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "basalt-push-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory = pattern;
-    OpenStore();
-  }
-  void TearDown() override {
-    CloseStore();
-    std::filesystem::remove_all(directory);
-  }
+  void SetUp() override { OpenStore(); }
+  void TearDown() override { CloseStore(); }
 
   void OpenStore() {
     storage::StoreOptions options;
@@ -88,7 +79,8 @@ class Push : public testing::Test {
     return found;
   }
 
-  std::string directory;
+  const TemporaryDirectory temporary;
+  const std::string directory = temporary.path();
   metrics::Registry registry;
   ThreadPool apply{"apply", 2, 10000};
   ThreadPool background{"background", 1, 10000};

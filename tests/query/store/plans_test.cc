@@ -119,7 +119,7 @@ class World {
   }
 
   std::mt19937_64 random_;
-  storage::TemporaryDirectory temp_;
+  TemporaryDirectory temp_;
   storage::ManualClock clock_{kBegin};
   std::unique_ptr<storage::Store> store_;
   int64_t now_ms_ = kBegin;

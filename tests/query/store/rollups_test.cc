@@ -111,7 +111,7 @@ class World {
   void TakeSnapshot() { snapshot_ = *store_->reader().TakeSnapshot(); }
 
  private:
-  storage::TemporaryDirectory temp_;
+  TemporaryDirectory temp_;
   storage::ManualClock clock_{kBegin};
   std::unique_ptr<storage::Store> store_;
   std::shared_ptr<const storage::Snapshot> snapshot_;

@@ -59,7 +59,7 @@ class World {
     }
   }
 
-  storage::TemporaryDirectory temp_;
+  TemporaryDirectory temp_;
   storage::ManualClock clock_{kBegin};
   std::unique_ptr<storage::Store> store_;
   std::shared_ptr<const storage::Snapshot> snapshot_;

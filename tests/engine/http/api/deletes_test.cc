@@ -39,7 +39,7 @@ class DeletesTest : public ::testing::Test {
     return n;
   }
 
-  storage::TemporaryDirectory temp_;
+  TemporaryDirectory temp_;
   std::unique_ptr<storage::Store> store_;
   ApiHarness h_;
 };

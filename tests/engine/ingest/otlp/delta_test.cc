@@ -8,9 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
-#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp is POSIX, not C++
 
-#include <filesystem>
 #include <future>
 #include <map>
 #include <thread>
@@ -19,11 +17,11 @@
 #include "engine/ingest/otlp/histogram_sum.h"
 #include "engine/ingest/otlp/otlp_service.h"
 #include "storage/resolver.h"
+#include "tests/support/temporary_directory.h"
 
 namespace basalt::ingest::otlp {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 const int64_t kT = ToMs(SystemClock().Now()) - 1'200'000;
@@ -33,17 +31,11 @@ using Totals = std::map<int64_t, Total>;   // by time after kT
 
 class Deltas : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "basalt-delta-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory = pattern;
-    Open();
-  }
+  void SetUp() override { Open(); }
   void TearDown() override {
     service.reset();
     counts.reset();
     store.reset();
-    fs::remove_all(directory);
   }
   void Open() {
     service.reset();
@@ -118,7 +110,8 @@ class Deltas : public testing::Test {
     return found;
   }
 
-  std::string directory;
+  const TemporaryDirectory temporary;
+  const std::string directory = temporary.path();
   metrics::Registry registry;
   std::unique_ptr<storage::Store> store;
   std::unique_ptr<WriteService> counts;
