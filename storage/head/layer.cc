@@ -166,29 +166,40 @@ void OpenLayer::Append(uint32_t slot, const NewSample& sample) {
 
 void OpenLayer::AppendChange(Stream& stream, double value) {
   // The run's token in front of the value's, so that both go in one piece.
-  std::array<std::byte, 1 + kMaxValueBytes> tokens{};
-  size_t n = 0;
-  if (stream.run > 0) tokens[n++] = RunToken(stream.run);
+  TokenWord tokens;
+  const uint8_t run = stream.run;
   if (std::bit_cast<uint64_t>(value) == std::bit_cast<uint64_t>(stream.value)) {
     stream.run = 1;  // the one before was as long as runs get
   } else {
+    tokens = EncodeNextValue(value, stream.value);
+    if (tokens.bytes == 0 || tokens.bytes + (run > 0 ? 1 : 0) > sizeof tokens.word)
+      return AppendLongChange(stream, value);
     stream.run = 0;
-    n += EncodeNextValue(value, stream.value, tokens.data() + n);
     stream.value = value;
   }
-  const size_t used = stream.used;
-  if (n > sizeof(uint64_t) || (used <= kInlineBytes && used + n > kInlineBytes)) {
-    return AppendBytes(stream, std::span(tokens).first(n));
+  if (run > 0) {
+    tokens.word = tokens.word << 8 | static_cast<uint64_t>(RunToken(run));
+    ++tokens.bytes;
   }
-  uint64_t word = 0;
-  std::memcpy(&word, tokens.data(), sizeof word);
-  stream.used = static_cast<uint16_t>(used + n);
-  if (used > kInlineBytes) return arena_.Append(stream.chain, used, word, n);
+  const size_t used = stream.used;
+  if (used <= kInlineBytes && used + tokens.bytes > kInlineBytes)
+    return AppendBytes(stream, std::as_bytes(std::span(&tokens.word, 1)).first(tokens.bytes));
+  stream.used = static_cast<uint16_t>(used + tokens.bytes);
+  if (used > kInlineBytes) return arena_.Append(stream.chain, used, tokens.word, tokens.bytes);
   uint64_t kept = 0;  // beyond `used` it may hold anything; there is room for a byte at least
   std::memcpy(&kept, stream.bytes.data(), sizeof kept);
   kept &= (uint64_t{1} << 8 * used) - 1;
-  kept |= word << 8 * used;
+  kept |= tokens.word << 8 * used;
   std::memcpy(stream.bytes.data(), &kept, sizeof kept);
+}
+
+void OpenLayer::AppendLongChange(Stream& stream, double value) {
+  EndRun(stream);
+  StreamState state{.value = stream.value};
+  std::array<std::byte, kMaxTokenBytes> tokens;
+  const size_t n = EncodeSample({.row = 0, .value = value}, state, tokens);
+  AppendBytes(stream, std::span(tokens).first(n));
+  stream.value = value;
 }
 
 size_t OpenLayer::AppendScrape(std::span<const uint16_t> slots, int64_t time_ms,
@@ -317,10 +328,35 @@ std::shared_ptr<const FrozenLayer> OpenLayer::Freeze(uint64_t frozen_seq) {
 
 size_t LateList::memory_bytes() const {
   return sizeof(*this) + samples.capacity() * sizeof(LateSample) +
-         by_slot.capacity() * sizeof(uint32_t) + StringBytes(histograms);
+         by_slot.capacity() * sizeof(uint32_t) + seen.capacity() * sizeof(uint64_t) +
+         StringBytes(histograms);
+}
+
+namespace {
+
+// Of LateList::seen: eight bits a sample of a full list, so that most of those that are not there
+// are told without a search through up to 32 KiB.
+constexpr size_t kSeenBits = std::bit_ceil(8 * kMaxOpenLateSamples);
+size_t SeenBit(uint32_t slot, int64_t time_ms) {
+  const uint64_t mixed =
+      (static_cast<uint64_t>(time_ms) * 0x9E37'79B9'7F4A'7C15ULL + slot) * 0xD6E8'FEB8'6659'FD93ULL;
+  return mixed >> (64 - std::bit_width(kSeenBits - 1));
+}
+
+}  // namespace
+
+void LateList::Add(const LateSample& sample) {
+  if (seen.empty()) seen.resize(kSeenBits / 64);
+  const size_t bit = SeenBit(sample.slot, sample.time_ms);
+  seen[bit / 64] |= uint64_t{1} << bit % 64;
+  samples.push_back(sample);
 }
 
 const LateSample* LateList::Find(uint32_t slot, int64_t time_ms) const {
+  if (const size_t bit = SeenBit(slot, time_ms);
+      !seen.empty() && (seen[bit / 64] >> bit % 64 & 1) == 0) {
+    return nullptr;
+  }
   for (size_t i = samples.size(); i-- > 0;) {
     if (samples[i].slot == slot && samples[i].time_ms == time_ms) return &samples[i];
   }

@@ -149,6 +149,8 @@ class OpenLayer {
   void AppendBytes(Stream& stream, std::span<const std::byte> bytes);
   // Ends the run of a stream and appends a value that does not extend it, at the next row.
   void AppendChange(Stream& stream, double value);
+  // The same for one whose tokens do not fit a word.
+  void AppendLongChange(Stream& stream, double value);
   void EndRun(Stream& stream);
   // All bytes of a stream, the run at its end included, appended to `out`.
   void CopyTo(const Stream& stream, std::string& out) const;
@@ -183,9 +185,12 @@ struct LateList {
   std::vector<LateSample> samples;
   std::vector<std::string> histograms;  // encoded
   std::vector<uint32_t> by_slot;        // indexes of samples by (slot, arrival); see Index()
+  // While open: a bit for each (slot, time), which others share. Dropped when it is frozen.
+  std::vector<uint64_t> seen;
 
   [[nodiscard]] bool empty() const { return samples.empty(); }
   [[nodiscard]] size_t memory_bytes() const;
+  void Add(const LateSample& sample);
   // The latest of the slot at a time, or null.
   [[nodiscard]] const LateSample* Find(uint32_t slot, int64_t time_ms) const;
   // Brings by_slot up to date; to be called before Read if samples were added.

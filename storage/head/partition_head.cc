@@ -228,7 +228,7 @@ void PartitionHead::AddLate(Group& group, uint32_t slot, const NewSample& sample
     late.histogram = static_cast<uint32_t>(group.late->histograms.size());
     group.late->histograms.push_back(*sample.histogram);
   }
-  group.late->samples.push_back(late);
+  group.late->Add(late);
   ++open_late_;
   if (group.late->samples.size() >= kMaxOpenLateSamples) FreezeLate(group, seq);
 }
@@ -281,6 +281,7 @@ void PartitionHead::FreezeLate(Group& group, uint64_t frozen_seq) {
   open_late_ -= group.late->samples.size();
   group.late->frozen_seq = frozen_seq;
   group.late->Index();
+  group.late->seen = {};
   std::shared_ptr<const LateList> frozen = std::move(group.late);
   frozen_bytes_ += frozen->memory_bytes();
   for (SavedView& view : group.views) {

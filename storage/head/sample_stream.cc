@@ -46,36 +46,57 @@ int64_t WrappingAdd(int64_t a, int64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
 }
 
-std::byte* PutValue(double value, double before, std::byte* p) {
-  const uint64_t bits = std::bit_cast<uint64_t>(value);
-  const uint64_t x = bits ^ std::bit_cast<uint64_t>(before);
-  int64_t integer = 0;
-  int64_t integer_before = 0;
-  if (IsExactInteger(value, integer) && IsExactInteger(before, integer_before)) {
-    const uint64_t delta = ZigZag(integer - integer_before);
-    if (delta < kSmallDeltas) {
-      *p++ = static_cast<std::byte>(kSmallDelta + delta);
-      return p;
-    }
-    // A varint that is not shorter than the XOR is slower to read.
-    if (delta < uint64_t{1} << 35) {
-      *p++ = std::byte{kDelta};
-      return PutVarint(delta, p);
-    }
+// What XOR has to say: the bytes between the first and the last that differ.
+struct XorBytes {
+  uint64_t kept = 0;
+  uint32_t zero_above = 0;
+  uint32_t bytes = 0;  // 1..8
+
+  XorBytes(double value, double before) {
+    const uint64_t x = std::bit_cast<uint64_t>(value) ^ std::bit_cast<uint64_t>(before);
+    const auto zero_below = static_cast<uint32_t>(std::countr_zero(x)) / 8;
+    zero_above = static_cast<uint32_t>(std::countl_zero(x)) / 8;
+    bytes = 8 - zero_above - zero_below;
+    kept = x >> (zero_below * 8);
   }
-  const int zero_above = std::countl_zero(x) / 8;
-  const int zero_below = std::countr_zero(x) / 8;
-  const int bytes = 8 - zero_above - zero_below;
-  *p++ = static_cast<std::byte>(kXor | zero_above << 3 | (bytes - 1));
-  const uint64_t kept = x >> (zero_below * 8);
-  std::memcpy(p, &kept, 8);
-  return p + bytes;
+  [[nodiscard]] uint8_t token() const {
+    return static_cast<uint8_t>(kXor | zero_above << 3 | (bytes - 1));
+  }
+};
+
+// There is room for kMaxValueBytes.
+std::byte* PutValue(double value, double before, std::byte* p) {
+  const TokenWord token = EncodeNextValue(value, before);
+  if (token.bytes > 0) {
+    std::memcpy(p, &token.word, sizeof token.word);
+    return p + token.bytes;
+  }
+  const XorBytes all(value, before);
+  *p++ = static_cast<std::byte>(all.token());
+  std::memcpy(p, &all.kept, sizeof all.kept);
+  return p + all.bytes;
 }
 
 }  // namespace
 
-size_t EncodeNextValue(double value, double before, std::byte* out) {
-  return static_cast<size_t>(PutValue(value, before, out) - out);
+TokenWord EncodeNextValue(double value, double before) {
+  int64_t integer = 0;
+  int64_t integer_before = 0;
+  if (IsExactInteger(value, integer) && IsExactInteger(before, integer_before)) {
+    uint64_t delta = ZigZag(integer - integer_before);
+    if (delta < kSmallDeltas) return {.word = kSmallDelta + delta, .bytes = 1};
+    // A varint that is not shorter than the XOR is slower to read.
+    if (delta < uint64_t{1} << 35) {
+      TokenWord token{.word = kDelta, .bytes = 1};
+      for (; delta >= 0x80; delta >>= 7)
+        token.word |= ((delta & 0x7F) | 0x80) << (8 * token.bytes++);
+      token.word |= delta << (8 * token.bytes++);
+      return token;
+    }
+  }
+  const XorBytes x(value, before);
+  if (x.bytes == sizeof x.kept) return {};
+  return {.word = x.kept << 8 | x.token(), .bytes = x.bytes + 1};
 }
 
 size_t EncodeSample(const StreamSample& sample, StreamState& state,

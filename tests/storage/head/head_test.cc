@@ -89,6 +89,23 @@ TEST_F(HeadTest, LateListsAreFrozenAtTheirBoundAndLoseNothing) {
   EXPECT_EQ(Times(0).size(), kMaxOpenLateSamples + 2);
 }
 
+TEST_F(HeadTest, ALateSampleThatComesTwiceIsToldHoweverManyThereAre) {
+  Apply({{0, 1'000'000}, {1, 1'000'000}});
+  const int per_series = static_cast<int>(kMaxOpenLateSamples) / 2 - 1;
+  for (int i = 0; i < per_series; ++i) {
+    const int64_t time_ms = 977 * i;
+    EXPECT_EQ(Apply({{0, time_ms}, {1, time_ms}}).late, 2U);
+    if (i == per_series / 2) (void)Times(0);  // a reader in between
+  }
+  for (int i = 0; i < per_series; ++i) {
+    const int64_t time_ms = 977 * i;
+    const ApplyCounts again = Apply({{0, time_ms}, {1, time_ms}});
+    EXPECT_EQ(again.identical, 2U) << i;
+    EXPECT_EQ(again.late, 0U) << i;
+  }
+  EXPECT_EQ(Times(1).size(), static_cast<size_t>(per_series) + 1);
+}
+
 TEST_F(HeadTest, IdleSeriesLeaveMemoryAndComeBack) {
   const auto seal = [&] {
     (void)head_.Freeze({.everything = true});
