@@ -176,7 +176,7 @@ Result<size_t> Sealer::SealWithin(nanoseconds patience) {
   // the next.
   if (UncommittedSeries() > 0) BASALT_TRY(Seal({}).WithContext("new series"));
 
-  // What a sample takes, as the slowest round so far has shown.
+  // What a sample takes, as the last round has shown: the first one warms up.
   double ns_a_sample = 0;
   auto last = SteadyClock::now();
   auto said = begin;
@@ -194,8 +194,7 @@ Result<size_t> Sealer::SealWithin(nanoseconds patience) {
     waiting.resize(waiting.size() - orders.size());
     left -= samples;
     const auto now = SteadyClock::now();
-    ns_a_sample = std::max(
-        ns_a_sample, static_cast<double>((now - last).count()) / static_cast<double>(samples));
+    ns_a_sample = static_cast<double>((now - last).count()) / static_cast<double>(samples);
     last = now;
     if (now - said >= kProgressInterval) {
       said = now;

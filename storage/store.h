@@ -91,7 +91,7 @@ struct StoreOptions {
   size_t segment_bytes = 128u << 20;
   // Close seals for at most about this long, so that the next start has little to replay. Zero: it
   // does not.
-  Duration close_patience = std::chrono::seconds(6);
+  Duration close_patience = std::chrono::seconds(7);
   size_t block_cache_bytes = 512u << 20;
 
   // Samples older than this are dropped by whole days; zero keeps everything. The same as

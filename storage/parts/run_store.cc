@@ -503,11 +503,14 @@ RunStats RunStore::Stats() const {
     stats.file_bytes = bytes;
   }
   if (rocks.db != nullptr) {
-    for (rocksdb::ColumnFamilyHandle* const family : rocks.handles) {
+    const auto count = [&](rocksdb::ColumnFamilyHandle* family) {
       rocksdb::ColumnFamilyMetaData meta;
       rocks.db->GetColumnFamilyMetaData(family, &meta);
       stats.sst_files += meta.file_count;
-    }
+    };
+    for (rocksdb::ColumnFamilyHandle* const family : rocks.handles) count(family);
+    // Its one key (Rocks::MakeWalReplaceable) is flushed with the others.
+    count(rocks.db->DefaultColumnFamily());
   }
   {
     const MutexLock lock(impl_->shared->mu);
