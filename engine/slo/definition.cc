@@ -97,6 +97,8 @@ Duration AbsenceOf(const std::vector<BurnCondition>& conditions) {
 
 void LayOut(Definition& definition) {
   std::vector<int64_t> lengths = {definition.period.count()};
+  // pyrra's dashboards show requests and errors of 5 minutes, whatever its alerts look at.
+  if (definition.origin == Origin::kPyrra) lengths.push_back(kPyrraRateWindow.count());
   for (const BurnCondition& condition : definition.conditions) {
     lengths.push_back(condition.short_window.count());
     lengths.push_back(condition.long_window.count());

@@ -160,6 +160,9 @@ Result<std::vector<BurnCondition>> ConditionsOf(const std::vector<Tier>& tiers,
 // The factor at which `budget_percent` of a period's budget burns within `window`.
 Result<Fraction> FactorOf(const Fraction& budget_percent, Duration period, Duration window);
 
+// Of pyrra's recorded rates.
+inline constexpr Duration kPyrraRateWindow = std::chrono::minutes(5);
+
 // Sets `layout` and the indexes into it, from the period and the conditions. The last step of every
 // loader.
 void LayOut(Definition& definition);

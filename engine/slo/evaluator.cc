@@ -91,6 +91,10 @@ void Evaluator::ResolveOrphans(const std::vector<notify::Alert>& before) {
   std::unordered_set<Hash128, Hash128Hash> replaced;
   for (SloIndex slo = 0; slo < definitions_.size(); ++slo) {
     const Definition& definition = definitions_[slo];
+    const std::string tenant =
+        definition.tenant == kDefaultTenant
+            ? "\n"
+            : std::to_string(static_cast<uint32_t>(definition.tenant)) + "\n";
     const std::vector<std::string> unlabelled(definition.sli.group_by.size());
     const bool has_unlabelled = definition.sli.group_by.empty() || definition.total_alerts ||
                                 set_->groups_of(slo).contains(unlabelled);
@@ -100,19 +104,20 @@ void Evaluator::ResolveOrphans(const std::vector<notify::Alert>& before) {
       if (!has_unlabelled) {
         replaced.insert(notify::Fingerprint(AlertIdentity(definition, {}, severity)));
       }
-      alive.insert(definition.id + "\n" + std::string(SeverityName(severity)) + "\n" +
+      alive.insert(tenant + definition.id + "\n" + std::string(SeverityName(severity)) + "\n" +
                    definition.alert_name);
     }
     if (definition.absent.has_value())
-      alive.insert(definition.id + "\n\n" + definition.absent->name);
-    alive.insert(definition.id + "\n\n" + std::string(kTooManyGroups));  // WatchGroupCounts tells
+      alive.insert(tenant + definition.id + "\n\n" + definition.absent->name);
+    alive.insert(tenant + definition.id + "\n\n" +
+                 std::string(kTooManyGroups));  // WatchGroupCounts tells
   }
   std::vector<notify::Alert> resolved;
   for (notify::Alert alert : before) {
     const std::string_view id = alert.identity.Get("sloth_id");
     if (id.empty()) continue;  // not ours
-    const std::string key = std::string(id) + "\n" +
-                            std::string(alert.identity.Get("sloth_severity")) + "\n" +
+    const std::string key = std::string(alert.identity.Get(kTenantLabel)) + "\n" + std::string(id) +
+                            "\n" + std::string(alert.identity.Get("sloth_severity")) + "\n" +
                             std::string(alert.identity.Get("alertname"));
     if (alive.contains(key) && !replaced.contains(notify::Fingerprint(alert))) continue;
     alert.ends_at = options_.clock->Now();

@@ -132,6 +132,20 @@ Labels OwnerLabels(const Definition& definition) {
   return labels;
 }
 
+namespace {
+
+// As sloth names SLOs. Two tenants may have the same one, and their alerts have to differ.
+void SetIds(const Definition& definition, Labels& labels) {
+  labels.Set("sloth_id", definition.id);
+  labels.Set("sloth_service", definition.service);
+  labels.Set("sloth_slo", definition.name);
+  if (definition.tenant != kDefaultTenant) {
+    labels.Set(kTenantLabel, std::to_string(static_cast<uint32_t>(definition.tenant)));
+  }
+}
+
+}  // namespace
+
 Labels AlertIdentity(const Definition& definition, const std::vector<std::string>& values,
                      Severity severity) {
   // As a rule's labels come about in Prometheus: those of the recorded series, which are the
@@ -140,9 +154,7 @@ Labels AlertIdentity(const Definition& definition, const std::vector<std::string
   for (const Label& label : definition.labels) {
     if (!IsOwnerLabel(label.name)) labels.Set(label.name, label.value);
   }
-  labels.Set("sloth_id", definition.id);
-  labels.Set("sloth_service", definition.service);
-  labels.Set("sloth_slo", definition.name);
+  SetIds(definition, labels);
   labels.Set("sloth_severity", SeverityName(severity));
   SetAll(labels, definition.alert(severity).labels);
   labels.Set("alertname", definition.alert_name);
@@ -195,9 +207,7 @@ Labels AbsentIdentity(const Definition& definition, const std::vector<std::strin
   for (const Label& label : definition.labels) {
     if (!IsOwnerLabel(label.name)) labels.Set(label.name, label.value);
   }
-  labels.Set("sloth_id", definition.id);
-  labels.Set("sloth_service", definition.service);
-  labels.Set("sloth_slo", definition.name);
+  SetIds(definition, labels);
   SetAll(labels, definition.absent->labels);
   labels.Set("alertname", definition.absent->name);
   return labels;
@@ -227,9 +237,7 @@ notify::Alert MakeTooManyGroupsAlert(const Definition& definition, Timestamp now
   for (const Label& label : definition.labels) {
     if (!IsOwnerLabel(label.name)) alert.identity.Set(label.name, label.value);
   }
-  alert.identity.Set("sloth_id", definition.id);
-  alert.identity.Set("sloth_service", definition.service);
-  alert.identity.Set("sloth_slo", definition.name);
+  SetIds(definition, alert.identity);
   alert.identity.Set("alertname", kTooManyGroups);
   alert.labels = OwnerLabels(definition);
   alert.starts_at = now;

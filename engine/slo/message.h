@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/base/labels.h"
@@ -12,6 +13,9 @@
 #include "engine/slo/definition.h"
 
 namespace basalt::slo {
+
+// On alerts of tenants other than the default one: the tenant's number.
+inline constexpr std::string_view kTenantLabel = "basalt_tenant";
 
 // alertname, sloth_id, sloth_service, sloth_slo, sloth_severity, the group's labels and the user's;
 // the owner's labels are no part of it, so that a change of owner is not another alert.

@@ -143,6 +143,8 @@ void Checker::Condition(const Place& at, std::vector<Tier>& tiers) {
   const std::string op = yaml_.Text(own, "op");
   if (op == "lt" || op == "lte") {
     yaml_.Warn(own.at("op"), "is read as gt: taken at its word it alerts while little burns");
+  } else if (!op.empty() && op != "gt" && op != "gte") {
+    yaml_.Error(own.at("op"), "\"" + op + "\" is not lt, lte, gt or gte");
   }
   const auto threshold = yaml_.Number(own, "threshold");
   const auto lookback = yaml_.Length(own, "lookbackWindow");

@@ -83,6 +83,11 @@ class Recorder {
     Labels labels = view_.record_labels;
     for (const Label& label : group.labels) labels.Set(label.name, label.value);
     for (const WindowView& window : group.windows) {
+      if (window.length == kPyrraRateWindow && group.as_of.has_value()) {
+        const double seconds = std::chrono::duration<double>(window.length).count();
+        Add("pyrra_requests:rate5m", labels, window.total / seconds);
+        Add("pyrra_errors:rate5m", labels, window.bad / seconds);
+      }
       if (!window.ratio.has_value()) continue;
       if (window.length == view_.period) Add("pyrra_availability", labels, 1 - *window.ratio);
       Labels own = labels;

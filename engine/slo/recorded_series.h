@@ -21,7 +21,8 @@ struct RecordedSample {
 // slo:error_budget:ratio, slo:time_period:days, slo:current_burn_rate:ratio,
 // slo:period_burn_rate:ratio, slo:period_error_budget_remaining:ratio, sloth_slo_info; ALERTS and
 // ALERTS_FOR_STATE of what fires. Of pyrra's also pyrra_objective, pyrra_window,
-// pyrra_availability and <metric>:burnrate<window>. A ratio without events is left out.
+// pyrra_availability, pyrra_requests:rate5m, pyrra_errors:rate5m and <metric>:burnrate<window>. A
+// ratio without events is left out.
 std::vector<RecordedSample> RecordedSeries(const SloView& view);
 
 }  // namespace basalt::slo

@@ -10,6 +10,7 @@
 
 #include <absl/container/btree_map.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -85,14 +86,18 @@ class Rounds {
   // The oldest open round; only if has_open().
   [[nodiscard]] int64_t first_open_ms() const { return open_.begin()->first; }
   [[nodiscard]] int64_t settled_ms() const { return settled_ms_; }
-  // Each open round with the counts of all open rounds up to it, a lower bound for bad: what is
-  // spread over a gap counts as total only.
+  // Each open round with the counts of all open rounds up to it, a lower bound of their ratio: of
+  // what is spread over a gap nobody knows here which part a window holds, so all of it counts as
+  // total, and as bad only where it takes errors away (total - good).
   template <typename Visit>
   void ForEachOpen(Visit&& visit) const {
     Counts counts;
     for (const auto& [time_ms, round] : open_) {
       counts += round.counts;
-      for (const GroupBooking& spread : round.spreads) counts.total += spread.counts.total;
+      for (const GroupBooking& spread : round.spreads) {
+        counts.total += std::max<Amount>(spread.counts.total, 0);
+        counts.bad += std::min<Amount>(spread.counts.bad, 0);
+      }
       visit(time_ms, counts);
     }
   }

@@ -173,7 +173,7 @@ Answer Explain(const Call& call) {
 
 constexpr size_t kMaxAuditedAtOnce = 10'000;
 
-// Parameter: slots, that many are audited now (POST).
+// Parameter: slots, that many are audited now (POST); one if absent.
 Answer Audit(const Call& call, bool now) {
   Result<size_t> slots = 0;
   if (now) {

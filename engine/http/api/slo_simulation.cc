@@ -57,6 +57,9 @@ void WriteReport(const slo::SimulationReport& report, JsonWriter& json) {
 Answer Simulate(const Call& call) {
   if (!call.form_error.ok()) return FailWith(call.form_error);
   if (call.context.slos == nullptr) return FailWith(Unavailable("no SLO is evaluated"));
+  if (call.form.Get("slos").empty()) {
+    return InvalidParameter("slos", InvalidArgument("the text of SLO files is missing"));
+  }
   const Result<Timestamp> from = ParseTime(call.form.Get("from"));
   if (!from.ok()) return InvalidParameter("from", from.status());
   const Result<Timestamp> to = call.TimeParam("to", call.context.clock->Now());

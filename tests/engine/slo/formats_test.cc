@@ -469,8 +469,22 @@ spec:
   EXPECT_EQ(lag.at(0).polled->kind, PolledSli::Kind::kThreshold);
   EXPECT_EQ(lag[0].polled->op, Comparison::kLess);
   EXPECT_EQ(lag[0].polled->bound, 2.5);
+  for (const auto& [op, comparison] :
+       {std::pair("lte", Comparison::kLessOrEqual), std::pair("gt", Comparison::kGreater),
+        std::pair("gte", Comparison::kGreaterOrEqual)}) {
+    const auto other = MustRead(Replaced(threshold, "op: lt", std::string("op: ") + op));
+    EXPECT_EQ(other.at(0).polled->op, comparison) << op;
+  }
   EXPECT_THAT(FirstError(Replaced(threshold, "op: lt", "op: below")),
               HasSubstr("\"below\" is not lt"));
+}
+
+TEST(OpenSlo, ConditionsCompareABurnRateUpwards) {
+  const auto with = [](const std::string& op) {
+    return Replaced(kOpenSlo, "op: gt, threshold", "op: " + op + ", threshold");
+  };
+  EXPECT_EQ(MustRead(with("gte")).at(0).conditions.at(0).factor, (Fraction{2, 1}));
+  EXPECT_THAT(FirstError(with("eq")), HasSubstr("\"eq\" is not lt, lte, gt or gte"));
 }
 
 TEST(OpenSlo, AlphaIsReadAsSlothReadsIt) {

@@ -10,6 +10,7 @@
 #include "engine/slo/alert_state.h"
 #include "engine/slo/conditions.h"
 #include "engine/slo/leaf_counter.h"
+#include "engine/slo/message.h"
 #include "engine/slo/rounds.h"
 #include "engine/slo/slots.h"
 
@@ -311,6 +312,43 @@ TEST(RoundsTest, ARoundWaitsForTheLeavesThatReportedBefore) {
   ASSERT_TRUE(rounds.PopSettled(kNow, kSettleTimeout, out));
   EXPECT_EQ(out.time_ms, 30'000);
   EXPECT_EQ(out.counts, (Counts{kAmountPerEvent, kAmountPerEvent}));
+}
+
+TEST(RoundsTest, ASpreadOfGoodEventsTakesErrorsAwayBeforeItSettles) {
+  // bad = total - good; good has missed scrapes, so its events are spread over a gap.
+  Rounds rounds(0);
+  const auto total = rounds.AddLeaf(1, 1, 1);
+  const auto good = rounds.AddLeaf(1, -1, 0);
+  EXPECT_TRUE(rounds.Report(total, At(300'000, 100 * kAmountPerEvent), kNow));
+  EXPECT_TRUE(rounds.Report(good, {0, 300'000, 90 * kAmountPerEvent}, kNow));
+  int visits = 0;
+  rounds.ForEachOpen([&](int64_t time_ms, const Counts& open) {
+    ++visits;
+    EXPECT_EQ(time_ms, 300'000);
+    EXPECT_EQ(open, (Counts{10 * kAmountPerEvent, 100 * kAmountPerEvent}));
+  });
+  EXPECT_EQ(visits, 1);
+}
+
+TEST(RoundsTest, ASpreadCountsAsEventsAndNotAsErrorsBeforeItSettles) {
+  Rounds rounds(0);
+  const auto bad = rounds.AddLeaf(1, 1, 0);
+  const auto total = rounds.AddLeaf(1, 0, 1);
+  EXPECT_TRUE(rounds.Report(bad, {0, 300'000, 90 * kAmountPerEvent}, kNow));
+  EXPECT_TRUE(rounds.Report(total, {0, 300'000, 100 * kAmountPerEvent}, kNow));
+  rounds.ForEachOpen(
+      [](int64_t, const Counts& open) { EXPECT_EQ(open, (Counts{0, 100 * kAmountPerEvent})); });
+}
+
+TEST(AlertIdentityTest, OfTwoTenantsDiffers) {
+  Definition definition;
+  definition.id = "shop-requests";
+  const Labels ours = AlertIdentity(definition, {}, Severity::kPage);
+  EXPECT_EQ(ours.Get(kTenantLabel), "");
+  definition.tenant = TenantId{7};
+  const Labels theirs = AlertIdentity(definition, {}, Severity::kPage);
+  EXPECT_EQ(theirs.Get(kTenantLabel), "7");
+  EXPECT_NE(notify::Fingerprint(ours), notify::Fingerprint(theirs));
 }
 
 TEST(RoundsTest, ALeafTwoRoundsBehindHoldsBoth) {

@@ -1,0 +1,146 @@
+// What SLOs record (tools/slo_recorder.h) over the real store.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/stale.h"
+#include "storage/resolver.h"
+#include "storage/store.h"
+#include "tests/engine/slo/scenario.h"
+#include "tools/slo_recorder.h"
+
+namespace basalt::slo {
+namespace {
+
+using MatchType = storage::MatchType;
+
+class RecorderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = std::filesystem::path(::testing::TempDir()) /
+           ("slo_recorder_test_" + std::to_string(::getpid()) + "_" +
+            ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(dir_);
+    storage::StoreOptions options;
+    options.directory = dir_;
+    options.partitions = 2;
+    options.sync = storage::SyncMode::kInterval;
+    options.block_cache_bytes = 8u << 20;
+    options.clock = &clock_;
+    auto store = storage::Store::Open(options);
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+    store_ = std::move(store).value();
+    samples_ = std::make_unique<StoreSamples>(*store_);
+    EvaluatorOptions slo_options;
+    slo_options.clock = &clock_;
+    evaluator_ = std::make_unique<Evaluator>(*samples_, sink_, slo_options);
+    ASSERT_TRUE(evaluator_->SetDefinitions(ShopSlo("instance")).ok());
+    recorder_ = std::make_unique<cli::SloRecorder>(*evaluator_, *store_, clock_);
+  }
+  void TearDown() override {
+    recorder_.reset();
+    evaluator_.reset();
+    samples_.reset();
+    store_.reset();
+    std::filesystem::remove_all(dir_);
+  }
+  void Write(const std::string& series, int64_t t_ms, double value) {
+    storage::BatchBuilder builder(store_->resolver(), kDefaultTenant);
+    const Labels labels = Scenario::LabelsOf(series);
+    std::string raw;
+    AppendCanonical(labels, raw);
+    if (!builder.SelectKnown(HashBytes128(raw))) {
+      std::vector<LabelView> views;
+      for (const Label& label : labels) views.push_back({label.name, label.value});
+      builder.SelectLabels(HashBytes128(raw), views);
+    }
+    builder.AddSample(t_ms, value);
+    ASSERT_TRUE(store_->Append(builder.Finish()).ok());
+  }
+  // A round of 100 requests, of which 30 fail.
+  void Round(const std::string& target, int n) {
+    const int64_t t = kStartMs + n * 15'000;
+    clock_.Set(t);
+    Write("requests " + target, t, 100.0 * n);
+    Write("errors " + target, t, 30.0 * n);
+    clock_.Set(t + 200);
+    ASSERT_TRUE(evaluator_->Sweep().ok());
+  }
+  // What is stored under that name: by `instance`, in order of time.
+  std::map<std::string, std::vector<double>> Stored(const std::string& name) {
+    std::map<std::string, std::vector<double>> out;
+    const auto snapshot = store_->reader().TakeSnapshot();
+    EXPECT_TRUE(snapshot.ok());
+    for (uint32_t p = 0; p < (*snapshot)->partition_count(); ++p) {
+      const storage::MatcherSet matchers = {{MatchType::kEqual, std::string(kMetricName), name}};
+      const auto selection =
+          (*snapshot)->Select(kDefaultTenant, PartitionId{static_cast<uint16_t>(p)}, matchers,
+                              {INT64_MIN, INT64_MAX}, 100);
+      EXPECT_TRUE(selection.ok());
+      const auto cursor = (*selection)->Read(0, (*selection)->size(), {});
+      storage::SeriesColumns columns;
+      while (*cursor->Next(columns)) {
+        auto& values = out[std::string((*selection)->labels(columns.series).Get("instance"))];
+        values.insert(values.end(), columns.values.begin(), columns.values.end());
+      }
+    }
+    return out;
+  }
+
+  std::filesystem::path dir_;
+  FakeClock clock_{kStartMs};
+  RecordingSink sink_;
+  std::unique_ptr<storage::Store> store_;
+  std::unique_ptr<StoreSamples> samples_;
+  std::unique_ptr<Evaluator> evaluator_;
+  std::unique_ptr<cli::SloRecorder> recorder_;
+};
+
+TEST_F(RecorderTest, StoresWhatSlosSayOfEachGroup) {
+  for (int n = 1; n <= 10; ++n) {
+    Round("a", n);
+    if (n % 2 == 0) {
+      ASSERT_TRUE(recorder_->RecordOnce().ok());
+    }
+  }
+  const auto ratios = Stored("slo:sli_error:ratio_rate5m");
+  ASSERT_EQ(ratios.size(), 1U);
+  ASSERT_EQ(ratios.at("a").size(), 5U) << "once each time";
+  EXPECT_NEAR(ratios.at("a").back(), 0.3, 1e-9);
+  EXPECT_EQ(Stored("slo:objective:ratio").at("").size(), 5U);
+  EXPECT_FALSE(Stored("ALERTS").empty()) << "it pages";
+}
+
+TEST_F(RecorderTest, WhatIsNoLongerRecordedEndsWithAMarkerOnce) {
+  for (int n = 1; n <= 10; ++n) Round("a", n);
+  ASSERT_TRUE(recorder_->RecordOnce().ok());
+  ASSERT_TRUE(evaluator_->SetDefinitions({}).ok());
+  clock_.Advance(30'000);
+  ASSERT_TRUE(recorder_->RecordOnce().ok());
+  clock_.Advance(30'000);
+  ASSERT_TRUE(recorder_->RecordOnce().ok());
+  for (const char* name : {"slo:sli_error:ratio_rate5m", "slo:objective:ratio", "ALERTS"}) {
+    const auto stored = Stored(name);
+    ASSERT_EQ(stored.size(), 1U) << name;
+    const std::vector<double>& values = stored.begin()->second;
+    // A page and a ticket fire.
+    ASSERT_EQ(values.size(), std::string(name) == "ALERTS" ? 4U : 2U) << name;
+    for (size_t i = 0; i < values.size(); ++i) {
+      EXPECT_EQ(IsStaleMarker(values[i]), i % 2 == 1) << name;
+    }
+  }
+}
+
+TEST_F(RecorderTest, WithoutSlosNothingIsStored) {
+  ASSERT_TRUE(evaluator_->SetDefinitions({}).ok());
+  ASSERT_TRUE(recorder_->RecordOnce().ok());
+  EXPECT_EQ(store_->Stats().samples_appended, 0U);
+}
+
+}  // namespace
+}  // namespace basalt::slo
