@@ -121,7 +121,7 @@ struct StoreOptions {
   // Called by Open now and then while it replays the log, and once at the end.
   std::function<void(const ReplayProgress&)> on_replay;
 
-  const Clock* clock = &SystemClock();
+  const Clock* clock = &SystemClock();  // outlives the store
   // Background work: seal, rewrite, retention. Must outlive the store. Null: a thread of its own.
   Executor* background = nullptr;
   // Apply: the partitions' strands run here. Must outlive the store. Null: two threads of its own.

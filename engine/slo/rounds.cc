@@ -122,13 +122,15 @@ void Rounds::OrderLoaded() {
   if (loaded_order_.empty()) loaded_.reset();
 }
 
-void Rounds::Resume(LeafIndex index, int64_t last_ms, int64_t interval_ms, Amount last_amount) {
+void Rounds::Resume(LeafIndex index, int64_t last_ms, int64_t interval_ms, Amount last_amount,
+                    bool has_ended) {
   Leaf& leaf = leaves_[index];
   leaf.last_ms = last_ms;
   leaf.last_amount = last_amount;
-  leaf.ended = false;
+  leaf.ended = has_ended;
   Member& member = members_[leaf.member];
-  if (last_ms <= member.round_ms) return;
+  if (last_ms < member.round_ms || (last_ms == member.round_ms && member.expected_ms != 0)) return;
+  if (has_ended) interval_ms = 0;
   member.round_ms = last_ms;
   member.interval_ms = member.previous_interval_ms = interval_ms;
   Expect(leaf.member, interval_ms > 0 ? last_ms + interval_ms : 0);
@@ -149,10 +151,14 @@ void Rounds::Seen(LeafIndex index, int64_t t, Amount amount, nanoseconds now) {
     leaf.last_amount = amount;
   }
   leaf.ended = false;
-  // Its target is rounds ahead already: the leaf is still missing there. Rounds settle in order, so
-  // it is enough to wait in the next one; that another target's round may lie between does no harm.
+  if (t == leaf.last_ms) WaitIfBehind(leaf);
+}
+
+// Rounds settle in order, so it is enough to wait in the next one; that another target's round may
+// lie between does no harm.
+void Rounds::WaitIfBehind(Leaf& leaf) {
   if (leaf.waits_for_ms != 0) return;
-  const auto next = open_.upper_bound(t);
+  const auto next = open_.upper_bound(leaf.last_ms);
   if (next == open_.end() || next->first > members_[leaf.member].round_ms) return;
   ++next->second.missing;
   leaf.waits_for_ms = next->first;
@@ -171,11 +177,13 @@ void Rounds::BeginRound(uint32_t number, LeafIndex reporter, int64_t time_ms, na
   Expect(number, interval > 0 ? time_ms + interval : 0);
   if (time_ms <= settled_ms_) return;
   Round& round = RoundAt(time_ms, now);
+  const bool is_back = HasEnded(member);
   for (const LeafIndex index : member.leaves) {
     Leaf& leaf = leaves_[index];
     // A leaf that missed the round before is waited for there, or has been given up.
-    if (index == reporter || leaf.ended || leaf.waits_for_ms != 0 || leaf.last_ms < before)
-      continue;
+    if (index == reporter || leaf.waits_for_ms != 0 || leaf.last_ms < before) continue;
+    // One that has ended alone is gone; those that ended with their target come back with it.
+    if (leaf.ended && (!is_back || leaf.last_ms == 0)) continue;
     leaf.waits_for_ms = time_ms;
     ++round.missing;
   }
@@ -192,9 +200,12 @@ void Rounds::End(LeafIndex index) {
   leaf.ended = true;
   StopWaiting(leaf);
   Member& member = members_[leaf.member];
-  const bool alone = std::all_of(member.leaves.begin(), member.leaves.end(),
-                                 [&](LeafIndex i) { return leaves_[i].ended; });
-  if (alone) Expect(leaf.member, 0);
+  if (HasEnded(member)) Expect(leaf.member, 0);
+}
+
+bool Rounds::HasEnded(const Member& member) const {
+  return std::all_of(member.leaves.begin(), member.leaves.end(),
+                     [this](LeafIndex i) { return leaves_[i].ended; });
 }
 
 void Rounds::Expect(uint32_t number, int64_t time_ms) {
@@ -308,6 +319,40 @@ Rounds::Taken Rounds::PopLoaded(int64_t until_ms, const Counts& most, int64_t sl
   return Taken::kAll;
 }
 
+int64_t Rounds::FirstIncomplete() const {
+  int64_t newest_ms = 0;
+  for (const Member& member : members_) newest_ms = std::max(newest_ms, member.round_ms);
+  int64_t first_ms = INT64_MAX;
+  for (const Member& member : members_) {
+    if (member.expected_ms == 0) continue;
+    const int64_t most_ms = kMostBehind * member.interval_ms;
+    if (member.expected_ms <= newest_ms && newest_ms - member.round_ms <= most_ms)
+      first_ms = std::min(first_ms, member.expected_ms);
+    for (const LeafIndex index : member.leaves) {
+      const Leaf& leaf = leaves_[index];
+      if (leaf.ended || leaf.last_ms == member.round_ms) continue;
+      if (member.round_ms - leaf.last_ms <= most_ms)
+        first_ms = std::min(first_ms, leaf.last_ms + 1);
+    }
+  }
+  return first_ms;
+}
+
+void Rounds::OpenLoaded(nanoseconds now) {
+  if (loaded_ != nullptr) {
+    for (const LoadedList& list : *loaded_) {
+      for (size_t i = list.taken; i < list.points.size(); ++i)
+        RoundAt(list.points[i].time_ms, now).counts += list.points[i].counts;
+    }
+  }
+  loaded_.reset();
+  loaded_order_.clear();
+  for (auto& [time_ms, round] : open_) round.arrived = now;
+  for (Leaf& leaf : leaves_) {
+    if (!leaf.ended) WaitIfBehind(leaf);
+  }
+}
+
 void Rounds::Pop(SettledRound& out) {
   const auto it = open_.begin();
   if (it->second.missing != 0) {
@@ -327,7 +372,7 @@ Counts Rounds::Unreported() const {
   const int64_t newest = open_.rbegin()->first;
   Counts sum;
   for (const Leaf& leaf : leaves_) {
-    if (leaf.ended || (leaf.total <= 0 && leaf.bad >= 0)) continue;
+    if ((leaf.ended && leaf.waits_for_ms == 0) || (leaf.total <= 0 && leaf.bad >= 0)) continue;
     const Member& member = members_[leaf.member];
     const bool overdue = member.expected_ms != 0 && member.expected_ms <= newest;
     if (leaf.waits_for_ms == 0 && !overdue) continue;

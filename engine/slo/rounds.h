@@ -51,14 +51,16 @@ class Rounds {
   // The same for many bookings at points in time, in order and after settled_ms(): what loading
   // reads of one leaf. Only PopAny takes them. Others among them are left out.
   void BookHistory(LeafIndex leaf, std::span<const Booking> bookings);
-  // The leaf has reported `last_ms`, as history shows, so that it is expected in the next round.
-  void Resume(LeafIndex leaf, int64_t last_ms, int64_t interval_ms, Amount last_amount);
+  // The leaf has reported `last_ms`, as history shows, so that it is expected in the next round,
+  // or, if it has ended, with its target's return. Before history is taken.
+  void Resume(LeafIndex leaf, int64_t last_ms, int64_t interval_ms, Amount last_amount,
+              bool has_ended);
   // The leaf has reported the round at `time_ms` just now; its target's other leaves are waited
   // for.
   void Seen(LeafIndex leaf, int64_t time_ms, Amount amount, std::chrono::nanoseconds now);
   // A sample that arrived now: Book and Seen.
   [[nodiscard]] bool Report(LeafIndex leaf, const Booking& booking, std::chrono::nanoseconds now);
-  // The leaf has ended (stale marker, or gone from memory): nobody waits for it.
+  // The leaf has ended (stale marker): nobody waits for it.
   void End(LeafIndex leaf);
 
   // Takes the next settled round. False: none is.
@@ -82,9 +84,18 @@ class Rounds {
   // The time of history's next point; INT64_MAX: there is none, or an open round is not later.
   [[nodiscard]] int64_t NextLoaded();
 
+  // The earliest time at which a round of history may lack what is still on its way: of a leaf that
+  // has resumed and is behind its target, or of a target that is behind the others, by at most
+  // kMostBehind intervals. INT64_MAX: all of it has arrived.
+  [[nodiscard]] int64_t FirstIncomplete() const;
+  static constexpr int64_t kMostBehind = 2;
+  // What is left of history becomes open rounds that have arrived now and wait as others do.
+  void OpenLoaded(std::chrono::nanoseconds now);
+
   [[nodiscard]] bool has_open() const { return !open_.empty(); }
   // The oldest open round; only if has_open().
   [[nodiscard]] int64_t first_open_ms() const { return open_.begin()->first; }
+  [[nodiscard]] int64_t last_open_ms() const { return open_.rbegin()->first; }
   [[nodiscard]] int64_t settled_ms() const { return settled_ms_; }
   // Each open round with the counts of all open rounds up to it, a lower bound of their ratio: of
   // what is spread over a gap nobody knows here which part a window holds, so all of it counts as
@@ -143,6 +154,10 @@ class Rounds {
   void BeginRound(uint32_t member, LeafIndex reporter, int64_t time_ms,
                   std::chrono::nanoseconds now);
   void StopWaiting(Leaf& leaf);
+  // Whether all of its leaves have.
+  [[nodiscard]] bool HasEnded(const Member& member) const;
+  // If its target is ahead of the leaf, it is waited for in the round that it lacks first.
+  void WaitIfBehind(Leaf& leaf);
   // The open round of that time, begun now if there is none.
   Round& RoundAt(int64_t time_ms, std::chrono::nanoseconds now);
   uint32_t MemberOf(uint64_t target);

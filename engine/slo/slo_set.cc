@@ -199,9 +199,11 @@ void SloSet::Apply(PartitionId partition, const LeafEvents& events) {
           Touch(g);
         }
         break;
-      case LeafEvent::Kind::kStale:
       case LeafEvent::Kind::kGone:
-        if (event.kind == LeafEvent::Kind::kGone) entry.primed = false;
+        // It has left memory with its target, and comes back with it; or has been given up already.
+        entry.primed = false;
+        break;
+      case LeafEvent::Kind::kStale:
         for (const auto& [g, leaf] : PlacesOf(entry)) {
           groups_[g]->rounds.End(leaf);
           Touch(g);

@@ -90,6 +90,9 @@ struct SloGroup {
   bool inconsistent = false;                            // more errors than events
   bool touched = false;
   bool has_data = false;  // a round has settled
+  // Rounds up to this were open when history was loaded. Until they have settled what was published
+  // is not compared with the state. INT64_MIN: it has been.
+  int64_t compare_after_ms = INT64_MIN;
   // SloSet::FindQuiet's.
   Quiet quiet = {};
   uint64_t unjudged = 0;  // rounds since the last one that was judged
@@ -290,6 +293,7 @@ class SloSet {
   void Apply(PartitionId partition, const LeafEvents& events);
   void SettleGroups(std::vector<Transition>& transitions);
   // After history has been replayed: appends what differs from what was published before.
+  void Resume(GroupIndex g, std::vector<Transition>& transitions);
   void CompareWithPublished(GroupIndex g, std::vector<Transition>& transitions);
   // slo_set_settle.cc
   void SettleRound(GroupIndex g, SettledRound& round, std::vector<Transition>* transitions);

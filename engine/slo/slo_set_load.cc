@@ -102,13 +102,15 @@ Status SloSet::Load(std::vector<Transition>& transitions) {
   waiting_.clear();
   history_.reset();
 
-  for (GroupIndex g = 0; g < groups_.size(); ++g) {
-    std::vector<Transition>* const all = options_.replay_from_ms ? &transitions : nullptr;
-    SettleHistory(g, INT64_MAX, all);
-    if (all == nullptr) CompareWithPublished(g, transitions);
-  }
   touched_.clear();
   for (const auto& group : groups_) group->touched = false;
+  for (GroupIndex g = 0; g < groups_.size(); ++g) {
+    if (options_.replay_from_ms.has_value()) {
+      SettleHistory(g, INT64_MAX, &transitions);
+    } else {
+      Resume(g, transitions);
+    }
+  }
 
   for (size_t p = 0; p < primed.size(); ++p) {
     const PartitionId partition{static_cast<uint16_t>(p)};
@@ -135,6 +137,18 @@ void SloSet::Replay(const LiveLeaves& live, History& history,
     for (GroupIndex g = 0; g < groups_.size(); ++g) SettleHistory(g, end, &transitions);
     begin = end;
   }
+}
+
+// Half a scrape may be stored while the other half is on its way: the newest rounds wait for it as
+// they would have, had the process run on.
+void SloSet::Resume(GroupIndex g, std::vector<Transition>& transitions) {
+  SloGroup& group = *groups_[g];
+  const int64_t first_ms = group.rounds.FirstIncomplete();
+  SettleHistory(g, first_ms == INT64_MAX ? first_ms : first_ms - 1, nullptr);
+  group.rounds.OpenLoaded(now());
+  if (!group.rounds.has_open()) return CompareWithPublished(g, transitions);
+  group.compare_after_ms = group.rounds.last_open_ms();
+  Touch(g);
 }
 
 void SloSet::CompareWithPublished(GroupIndex g, std::vector<Transition>& transitions) {
@@ -264,6 +278,12 @@ void SloSet::Prepare(const Loading& loading, std::vector<std::vector<PrimedLeaf>
     if (leaf.live == nullptr) continue;
     entries_[leaf.entry].primed = true;
     entry_of_leaf_[p][leaf.live->leaf] = leaf.entry;
+    const LeafState& state = leaf.history.state;
+    for (const auto& [g, place] : PlacesOf(entries_[leaf.entry])) {
+      if (!state.seen) break;
+      groups_[g]->rounds.Resume(place, state.last_ms, state.interval_ms, leaf.history.last_amount,
+                                state.ended);
+    }
     primed[p].push_back({leaf.live->leaf, leaf.history.state, leaf.history.unevidenced_ms});
     ++stats_.primed_leaves;
   }

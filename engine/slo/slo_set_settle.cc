@@ -18,6 +18,10 @@ void SloSet::SettleGroups(std::vector<Transition>& transitions) {
     while (group.rounds.PopSettled(at, options_.settle_timeout, settled_)) {
       SettleRound(g, settled_, &transitions);
     }
+    if (group.rounds.settled_ms() >= group.compare_after_ms &&
+        std::exchange(group.compare_after_ms, INT64_MIN) != INT64_MIN) {
+      CompareWithPublished(g, transitions);
+    }
     if (!group.rounds.has_open()) continue;
     FireEarly(g, transitions);
     Touch(g);  // looked at again until the round settles
@@ -74,7 +78,8 @@ void SloSet::Judge(GroupIndex g, int64_t time_ms, std::vector<Transition>* trans
 void SloSet::FireEarly(GroupIndex g, std::vector<Transition>& transitions) {
   SloGroup& group = *groups_[g];
   const Definition& definition = definitions_[group.slo];
-  if (!HasAlerts(definition, group.kind)) return;
+  // Where errors and requests do not fit together, half a round that does proves nothing.
+  if (!HasAlerts(definition, group.kind) || group.inconsistent) return;
   std::optional<Counts> unreported;
   group.rounds.ForEachOpen([&](int64_t time_ms, const Counts& open) {
     if (group.quiet.Covers(time_ms, open)) return;

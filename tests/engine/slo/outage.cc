@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <set>
 
+#include "engine/slo/simulation.h"
+
 namespace basalt::slo {
 namespace {
 
@@ -206,6 +208,47 @@ void Play::CompareWindows(int64_t t_ms, const oracle::Oracle& truth, const Group
            " of " + std::to_string(window.total) + ", not " +
            std::to_string(static_cast<double>(sums.bad)) + " of " +
            std::to_string(static_cast<double>(sums.total)));
+  }
+}
+
+void Play::CompareSimulation() {
+  if (!agrees()) return;
+  oracle::Oracle hindsight(1, 1000);
+  const oracle::Oracle& truth = truths_.at("");
+  hindsight.series = truth.series;
+  hindsight.excluded = truth.excluded;
+  hindsight.Recount();
+  std::set<int64_t> rounds;
+  for (const auto& [name, one] : hindsight.series) {
+    for (const auto& [t, sample] : one.samples) {
+      if (!sample.stale) rounds.insert(t);
+    }
+  }
+  for (const int64_t t : rounds) hindsight.Round(t);
+  SimulationOptions options;
+  options.from_ms = kStartMs - 1;
+  options.to_ms = rounds.empty() ? kStartMs : *rounds.rbegin();
+  options.exclusions = ledger_->All();
+  for (const bool every_round : {false, true}) {
+    options.judge_every_round = every_round;
+    const auto report = Simulate(ShopSlo(), store_, options);
+    if (!report.ok()) return Differ("simulate: " + report.status().ToString());
+    for (const bool urgent : {true, false}) {
+      std::vector<oracle::Episode> expected =
+          urgent ? hindsight.past_pages : hindsight.past_tickets;
+      const oracle::Episode& last = urgent ? hindsight.page : hindsight.ticket;
+      if (last.firing) expected.push_back({true, last.starts_ms, 0, 0});
+      std::vector<oracle::Episode> found;
+      for (const SimulatedAlert& alert : report->alerts) {
+        if ((alert.severity == Severity::kPage) != urgent) continue;
+        found.push_back(
+            {!alert.ends_ms.has_value(), alert.starts_ms, alert.ends_ms.value_or(0), 0});
+      }
+      if (Describe(found) == Describe(expected)) continue;
+      return Differ(std::string(urgent ? "pages" : "tickets") + " simulated" +
+                    (every_round ? " round by round" : "") + ": " + Describe(found) + ", not " +
+                    Describe(expected));
+    }
   }
 }
 

@@ -46,6 +46,9 @@ class Play {
   void Judge(int64_t t_ms, const std::string& group = "");
   // The oracle's part of Judge, for a round that settles together with a later one.
   void Pass(int64_t t_ms, const std::string& group = "");
+  // Simulates all that is stored, with Quiet and without it, against the oracle in hindsight. Not
+  // with groups.
+  void CompareSimulation();
   // At the end: every episode that was published, against every one that should have been.
   void Finish();
 

@@ -349,6 +349,47 @@ void BrieflyStale(Play& play) {
   }
 }
 
+// A target goes, marked stale or left to be forgotten, and comes back with the errors of its first
+// scrape before the requests.
+void BackInShards(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 300 && play.agrees(); ++i) {
+    counters.Serve(1000, 0.006);
+    const bool is_gone = i % 60 >= 32;
+    if (is_gone && i % 60 > 32) continue;
+    if (is_gone && i < 120) {
+      play.Stale("requests a", At(i));
+      play.Stale("errors a", At(i));
+      continue;
+    }
+    if (is_gone) {
+      play.Forget("requests a");
+      play.Sweep(At(i));
+      continue;
+    }
+    play.Write("errors a", At(i), counters.errors);
+    play.Sweep(At(i) + 50);
+    play.Write("requests a", At(i), counters.requests);
+    play.Judge(At(i));
+  }
+}
+
+// Errors exactly at the threshold, and each scrape's arrive before its requests: with Basalt
+// restarted before the other half has come, or before the scrape, so that nobody has reported yet.
+void HalfAScrapeThroughARestart(Play& play) {
+  Counters counters;
+  for (int i = 0; i < 200 && play.agrees(); ++i) {
+    counters.Serve(1000, 0.006);
+    if (i % 5 == 2) play.Restart(At(i) - 100);
+    play.Write("errors a", At(i), counters.errors);
+    if (i % 5 == 4) play.Restart(At(i) + 20);
+    play.Sweep(At(i) + 50);
+    if (i % 15 == 14) play.Sweep(At(i) + 3'000);  // its sender tries again
+    play.Write("requests a", At(i), counters.requests);
+    play.Judge(At(i));
+  }
+}
+
 // The outage stops all traffic, which comes back and fails on.
 void FrozenAndFailingAgain(Play& play) {
   Counters counters;
@@ -476,6 +517,8 @@ std::vector<OutageShape> PlayedOutages() {
   add("an_exclusion_long_afterwards", AnExclusionLongAfterwards);
   add("skewed_shards", SkewedShards);
   add("basalt_restarts_at_each_step", RestartAtEachStep, 1);
+  add("half_a_scrape_through_a_restart", HalfAScrapeThroughARestart, 0);
+  add("back_in_shards", BackInShards, 0);
   add("clock_steps", ClockSteps, 1);
   add("replica_switch", ReplicaSwitch);
   add("new_label_group", NewLabelGroup, 1, "instance");

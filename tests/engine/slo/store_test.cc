@@ -102,6 +102,7 @@ class SloOverStore : public ::testing::Test {
   }
 
   std::filesystem::path dir_;
+  FakeClock clock_{kStartMs};  // outlives the store, which looks at it while it closes
   RecordingSink sink_;
   oracle::Oracle truth_{1, 1000};
   std::unique_ptr<storage::Store> store_;
@@ -110,7 +111,7 @@ class SloOverStore : public ::testing::Test {
 };
 
 TEST_F(SloOverStore, AgreesWithBruteForceThroughSealsRestartsAndDeletes) {
-  FakeClock clock(kStartMs);
+  FakeClock& clock = clock_;
   Open(clock);
   double requests = 0;
   double errors = 0;
@@ -221,7 +222,7 @@ slos:
     }
   }
   void Play(const Twin& twin, bool resets) {
-    FakeClock clock(kStartMs);
+    FakeClock& clock = clock_;
     Reopen(clock, twin);
     double events = 0;
     double errors = 0;
