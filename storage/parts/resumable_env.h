@@ -18,11 +18,10 @@ namespace basalt::storage {
 //   leaves is_db_stopped_ set). From then on each flush is taken for done before it is, and the
 //   next IngestExternalFile gets file number 0: an assertion in Debian's build, a file written over
 //   in one without assertions. The way of retryable errors takes it back; it tries again by itself.
-// - Any other failed change (EIO, a file system gone read-only) is retryable, too: else the
-// database
-//   takes no writes until it is opened again. Trying again is sound, since RocksDB then writes
-//   other files: memtables hold what its log may have lost, and a new MANIFEST is whole. A failed
-//   sync is never believed by a second one.
+// - Any other failed change (EIO, a file system gone read-only) is retryable, too; otherwise the
+//   database would have to be opened again. Trying again is sound, since RocksDB then writes other
+//   files: memtables hold what its log may have lost, and a new MANIFEST is whole. A failed sync is
+//   never believed by a second one.
 // - While it is not known what the MANIFEST on the disk says (a write or a sync of it failed), no
 //   table file is removed. A failed ingestion removes its files although the MANIFEST may name them
 //   already, and then the database does not open again. They are removed once a MANIFEST is in

@@ -2,6 +2,7 @@
 // observer, and can be read; and a clock that a test moves.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -14,12 +15,13 @@
 
 namespace basalt::slo {
 
+// Thread-safe: a store's own threads look at it.
 class FakeClock final : public Clock {
  public:
   explicit FakeClock(int64_t now_ms) : now_ms_(now_ms) {}
   [[nodiscard]] Timestamp Now() const override { return FromMs(now_ms_ + wall_offset_ms_); }
   [[nodiscard]] std::chrono::nanoseconds Monotonic() const override {
-    return std::chrono::milliseconds(now_ms_);
+    return std::chrono::milliseconds(now_ms_.load());
   }
   // The wall clock is this far off from now on; the monotonic one is not.
   void StepWall(int64_t offset_ms) { wall_offset_ms_ = offset_ms; }
@@ -28,8 +30,8 @@ class FakeClock final : public Clock {
   [[nodiscard]] int64_t now_ms() const { return now_ms_; }
 
  private:
-  int64_t now_ms_;
-  int64_t wall_offset_ms_ = 0;
+  std::atomic<int64_t> now_ms_;
+  std::atomic<int64_t> wall_offset_ms_ = 0;
 };
 
 // One thread. What is written is visible at once, in every snapshot.
