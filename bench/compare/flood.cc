@@ -154,13 +154,8 @@ class Flooder {
   }
 
   Status Open(Lane& lane) {
-    BASALT_TRY(lane.connection.Open(options_.address));
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLET;
-    event.data.u64 = static_cast<uint64_t>(&lane - lanes_.data());
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, lane.connection.fd(), &event) != 0)
-      return Unavailable(std::string("epoll: ") + std::strerror(errno));
-    return OkStatus();
+    return lane.connection.Open(options_.address, epoll_,
+                                static_cast<uint64_t>(&lane - lanes_.data()));
   }
 
   void OfferWhatIsDue(double now) {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -48,7 +49,7 @@ void Connection::Close() {
   in_.clear();
 }
 
-Status Connection::Open(const std::string& address) {
+Status Connection::Open(const std::string& address, int epoll, uint64_t token) {
   Close();
   const size_t colon = address.rfind(':');
   sockaddr_in to{};
@@ -64,6 +65,11 @@ Status Connection::Open(const std::string& address) {
     return Unavailable("connect to " + address + ": " + std::strerror(errno));
   // Not before: connecting may wait. sendfile knows no MSG_DONTWAIT.
   ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+  event.data.u64 = token;
+  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd_, &event) != 0)
+    return Unavailable(std::string("epoll: ") + std::strerror(errno));
   return OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "engine/base/status.h"
@@ -24,8 +25,9 @@ class Connection {
   ~Connection() { Close(); }
   Connection(Connection&&) = delete;
 
-  // To host:port, IPv4. kInvalidArgument, kUnavailable.
-  Status Open(const std::string& address);
+  // To host:port, IPv4. From now on `epoll`, a descriptor, tells with `token` each time that there
+  // is something to read or room to write. kInvalidArgument, kUnavailable.
+  Status Open(const std::string& address, int epoll, uint64_t token);
   void Close();
 
   // The next request: `head`, which may hold a body, and `bytes` of the file that is written from.

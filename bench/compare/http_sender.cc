@@ -4,10 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <deque>
 #include <limits>
 #include <utility>
@@ -102,13 +100,8 @@ class Sender {
   }
 
   Status Open(Lane& lane) {
-    BASALT_TRY(lane.connection.Open(options_.address));
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLET;
-    event.data.u64 = static_cast<uint64_t>(&lane - lanes_.data());
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, lane.connection.fd(), &event) != 0)
-      return Unavailable(std::string("epoll: ") + std::strerror(errno));
-    return OkStatus();
+    return lane.connection.Open(options_.address, epoll_,
+                                static_cast<uint64_t>(&lane - lanes_.data()));
   }
 
   // Servers close connections that were idle for a while, and may do so while a request is on its
