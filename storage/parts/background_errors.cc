@@ -1,6 +1,7 @@
 #include "storage/parts/background_errors.h"
 
 #include <string_view>
+#include <utility>
 
 #include "engine/base/log.h"
 
@@ -50,12 +51,19 @@ void BackgroundErrors::OnBackgroundError(rocksdb::BackgroundErrorReason reason,
 }
 
 void BackgroundErrors::OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) {
+  // RocksDB 7.8 tells of one success twice: from ClearBGError, and once more, with nothing left to
+  // recover from, when it also takes back "stopped" and whatever failed in between.
+  const bool over = info.old_bg_error.ok() && info.new_bg_error.ok();
+  rocksdb::Status recovered;
   {
     const MutexLock lock(mu_);
-    recovering_from_ = info.new_bg_error;
+    if (over) {
+      recovered = std::exchange(recovering_from_, rocksdb::Status());
+    } else if (!info.new_bg_error.ok()) {
+      recovering_from_ = info.new_bg_error;
+    }
   }
-  if (!info.new_bg_error.ok()) return;
-  BASALT_LOG(kInfo, "RocksDB writes again", {"after", info.old_bg_error.ToString()});
+  if (over) BASALT_LOG(kInfo, "RocksDB writes again", {"after", recovered.ToString()});
 }
 
 }  // namespace basalt::storage

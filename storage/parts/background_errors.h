@@ -17,8 +17,7 @@ class BackgroundErrors final : public rocksdb::EventListener {
  public:
   // How many there were.
   [[nodiscard]] uint64_t count() const BASALT_EXCLUDES(mu_);
-  // Ok, or what RocksDB has not recovered from yet. Meanwhile its own recovery may end at any
-  // instant, so nothing that must hold for a write can be prepared.
+  // Ok, or what RocksDB has not recovered from yet.
   [[nodiscard]] rocksdb::Status recovering_from() const BASALT_EXCLUDES(mu_);
 
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override

@@ -330,6 +330,7 @@ Status Database::Flush() {
   const std::string context = "flush " + options_.directory;
   const MutexLock lock(rocks_->write_mu);
   if (rocks_->wal_bytes < kLeastFlushedBytes) return OkStatus();
+  BASALT_TRY(FromRocks(rocks_->Ready(), context));
   BASALT_TRY(FromRocks(rocks_->FlushAll(), context));
   return FromRocks(rocks_->MakeWalReplaceable(), context);
 }
@@ -343,7 +344,7 @@ rocksdb::Status Database::Rocks::FlushAll() {
 }
 
 rocksdb::Status Database::Rocks::MakeWalReplaceable() {
-  if (rocksdb::Status stopped = background_errors->recovering_from(); !stopped.ok()) return stopped;
+  if (rocksdb::Status stopped = Ready(); !stopped.ok()) return stopped;
   if (wal_bytes > kMaxWalBytes) {
     if (rocksdb::Status flushed = FlushAll(); !flushed.ok()) return flushed;
   }
@@ -357,6 +358,15 @@ rocksdb::Status Database::Rocks::MakeWalReplaceable() {
   return db->Put(no_log, "not empty", "");
 }
 
+void Database::Rocks::KeepFiles(bool until_next) {
+  if (until_next) {
+    (void)db->DisableFileDeletions();
+  } else if (keeping_files) {
+    (void)db->EnableFileDeletions(/*force=*/true);
+  }
+  keeping_files = until_next;
+}
+
 uint64_t Database::background_errors() const { return rocks_->background_errors->count(); }
 
 Status Database::TryWrite() { return Write(WriteBatch(), false); }
@@ -366,6 +376,7 @@ Status Database::Checkpoint(const std::string& directory) const {
   BASALT_TRY(FromRocks(rocksdb::Checkpoint::Create(rocks_->db.get(), &raw), "checkpoint"));
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
   const MutexLock lock(rocks_->write_mu);  // it flushes
+  BASALT_TRY(FromRocks(rocks_->Ready(), "checkpoint"));
   return FromRocks(checkpoint->CreateCheckpoint(directory), "checkpoint to " + directory);
 }
 

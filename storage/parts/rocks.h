@@ -23,23 +23,34 @@ struct Database::Rocks {
   std::shared_ptr<BackgroundErrors> background_errors;
   rocksdb::Options block_options;  // of Family::kBlocks, for files written outside
   std::unique_ptr<rocksdb::DB> db;
-  // Held for a write, a flush and a checkpoint: see MakeWalReplaceable.
+  // One change at a time: held for a write, a flush, a checkpoint, and runs that come or go. After
+  // a failure RocksDB 7.8 recovers in a thread of its own and does not stand another one meanwhile
+  // (assertions in ResumeImpl; an ingestion that gets file number 0), so with this held and Ready,
+  // nothing else fails until the change has ended.
   Mutex write_mu;
   uint64_t wal_bytes BASALT_GUARDED_BY(write_mu) = 0;  // written since all families were flushed
+  bool keeping_files BASALT_GUARDED_BY(write_mu) = false;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> handles{};
 
   [[nodiscard]] rocksdb::ColumnFamilyHandle* handle(Family family) const {
     return handles[static_cast<size_t>(family)];
   }
-  // Before a write. RocksDB 7.8 recovers from a failed write of its log by flushing the memtables,
-  // which begins a new log, but not if all of them are empty; then it goes on with the writer that
-  // has failed, which stops the process by an assertion, or fails for ever without them. So one of
-  // them is kept from being empty, by a key in the family that has no use, which takes no file to
-  // write. While it recovers from another failure, it may empty them between this and the write: so
-  // this fails until that is over.
+  // Ok, or what RocksDB has not recovered from yet. Before every change.
+  [[nodiscard]] rocksdb::Status Ready() const BASALT_REQUIRES(write_mu) {
+    return background_errors->recovering_from();
+  }
+  // Before a write. Ready, and: RocksDB 7.8 recovers from a failed write of its log by flushing the
+  // memtables, which begins a new log, but not if all of them are empty; then it goes on with the
+  // writer that has failed, which stops the process by an assertion, or fails for ever without
+  // them. So one of them is kept from being empty, by a key in the family that has no use, which
+  // takes no file to write.
   rocksdb::Status MakeWalReplaceable() BASALT_REQUIRES(write_mu);
   // All families, so that RocksDB's log begins anew.
   rocksdb::Status FlushAll() BASALT_REQUIRES(write_mu);
+  // After files were dropped, or could not be. RocksDB 7.8 wants removal of files to be off when it
+  // recovers after a MANIFEST that could not be changed (an assertion in ResumeImpl), and sees to
+  // it in a flush and an ingestion, but not in DeleteFilesInRanges. Recovering turns it on again.
+  void KeepFiles(bool until_next) BASALT_REQUIRES(write_mu);
 };
 
 // RocksDB's status as ours, "<context>: <RocksDB's words>"; ok stays ok.

@@ -27,7 +27,7 @@ Result<std::vector<RunKey>> RunsInFiles(const Database::Rocks& rocks) {
 // DeleteFilesInRanges drops files by editing the manifest; it leaves
 // files that a compaction holds or that are in level 0, which ours never are, so what it left is
 // removed the slow way rather than kept for ever.
-Status DeleteRuns(const Database::Rocks& rocks, const std::vector<RunKey>& runs) {
+Status DeleteRuns(Database::Rocks& rocks, const std::vector<RunKey>& runs) {
   rocksdb::ColumnFamilyHandle* const blocks = rocks.handle(Family::kBlocks);
   std::vector<KeyRange> keys;
   keys.reserve(runs.size());
@@ -40,9 +40,12 @@ Status DeleteRuns(const Database::Rocks& rocks, const std::vector<RunKey>& runs)
     const rocksdb::Slice* const end = &bounds.emplace_back(key.end);
     ranges.emplace_back(begin, key.end.empty() ? nullptr : end);
   }
-  BASALT_TRY(FromRocks(
-      rocksdb::DeleteFilesInRanges(rocks.db.get(), blocks, ranges.data(), ranges.size(), false),
-      "drop runs"));
+  const MutexLock lock(rocks.write_mu);
+  BASALT_TRY(FromRocks(rocks.Ready(), "drop runs"));
+  const rocksdb::Status dropped =
+      rocksdb::DeleteFilesInRanges(rocks.db.get(), blocks, ranges.data(), ranges.size(), false);
+  rocks.KeepFiles(!dropped.ok());
+  BASALT_TRY(FromRocks(dropped, "drop runs"));
   for (size_t i = 0; i < runs.size(); ++i) {
     rocksdb::ReadOptions read;
     read.fill_cache = false;

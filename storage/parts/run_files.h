@@ -14,6 +14,7 @@ namespace basalt::storage {
 Result<std::vector<RunKey>> RunsInFiles(const Database::Rocks& rocks);
 
 // Removes the files of whole runs. Errors are the disk's; calling again is fine.
-Status DeleteRuns(const Database::Rocks& rocks, const std::vector<RunKey>& runs);
+Status DeleteRuns(Database::Rocks& rocks, const std::vector<RunKey>& runs)
+    BASALT_EXCLUDES(rocks.write_mu);
 
 }  // namespace basalt::storage

@@ -76,11 +76,7 @@ struct RunStore::Impl {
 
   Status Load();
   Status EmptyIncoming() const;
-  Status Ingest(const std::vector<FinishedRun>& added);
-  // After a change of the MANIFEST that went well, or not. RocksDB 7.8 wants removal of files to be
-  // off when it recovers after a failed one (an assertion in ResumeImpl), and does not see to it
-  // here as it does in a flush; recovering turns it on again.
-  void KeepDeletions(bool went_well);
+  Status Ingest(const std::vector<FinishedRun>& added) const;
   Status FlushIndex(const std::vector<IndexFlush>& index);
   Status LoadQuarantine() BASALT_REQUIRES(mu);
   // The lines of quarantined blocks that nobody needs once these runs are gone.
@@ -102,8 +98,6 @@ struct RunStore::Impl {
   std::vector<std::string> stale_quarantine;  // keys in `meta`; as of opening
   std::function<void(CommitStep)> hook;
 
-  Mutex deletions_mu;
-  bool deletions_off BASALT_GUARDED_BY(deletions_mu) = false;
   Mutex commit_mu;   // one commit at a time; taken before `mu`
   Mutex collect_mu;  // one collection at a time; taken before shared->mu
   mutable Mutex mu;
@@ -202,18 +196,7 @@ Status RunStore::Impl::Load() {
   return OkStatus();
 }
 
-void RunStore::Impl::KeepDeletions(bool went_well) {
-  rocksdb::DB& db = *database.rocks().db;
-  const MutexLock lock(deletions_mu);
-  if (!went_well) {
-    (void)db.DisableFileDeletions();
-    deletions_off = true;
-  } else if (std::exchange(deletions_off, false)) {
-    (void)db.EnableFileDeletions(/*force=*/true);
-  }
-}
-
-Status RunStore::Impl::Ingest(const std::vector<FinishedRun>& added) {
+Status RunStore::Impl::Ingest(const std::vector<FinishedRun>& added) const {
   if (added.empty()) return OkStatus();
   std::vector<std::string> paths;
   paths.reserve(added.size());
@@ -227,11 +210,12 @@ Status RunStore::Impl::Ingest(const std::vector<FinishedRun>& added) {
   options.write_global_seqno = false;
   options.allow_blocking_flush = false;
   options.fail_if_not_bottommost_level = true;
-  const Database::Rocks& rocks = database.rocks();
-  const rocksdb::Status ingested =
-      rocks.db->IngestExternalFile(rocks.handle(Family::kBlocks), paths, options);
-  KeepDeletions(ingested.ok());
-  return FromRocks(ingested, "ingest " + std::to_string(paths.size()) + " runs");
+  Database::Rocks& rocks = database.rocks();
+  const std::string context = "ingest " + std::to_string(paths.size()) + " runs";
+  const MutexLock lock(rocks.write_mu);
+  BASALT_TRY(FromRocks(rocks.Ready(), context));
+  return FromRocks(rocks.db->IngestExternalFile(rocks.handle(Family::kBlocks), paths, options),
+                   context);
 }
 
 Status RunStore::Impl::FlushIndex(const std::vector<IndexFlush>& index) {
@@ -345,7 +329,6 @@ Status RunStore::Impl::CollectGarbage() {
   keys.reserve(runs_to_go.size());
   for (const DroppedRun& dropped : runs_to_go) keys.push_back(dropped.run);
   Status status = DeleteRuns(database.rocks(), keys);
-  KeepDeletions(status.ok());
   const MutexLock lock(shared->mu);
   for (const DroppedRun& dropped : runs_to_go) {
     if (status.ok()) {

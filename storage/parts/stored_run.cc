@@ -73,7 +73,8 @@ Status StoredRun::WhyNotRead(size_t i) const {
     max_ms = (*directory)[i].max_ms;
   }
   return DataLoss(Describe(i) + " is damaged: its samples from " + TimeName(min_ms) + " to " +
-                  TimeName(max_ms) + " are left out (" + reason + ")");
+                  TimeName(max_ms) + " are left out, and values that they replaced show again (" +
+                  reason + ")");
 }
 
 std::map<size_t, std::string> StoredRun::Quarantined() const {
