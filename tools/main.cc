@@ -174,7 +174,10 @@ void DescribeSimulate(CLI::App& slo, basalt::cli::SloSimulateOptions& options) {
       "Examples:\n"
       "  basalt slo simulate -f slos/ --url http://localhost:7480 --from -30d\n"
       "  basalt slo simulate -f slos/ --data copy/ --from -7d --max-pages-per-week 2 \\\n"
-      "    --inject '2026-10-03T12:00:00Z for=2m error=100%' --max-detection 90s --markdown");
+      "    --inject '2026-10-03T12:00:00Z for=2m error=100%' --max-detection 90s --markdown\n"
+      "  basalt slo simulate -f slos/ --url http://localhost:7480 --from -30d --truth "
+      "incidents.csv \\\n"
+      "    --sweep factor=10:20:2 --sweep 'for=0s|1m|2m'");
   simulate->add_option("-f,--file", options.paths, "SLO files or directories")->required();
   simulate->add_option("--data", options.data, "Data directory that no server has open");
   simulate->add_option("--url", options.url, "Base URL of the server whose data it is, instead");
@@ -186,9 +189,10 @@ void DescribeSimulate(CLI::App& slo, basalt::cli::SloSimulateOptions& options) {
   simulate->add_option(
       "--truth", options.truth,
       "Incidents that were: FROM,TO[,SLO[,NAME]] a line; for precision and recall");
-  simulate->add_option("--sweep", options.sweeps,
-                       "Try settings, such as factor=10:20:2, for=0s:5m:1m, min_bad=0:20:5, "
-                       "objective=99|99.9, windows=0.5:2:0.5; with --data");
+  simulate->add_option(
+      "--sweep", options.sweeps,
+      "Try settings, such as factor=10:20:2, for=0s:5m:1m, min_bad=0:20:5, "
+      "objective=99|99.9, windows=0.5:2:0.5; bounds are for one setting, not for these");
   simulate->add_option("--min-recall", options.min_recall, "Of the incidents, as a share");
   simulate->add_option("--min-precision", options.min_precision, "Of the pages, as a share");
   simulate->add_option("--max-pages-per-week", options.max_pages_per_week, "Fail above it");

@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string_view>
 
@@ -41,6 +42,7 @@ int64_t Integer(const dom::element& at, const char* key) {
 slo::SimulatedAlert AlertOf(const dom::element& at) {
   slo::SimulatedAlert alert;
   alert.slo = Text(at, "slo");
+  alert.setting = Text(at, "setting");
   alert.severity = Text(at, "severity") == "page" ? slo::Severity::kPage : slo::Severity::kTicket;
   alert.starts_ms = Integer(at, "startsMs");
   bool held_back = false;
@@ -57,11 +59,12 @@ slo::SimulatedAlert AlertOf(const dom::element& at) {
   return alert;
 }
 
-Result<slo::SimulationReport> ReportOf(const std::string& body) {
+Result<slo::SimulationReport> ReportOf(const http::ClientResponse& response) {
   dom::parser parser;
   dom::element root;
-  if (parser.parse(body).get(root) != simdjson::SUCCESS) {
-    return Unavailable("the server's answer is not JSON");
+  if (parser.parse(response.body).get(root) != simdjson::SUCCESS) {
+    return Unavailable("HTTP " + std::to_string(response.status) +
+                       ", and the answer is not JSON; is it a Basalt server's base URL?");
   }
   if (Text(root, "status") != "success") return InvalidArgument(Text(root, "error"));
   slo::SimulationReport report;
@@ -75,7 +78,8 @@ Result<slo::SimulationReport> ReportOf(const std::string& body) {
   report.rounds = static_cast<uint64_t>(Integer(data, "rounds"));
   for (const dom::element at : slos) {
     report.slos.push_back({Text(at, "id"), static_cast<size_t>(Integer(at, "groups")),
-                           Number(at, "bad"), Number(at, "total"), Number(at, "budget")});
+                           Number(at, "bad"), Number(at, "total"), Number(at, "budget"),
+                           Text(at, "setting")});
   }
   for (const dom::element at : alerts) report.alerts.push_back(AlertOf(at));
   return report;
@@ -84,22 +88,35 @@ Result<slo::SimulationReport> ReportOf(const std::string& body) {
 }  // namespace
 
 Result<slo::SimulationReport> SimulateOnServer(const std::string& url,
-                                               const std::vector<std::string>& paths,
-                                               const slo::SimulationOptions& options,
-                                               const std::vector<std::string>& injections) {
-  BASALT_TRY_ASSIGN(const std::string text, slo::ReadSloFiles(paths));
+                                               const RemoteSimulation& simulation) {
+  BASALT_TRY_ASSIGN(const std::string text, slo::ReadSloFiles(simulation.paths));
   std::string form;
   AddParameter(form, "slos", text);
-  AddParameter(form, "from", std::to_string(static_cast<double>(options.from_ms) / 1000));
-  AddParameter(form, "to", std::to_string(static_cast<double>(options.to_ms) / 1000));
-  for (const std::string& injection : injections) AddParameter(form, "inject", injection);
-  BASALT_TRY_ASSIGN(http::Url parsed, http::ParseUrl(url));
-  http::Client client(std::move(parsed),
+  AddParameter(form, "from", std::to_string(static_cast<double>(simulation.from_ms) / 1000));
+  AddParameter(form, "to", std::to_string(static_cast<double>(simulation.to_ms) / 1000));
+  for (const std::string& injection : simulation.injections) {
+    AddParameter(form, "inject", injection);
+  }
+  for (const std::string& sweep : simulation.sweeps) AddParameter(form, "sweep", sweep);
+  Result<http::Url> parsed = http::ParseUrl(url);
+  if (!parsed.ok()) return parsed.status().WithContext("--url " + url);
+  http::Client client(std::move(parsed).value(),
                       {.timeout = kTimeout, .max_response_bytes = kMaxAnswerBytes});
-  BASALT_TRY_ASSIGN(const http::ClientResponse response,
-                    client.Send("POST", "/api/v1/slo/simulate",
-                                {{"Content-Type", "application/x-www-form-urlencoded"}}, form));
-  return ReportOf(response.body);
+  const Result<http::ClientResponse> response =
+      client.Send("POST", "/api/v1/slo/simulate",
+                  {{"Content-Type", "application/x-www-form-urlencoded"}}, form);
+  if (!response.ok()) return response.status().WithContext("--url " + url);
+  Result<slo::SimulationReport> report = ReportOf(*response);
+  if (!report.ok()) return report.status().WithContext("--url " + url);
+  // One from before sweeps ignores what it does not know, and simulates the files as they are.
+  const bool knows_sweeps = std::none_of(report->slos.begin(), report->slos.end(),
+                                         [](const auto& one) { return one.setting.empty(); });
+  if (!simulation.sweeps.empty() && !knows_sweeps) {
+    return Unimplemented("--url " + url +
+                         ": the server knows of no sweeps; update it, or sweep over a backup of it "
+                         "by --data");
+  }
+  return report;
 }
 
 }  // namespace basalt::cli

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <tuple>
@@ -25,13 +27,15 @@ namespace {
 // Reading history wants no more of a machine than this beside what else runs there.
 constexpr size_t kCacheBytes = 64u << 20;
 
-// From the outage's begin to the first page in it; none: it does not page.
+// From the outage's begin to the first page in it, of `only` if given; none: it does not page.
 std::optional<Duration> Detection(const slo::SimulationReport& report,
-                                  const slo::Injection& injection) {
+                                  const slo::Injection& injection,
+                                  const slo::SimulatedSlo* only = nullptr) {
   std::optional<Duration> first;
   for (const slo::SimulatedAlert& alert : report.alerts) {
     if (alert.severity != slo::Severity::kPage) continue;
     if (!injection.slo.empty() && alert.slo != injection.slo) continue;
+    if (only != nullptr && (alert.slo != only->id || alert.setting != only->setting)) continue;
     if (alert.starts_ms < injection.from_ms || alert.starts_ms > injection.to_ms) continue;
     const Duration after(alert.starts_ms - injection.from_ms);
     if (!first.has_value() || after < *first) first = after;
@@ -44,22 +48,30 @@ struct Simulated {
   slo::SimulationReport report;
   double pages_per_week = 0;
   std::vector<slo::Incident> incidents;
-  // With sweeps: each SLO's id in the report is "<id> <setting>".
-  std::vector<std::string> variants;
+  bool is_sweep = false;  // each SLO of the report has a setting
 };
+
+// "shop-requests factor=12"
+std::string NameOf(const slo::SimulatedSlo& one) {
+  return one.setting.empty() ? one.id : one.id + " " + one.setting;
+}
 
 void Print(const Simulated& run, bool markdown) {
   const char* row = markdown ? "| %s | %s | %s | %s |\n" : "%-44s %-7s %-21s %s\n";
-  std::printf("%s%s to %s: %zu SLOs, %llu rounds, %.3g pages a week\n\n",
-              markdown ? "### SLO simulation\n" : "", FormatMoment(run.options.from_ms).c_str(),
-              FormatMoment(run.options.to_ms).c_str(), run.report.slos.size(),
-              static_cast<unsigned long long>(run.report.rounds), run.pages_per_week);
+  char pages_per_week[48];
+  std::snprintf(pages_per_week, sizeof(pages_per_week), ", %.3g pages a week", run.pages_per_week);
+  // Of all settings together they would say nothing.
+  const std::string pages = run.is_sweep ? "" : pages_per_week;
+  std::printf("%s%s to %s: %zu %s, %llu rounds%s\n\n", markdown ? "### SLO simulation\n" : "",
+              FormatMoment(run.options.from_ms).c_str(), FormatMoment(run.options.to_ms).c_str(),
+              run.report.slos.size(), run.is_sweep ? "variants of SLOs" : "SLOs",
+              static_cast<unsigned long long>(run.report.rounds), pages.c_str());
   std::printf(row, "SLO", "groups", "bad of total", "budget left at the end");
   if (markdown) std::printf("| --- | --- | --- | --- |\n");
   for (const slo::SimulatedSlo& one : run.report.slos) {
     const std::string left =
         one.budget > 0 ? slo::FormatNumber(100 * (1 - one.bad / one.budget)) + " %" : "no events";
-    std::printf(row, one.id.c_str(), std::to_string(one.groups).c_str(),
+    std::printf(row, NameOf(one).c_str(), std::to_string(one.groups).c_str(),
                 (slo::FormatNumber(one.bad) + " of " + slo::FormatNumber(one.total)).c_str(),
                 left.c_str());
   }
@@ -86,31 +98,56 @@ double PagesPerWeek(const Simulated& run) {
   return static_cast<double>(pages) / weeks;
 }
 
-// All settings are simulated at once, as SLOs of their own: what is read and counted is shared.
-Result<std::vector<slo::Definition>> VariantsOf(const std::vector<slo::Definition>& definitions,
-                                                const std::vector<std::string>& texts) {
-  std::vector<slo::Sweep> sweeps;
-  for (const std::string& text : texts) {
-    Result<slo::Sweep> sweep = slo::ParseSweep(text);
-    if (!sweep.ok()) return sweep.status().WithContext("--sweep");
-    sweeps.push_back(std::move(sweep).value());
+// Bounds are of one version of the SLOs. None is dropped in silence.
+Status CheckSweep(const SloSimulateOptions& options) {
+  const char* bound = options.max_pages_per_week >= 0  ? "--max-pages-per-week"
+                      : options.min_recall >= 0        ? "--min-recall"
+                      : options.min_precision >= 0     ? "--min-precision"
+                      : !options.max_detection.empty() ? "--max-detection"
+                                                       : nullptr;
+  if (options.sweeps.empty() || bound == nullptr) return OkStatus();
+  return InvalidArgument(std::string(bound) +
+                         " cannot stand beside --sweep, which compares settings: run it again with "
+                         "the setting that you choose written into the SLO file");
+}
+
+Result<slo::SimulationReport> SimulateOnData(const std::string& data,
+                                             std::vector<slo::Definition> definitions,
+                                             slo::SimulationOptions options) {
+  if (!std::filesystem::is_directory(data)) {
+    return NotFound("--data " + data + " is not a directory");
   }
-  BASALT_TRY_ASSIGN(const std::vector<slo::Setting> settings, slo::SettingsOf(sweeps));
-  std::vector<slo::Definition> variants;
-  for (const slo::Definition& definition : definitions) {
-    for (const slo::Setting& setting : settings) {
-      BASALT_TRY_ASSIGN(slo::Definition variant, slo::WithSetting(definition, setting));
-      variant.id += " " + slo::ToString(setting);
-      variants.push_back(std::move(variant));
-    }
+  storage::StoreOptions store_options;
+  store_options.directory = data;
+  store_options.block_cache_bytes = kCacheBytes;
+  Result<std::unique_ptr<storage::Store>> store = storage::Store::Open(store_options);
+  if (!store.ok() && store.status().code() == StatusCode::kFailedPrecondition) {
+    return store.status().WithContext("--data " + data +
+                                      ": if a server has it open, name the server by --url");
   }
-  return variants;
+  if (!store.ok()) return store.status().WithContext("--data " + data);
+  slo::StoreSamples samples(**store);
+  const std::string ledger_file = data + "/slo_ledger.yml";
+  if (std::filesystem::exists(ledger_file)) {
+    BASALT_TRY_ASSIGN(const auto ledger, slo::Ledger::Open(ledger_file));
+    options.exclusions = ledger->All();
+  }
+  const query::Engine engine{query::EngineOptions{}};
+  slo::EngineQueries queries(engine, samples);
+  BASALT_TRY_ASSIGN(slo::SimulationReport report,
+                    slo::Simulate(std::move(definitions), samples, options, &queries));
+  BASALT_TRY((*store)->Close());
+  if (report.storage_errors > 0) {
+    return Unavailable("some series could not be read: " + report.last_storage_error);
+  }
+  return report;
 }
 
 Result<Simulated> Run(const SloSimulateOptions& options) {
   if (options.url.empty() == options.data.empty()) {
     return InvalidArgument("needs either --data or --url");
   }
+  BASALT_TRY(CheckSweep(options));
   Simulated run;
   const int64_t now_ms = ToMs(SystemClock().Now());
   run.options.to_ms = now_ms;
@@ -128,37 +165,18 @@ Result<Simulated> Run(const SloSimulateOptions& options) {
   }
   // Wrong files are said with their own lines, also if a server will read them.
   BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions, slo::LoadSloFiles(options.paths));
-  if (!options.sweeps.empty()) {
-    if (!options.url.empty()) return InvalidArgument("--sweep needs --data");
-    BASALT_TRY_ASSIGN(definitions, VariantsOf(definitions, options.sweeps));
-    for (const slo::Definition& variant : definitions) run.variants.push_back(variant.id);
+  run.is_sweep = !options.sweeps.empty();
+  if (run.is_sweep) {
+    BASALT_TRY_ASSIGN(definitions, slo::VariantsOf(definitions, options.sweeps));
   }
-  if (!options.url.empty()) {
+  if (options.url.empty()) {
+    BASALT_TRY_ASSIGN(run.report,
+                      SimulateOnData(options.data, std::move(definitions), run.options));
+  } else {
     BASALT_TRY_ASSIGN(
-        run.report, SimulateOnServer(options.url, options.paths, run.options, options.injections));
-    run.pages_per_week = PagesPerWeek(run);
-    return run;
-  }
-  if (!std::filesystem::is_directory(options.data)) {
-    return NotFound("--data " + options.data + " is not a directory");
-  }
-  storage::StoreOptions store_options;
-  store_options.directory = options.data;
-  store_options.block_cache_bytes = kCacheBytes;
-  BASALT_TRY_ASSIGN(const auto store, storage::Store::Open(store_options));
-  slo::StoreSamples samples(*store);
-  const std::string ledger_file = options.data + "/slo_ledger.yml";
-  if (std::filesystem::exists(ledger_file)) {
-    BASALT_TRY_ASSIGN(const auto ledger, slo::Ledger::Open(ledger_file));
-    run.options.exclusions = ledger->All();
-  }
-  const query::Engine engine{query::EngineOptions{}};
-  slo::EngineQueries queries(engine, samples);
-  BASALT_TRY_ASSIGN(run.report,
-                    slo::Simulate(std::move(definitions), samples, run.options, &queries));
-  BASALT_TRY(store->Close());
-  if (run.report.storage_errors > 0) {
-    return Unavailable("some series could not be read: " + run.report.last_storage_error);
+        run.report,
+        SimulateOnServer(options.url, {options.paths, options.injections, options.sweeps,
+                                       run.options.from_ms, run.options.to_ms}));
   }
   run.pages_per_week = PagesPerWeek(run);
   return run;
@@ -186,7 +204,7 @@ bool Dominates(const slo::Verdict& a, const slo::Verdict& b) {
 // With incidents or settings to compare: a line for each SLO or setting. `*` marks what no other
 // one beats in found incidents, wrong pages and the longest detection together.
 void PrintVerdicts(const Simulated& run, bool markdown) {
-  if (run.incidents.empty() && run.variants.empty()) return;
+  if (run.incidents.empty() && !run.is_sweep) return;
   const char* row =
       markdown ? "| %s | %s | %s | %s | %s | %s |\n" : "%-44s %-6s %-10s %-8s %-20s %s\n";
   std::printf("\n");
@@ -195,23 +213,18 @@ void PrintVerdicts(const Simulated& run, bool markdown) {
   std::vector<slo::Verdict> verdicts;
   const std::vector<slo::SimulatedSlo>& slos = run.report.slos;
   for (const slo::SimulatedSlo& one : slos) {
-    std::vector<slo::Incident> own = run.incidents;
-    const bool is_variant = !run.variants.empty();
-    // Incidents name SLOs as the files do.
-    for (slo::Incident& incident : own) {
-      if (is_variant && !incident.slo.empty() && one.id.starts_with(incident.slo + " ")) {
-        incident.slo = one.id;
-      }
-    }
-    verdicts.push_back(slo::Judge(run.report.alerts, own, one.id));
+    std::vector<slo::SimulatedAlert> own;
+    std::copy_if(run.report.alerts.begin(), run.report.alerts.end(), std::back_inserter(own),
+                 [&](const slo::SimulatedAlert& alert) { return alert.setting == one.setting; });
+    verdicts.push_back(slo::Judge(own, run.incidents, one.id));
   }
   for (size_t i = 0; i < slos.size(); ++i) {
     const slo::Verdict& v = verdicts[i];
     const auto rival = [&](const slo::Verdict& other) { return Dominates(other, v); };
-    const bool best = !run.variants.empty() && !run.incidents.empty() &&
+    const bool best = run.is_sweep && !run.incidents.empty() &&
                       std::none_of(verdicts.begin(), verdicts.end(), rival);
-    std::printf(row, (slos[i].id + (best ? " *" : "")).c_str(), std::to_string(v.pages).c_str(),
-                Text(v.precision).c_str(), Text(v.recall).c_str(),
+    std::printf(row, (NameOf(slos[i]) + (best ? " *" : "")).c_str(),
+                std::to_string(v.pages).c_str(), Text(v.precision).c_str(), Text(v.recall).c_str(),
                 (Text(v.detection_median) + ", " + Text(v.detection_longest)).c_str(),
                 (Text(v.reset_median) + ", " + Text(v.reset_longest)).c_str());
   }
@@ -232,6 +245,25 @@ bool IsGoodEnough(const SloSimulateOptions& options, const Simulated& run) {
   return good;
 }
 
+std::string PagesText(std::optional<Duration> detection) {
+  if (!detection.has_value()) return "does not page";
+  return "pages " + slo::FormatNumber(static_cast<double>(detection->count()) / 1000) +
+         " s after its begin";
+}
+
+// Of a sweep: when each setting would have found the injected outages.
+void PrintDetections(const Simulated& run, const std::vector<std::string>& texts) {
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const slo::Injection& injection = run.options.injections[i];
+    std::printf("\nthe outage \"%s\"\n", texts[i].c_str());
+    for (const slo::SimulatedSlo& one : run.report.slos) {
+      if (!injection.slo.empty() && one.id != injection.slo) continue;
+      std::printf("  %-42s %s\n", NameOf(one).c_str(),
+                  PagesText(Detection(run.report, injection, &one)).c_str());
+    }
+  }
+}
+
 // Prints what is beyond a bound.
 bool WithinBounds(const SloSimulateOptions& options, const Simulated& run,
                   std::optional<Duration> max_detection) {
@@ -243,14 +275,9 @@ bool WithinBounds(const SloSimulateOptions& options, const Simulated& run,
   }
   for (size_t i = 0; i < run.options.injections.size(); ++i) {
     const std::optional<Duration> detection = Detection(run.report, run.options.injections[i]);
-    const std::string text =
-        detection.has_value()
-            ? "pages " + slo::FormatNumber(static_cast<double>(detection->count()) / 1000) +
-                  " s after its begin"
-            : "does not page";
     const bool late = max_detection.has_value() && (!detection || *detection > *max_detection);
     std::printf("\n%sthe outage \"%s\" %s\n", late ? "FAILED: " : "", options.injections[i].c_str(),
-                text.c_str());
+                PagesText(detection).c_str());
     within &= !late;
   }
   return within;
@@ -275,9 +302,12 @@ int RunSloSimulate(const SloSimulateOptions& options) {
   }
   Print(*run, options.markdown);
   PrintVerdicts(*run, options.markdown);
-  bool good = WithinBounds(options, *run, max_detection);
-  if (run->variants.empty()) good = IsGoodEnough(options, *run) && good;
-  return good ? 0 : 1;
+  if (run->is_sweep) {
+    PrintDetections(*run, options.injections);
+    return 0;
+  }
+  const bool within = WithinBounds(options, *run, max_detection);
+  return IsGoodEnough(options, *run) && within ? 0 : 1;
 }
 
 Result<slo::SimulationReport> SimulateFiles(const SloSimulateOptions& options) {
@@ -305,6 +335,7 @@ std::string FormatMoment(int64_t time_ms) {
 
 std::string AlertName(const slo::SimulatedAlert& alert) {
   std::string name = alert.slo;
+  if (!alert.setting.empty()) name += " " + alert.setting;
   for (const Label& label : alert.group) name += " " + label.name + "=" + label.value;
   return name;
 }

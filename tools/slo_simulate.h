@@ -20,7 +20,8 @@ struct SloSimulateOptions {
   std::vector<std::string> injections;
   // Exit code 1 beyond these; negative or empty: no bound.
   std::string truth;  // a file of incidents: "FROM,TO[,SLO[,NAME]]" a line; # begins a comment
-  // "factor=10:20:2" and the like (engine/slo/trial.h): every combination is tried; needs `data`.
+  // "factor=10:20:2" and the like (engine/slo/trial.h): every combination is tried. They compare,
+  // so the bounds below cannot stand beside them.
   std::vector<std::string> sweeps;
   double max_pages_per_week = -1;
   double min_recall = -1;  // of the incidents in `truth`, as shares
@@ -37,7 +38,8 @@ int RunSloSimulate(const SloSimulateOptions& options);
 Result<slo::SimulationReport> SimulateFiles(const SloSimulateOptions& options);
 // `to`, or now, as Unix seconds.
 Result<std::string> FixedEnd(const std::string& to);
-std::string FormatMoment(int64_t time_ms);                // RFC 3339
-std::string AlertName(const slo::SimulatedAlert& alert);  // the SLO and its group's labels
+std::string FormatMoment(int64_t time_ms);  // RFC 3339
+// The SLO, its setting if there is one, and its group's labels.
+std::string AlertName(const slo::SimulatedAlert& alert);
 
 }  // namespace basalt::cli

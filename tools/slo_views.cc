@@ -1,6 +1,7 @@
 #include "tools/slo_views.h"
 
 #include "engine/slo/slo_files.h"
+#include "engine/slo/trial.h"
 #include "tools/simulation_text.h"
 
 namespace basalt::cli {
@@ -128,13 +129,11 @@ slo::AuditView SloViews::Audit(size_t slots) {
           stats.audit_last_mismatch};
 }
 
-Result<slo::SimulationReport> SloViews::Simulate(const std::string& slos, Timestamp from,
-                                                 Timestamp to,
-                                                 const std::vector<std::string>& injections) {
+Result<slo::SimulationReport> SloViews::Simulate(const http::api::SimulationRequest& request) {
   if (evaluator_.load(std::memory_order_acquire) == nullptr) {
     return Unavailable("SLOs are not evaluated yet");
   }
-  slo::CheckedSlos checked = slo::CheckSloText(slos, "slos");
+  slo::CheckedSlos checked = slo::CheckSloText(request.slos, "slos");
   if (!checked.ok()) {
     std::string message;
     for (const slo::Problem& problem : checked.problems) {
@@ -143,12 +142,15 @@ Result<slo::SimulationReport> SloViews::Simulate(const std::string& slos, Timest
     return InvalidArgument(message);
   }
   slo::SimulationOptions options;
-  options.from_ms = ToMs(from);
-  options.to_ms = ToMs(to);
-  for (const std::string& text : injections) {
+  options.from_ms = ToMs(request.from);
+  options.to_ms = ToMs(request.to);
+  for (const std::string& text : request.injections) {
     Result<slo::Injection> injection = ParseInjection(text, options.to_ms);
     if (!injection.ok()) return injection.status().WithContext("inject " + text);
     options.injections.push_back(*injection);
+  }
+  if (!request.sweeps.empty()) {
+    BASALT_TRY_ASSIGN(checked.definitions, slo::VariantsOf(checked.definitions, request.sweeps));
   }
   BASALT_TRY_ASSIGN(options.exclusions, Exclusions());
   // It takes a core for seconds and memory for its groups.

@@ -34,8 +34,7 @@ class SloViews final : public http::api::AlertsView, public http::api::SloSource
                                                                   std::string_view id,
                                                                   Timestamp at) override;
   slo::AuditView Audit(size_t slots) override;
-  Result<slo::SimulationReport> Simulate(const std::string& slos, Timestamp from, Timestamp to,
-                                         const std::vector<std::string>& injections) override;
+  Result<slo::SimulationReport> Simulate(const http::api::SimulationRequest& request) override;
   [[nodiscard]] Result<std::vector<slo::Exclusion>> Exclusions() const override;
   Result<slo::Exclusion> AddExclusion(slo::Exclusion exclusion) override;
   Status RemoveExclusion(const std::string& id) override;

@@ -137,6 +137,8 @@ struct Definition {
 
   std::string file;  // where it stands
   int line = 0;
+  // "factor=12 for=2m": what a sweep of settings (trial.h) has changed of it; empty elsewhere.
+  std::string setting;
 
   [[nodiscard]] const AlertSpec& alert(Severity severity) const {
     return alerts[static_cast<size_t>(severity)];

@@ -56,7 +56,7 @@ std::vector<SimulatedAlert> AlertsOf(const SloSet& set, const std::vector<Transi
       const Definition& definition = set.definitions()[group.slo];
       open.emplace(key, alerts.size());
       alerts.push_back({definition.id, GroupLabels(definition, group.values), transition.severity,
-                        transition.state.starts_ms, std::nullopt});
+                        transition.state.starts_ms, std::nullopt, false, definition.setting});
     } else if (!transition.state.firing && it != open.end()) {
       alerts[it->second].ends_ms = transition.state.ends_ms;
       open.erase(it);
@@ -69,12 +69,15 @@ std::vector<SimulatedAlert> AlertsOf(const SloSet& set, const std::vector<Transi
 void HoldBack(const SloSet& set, std::vector<SimulatedAlert>& alerts) {
   for (const Definition& definition : set.definitions()) {
     if (!definition.total_alerts) continue;
+    const auto is_of_it = [&](const SimulatedAlert& alert) {
+      return alert.slo == definition.id && alert.setting == definition.setting;
+    };
     std::vector<const SimulatedAlert*> totals;
     for (const SimulatedAlert& alert : alerts) {
-      if (alert.slo == definition.id && alert.group.empty()) totals.push_back(&alert);
+      if (is_of_it(alert) && alert.group.empty()) totals.push_back(&alert);
     }
     for (SimulatedAlert& alert : alerts) {
-      if (alert.slo != definition.id || alert.group.empty()) continue;
+      if (!is_of_it(alert) || alert.group.empty()) continue;
       alert.held_back = std::any_of(totals.begin(), totals.end(), [&](const SimulatedAlert* total) {
         if (total->severity != alert.severity || total->starts_ms > alert.starts_ms) return false;
         if (!total->ends_ms.has_value()) return true;
@@ -149,6 +152,7 @@ Result<SimulationReport> Simulate(std::vector<Definition> definitions, SampleSto
     const Definition& definition = set.definitions()[slo];
     SimulatedSlo one;
     one.id = definition.id;
+    one.setting = definition.setting;
     for (const auto& [values, g] : set.groups_of(slo)) {
       PeriodBounds bounds;
       const Counts counts = set.ReadPeriod(g, bounds).counts;

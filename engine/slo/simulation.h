@@ -44,6 +44,7 @@ struct SimulatedAlert {
   // The total of its SLO, which has no group labels, fired when it started and until it was over:
   // nobody would have been told.
   bool held_back = false;
+  std::string setting = {};  // its definition's: which variant of the SLO
 };
 
 struct SimulatedSlo {
@@ -52,6 +53,7 @@ struct SimulatedSlo {
   double bad = 0;  // over the period that ends at to_ms, all groups
   double total = 0;
   double budget = 0;  // bad events that the objective allows of these
+  std::string setting = {};
 };
 
 struct SimulationReport {

@@ -112,7 +112,7 @@ Result<std::vector<std::string>> RangeOf(const std::vector<std::string>& parts, 
     if (step <= Duration(0) || to < from) return InvalidArgument("needs FROM:TO:STEP upwards");
     for (Duration at = from; at <= to; at += step) {
       if (values.size() == kMaxSettings) return too_many();
-      values.push_back(FormatDuration(at));
+      values.push_back(at == Duration(0) ? "0s" : FormatDuration(at));  // not "0d"
     }
     return values;
   }
@@ -242,7 +242,41 @@ Result<Definition> WithSetting(Definition slo, const Setting& setting) {
   }
   BASALT_TRY_ASSIGN(slo.conditions, ConditionsOf(tiers, slo.objective));
   LayOut(slo);
+  slo.setting = ToString(setting);
   return slo;
+}
+
+Result<std::vector<Definition>> VariantsOf(const std::vector<Definition>& definitions,
+                                           const std::vector<std::string>& sweeps) {
+  std::vector<Sweep> parsed;
+  for (const std::string& text : sweeps) {
+    Result<Sweep> sweep = ParseSweep(text);
+    if (!sweep.ok()) return sweep.status().WithContext("sweep");
+    const bool twice = std::any_of(parsed.begin(), parsed.end(), [&](const Sweep& other) {
+      return other.parameter == sweep->parameter;
+    });
+    if (twice) {
+      return InvalidArgument("sweep: " + sweep->parameter +
+                             "= is given twice; write its values as one list, A|B|C");
+    }
+    parsed.push_back(std::move(sweep).value());
+  }
+  BASALT_TRY_ASSIGN(const std::vector<Setting> settings, SettingsOf(parsed));
+  if (definitions.size() * settings.size() > kMaxVariants) {
+    return ResourceExhausted("sweep: " + std::to_string(settings.size()) + " settings of " +
+                             std::to_string(definitions.size()) + " SLOs are more than " +
+                             std::to_string(kMaxVariants) +
+                             " together; sweep fewer settings, or name fewer files");
+  }
+  std::vector<Definition> variants;
+  variants.reserve(definitions.size() * settings.size());
+  for (const Definition& definition : definitions) {
+    for (const Setting& setting : settings) {
+      BASALT_TRY_ASSIGN(Definition variant, WithSetting(definition, setting));
+      variants.push_back(std::move(variant));
+    }
+  }
+  return variants;
 }
 
 std::vector<std::string> Differences(const Definition& before, const Definition& after) {

@@ -61,8 +61,17 @@ using Setting = std::vector<std::pair<std::string, std::string>>;
 std::string ToString(const Setting& setting);
 // Every combination.
 Result<std::vector<Setting>> SettingsOf(const std::vector<Sweep>& sweeps);
-// The definition with the setting in place. kInvalidArgument: it cannot be.
+// The definition with the setting in place, also in `Definition::setting`. kInvalidArgument: it
+// cannot be.
 Result<Definition> WithSetting(Definition definition, const Setting& setting);
+
+// SLOs times settings of one simulation, at most: each is simulated as an SLO of its own, with its
+// own groups, over samples that are read once.
+inline constexpr size_t kMaxVariants = 1000;
+// Each SLO with each combination of `sweeps` (ParseSweep's texts), an SLO's settings one after
+// another. kInvalidArgument and kResourceExhausted name the sweep or the SLO and say what to do.
+Result<std::vector<Definition>> VariantsOf(const std::vector<Definition>& definitions,
+                                           const std::vector<std::string>& sweeps);
 
 // ---- two versions ----
 

@@ -20,6 +20,7 @@ void WriteReport(const slo::SimulationReport& report, JsonWriter& json) {
   for (const slo::SimulatedSlo& one : report.slos) {
     json.BeginObject();
     json.Field("id", one.id);
+    if (!one.setting.empty()) json.Field("setting", one.setting);
     json.Key("groups");
     json.Uint(one.groups);
     WriteNumber("bad", one.bad, json);
@@ -33,6 +34,7 @@ void WriteReport(const slo::SimulationReport& report, JsonWriter& json) {
   for (const slo::SimulatedAlert& alert : report.alerts) {
     json.BeginObject();
     json.Field("slo", alert.slo);
+    if (!alert.setting.empty()) json.Field("setting", alert.setting);
     json.Key("group");
     json.LabelSet(alert.group);
     json.Field("severity", slo::SeverityName(alert.severity));
@@ -53,7 +55,7 @@ void WriteReport(const slo::SimulationReport& report, JsonWriter& json) {
   json.EndObject();
 }
 
-// Parameters: slos (YAML), from, to; inject, repeated.
+// Parameters: slos (YAML), from, to; inject and sweep, repeated.
 Answer Simulate(const Call& call) {
   if (!call.form_error.ok()) return FailWith(call.form_error);
   if (call.context.slos == nullptr) return FailWith(Unavailable("no SLO is evaluated"));
@@ -64,10 +66,10 @@ Answer Simulate(const Call& call) {
   if (!from.ok()) return InvalidParameter("from", from.status());
   const Result<Timestamp> to = call.TimeParam("to", call.context.clock->Now());
   if (!to.ok()) return InvalidParameter("to", to.status());
-  std::vector<std::string> injections;
-  for (const std::string_view text : call.form.All("inject")) injections.emplace_back(text);
-  const auto report =
-      call.context.slos->Simulate(std::string(call.form.Get("slos")), *from, *to, injections);
+  SimulationRequest request{std::string(call.form.Get("slos")), *from, *to};
+  for (const std::string_view text : call.form.All("inject")) request.injections.emplace_back(text);
+  for (const std::string_view text : call.form.All("sweep")) request.sweeps.emplace_back(text);
+  const auto report = call.context.slos->Simulate(request);
   if (!report.ok()) return FailWith(report.status());
   if (report->storage_errors > 0) {
     return FailWith(Unavailable("some series could not be read: " + report->last_storage_error));

@@ -14,6 +14,15 @@
 
 namespace basalt::http::api {
 
+// What a simulation is asked for, as `basalt slo simulate` writes it.
+struct SimulationRequest {
+  std::string slos;  // the text of SLO files
+  Timestamp from{};
+  Timestamp to{};
+  std::vector<std::string> injections = {};  // outages laid over what was
+  std::vector<std::string> sweeps = {};      // settings, each tried of each SLO (slo::VariantsOf)
+};
+
 // Thread-safe. `max_groups` bounds the groups of one SLO that are shown, firing ones first.
 class SloSource {
  public:
@@ -37,11 +46,8 @@ class SloSource {
   }
   // Audits that many more slots, and tells what all audits since start came to.
   virtual slo::AuditView Audit(size_t /*slots*/) { return {}; }
-  // What these SLOs (the text of their files) would have done over what is stored, with outages
-  // laid over it, as `basalt slo simulate` writes them. kResourceExhausted while another one runs.
-  virtual Result<slo::SimulationReport> Simulate(const std::string& /*slos*/, Timestamp /*from*/,
-                                                 Timestamp /*to*/,
-                                                 const std::vector<std::string>& /*injections*/) {
+  // What these SLOs would have done over what is stored. kResourceExhausted while another one runs.
+  virtual Result<slo::SimulationReport> Simulate(const SimulationRequest& /*request*/) {
     return Unavailable("no SLO is evaluated");
   }
   // The ledger of times that do not count. kUnavailable without one.

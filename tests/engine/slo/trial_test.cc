@@ -6,6 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "tests/engine/slo/scenario.h"
 
@@ -90,6 +93,31 @@ TEST(Sweeps, ASettingChangesWhatItNames) {
   EXPECT_FALSE(WithSetting(base, {{"factor", "-1"}}).ok());
 }
 
+TEST(Sweeps, EverySloIsTriedWithEverySetting) {
+  const auto variants = VariantsOf(ShopSlo(), {"factor=10|20", "for=0s|2m"});
+  ASSERT_TRUE(variants.ok()) << variants.status().ToString();
+  std::vector<std::string> settings;
+  for (const Definition& variant : *variants) {
+    EXPECT_EQ(variant.id, ShopSlo()[0].id) << "the ledger and outages name SLOs by id";
+    settings.push_back(variant.setting);
+  }
+  EXPECT_THAT(settings, ElementsAre("factor=10 for=0s", "factor=10 for=2m", "factor=20 for=0s",
+                                    "factor=20 for=2m"));
+}
+
+TEST(Sweeps, SayWhatToDoAboutWhatCannotBeTried) {
+  const auto refused = [](size_t slos, const std::vector<std::string>& sweeps) {
+    const auto variants = VariantsOf(std::vector<Definition>(slos, ShopSlo()[0]), sweeps);
+    return variants.ok() ? std::string() : variants.status().ToString();
+  };
+  EXPECT_THAT(refused(1, {"factors=10"}), HasSubstr("sweep: \"factors=10\" is not factor="));
+  EXPECT_THAT(refused(1, {"factor=10|11", "factor=12"}), HasSubstr("write its values as one list"));
+  EXPECT_THAT(refused(1, {"objective=99|101"}), HasSubstr("slo shop-requests"));
+  EXPECT_EQ(refused(kMaxVariants / 100, {"min_bad=0:9:1", "min_total=0:9:1"}), "");
+  EXPECT_THAT(refused(kMaxVariants / 100 + 1, {"min_bad=0:9:1", "min_total=0:9:1"}),
+              HasSubstr("100 settings of 11 SLOs are more than 1000 together; sweep fewer"));
+}
+
 TEST(Versions, SayWhatDiffers) {
   const Definition base = ShopSlo()[0];
   EXPECT_THAT(Differences(base, base), IsEmpty());
@@ -135,6 +163,59 @@ TEST(Simulation, LeavesOutWhatTheLedgerExcludes) {
   exclusion.to_ms = At(324);
   options.exclusions = {exclusion};
   EXPECT_THAT(Simulate(ShopSlo(), s.store, options)->alerts, IsEmpty());
+}
+
+// What a setting is compared by has to be there in each of them.
+TEST(Simulation, OfASweepHasTheSamePastInEverySetting) {
+  Scenario s;
+  Outage(s);
+  const std::string id = ShopSlo()[0].id;
+  const auto variants = *VariantsOf(ShopSlo(), {"factor=10|14.4", "objective=99.9|99.95"});
+  SimulationOptions options{At(0) - 1, At(480), {}, {}};
+  const auto settings_with_alerts = [&] {
+    std::set<std::string> settings;
+    const auto report = Simulate(variants, s.store, options);
+    for (const SimulatedAlert& alert : report->alerts) settings.insert(alert.setting);
+    return settings;
+  };
+  EXPECT_EQ(settings_with_alerts().size(), variants.size());
+  Exclusion exclusion;
+  exclusion.slo = id;
+  exclusion.from_ms = At(296);
+  exclusion.to_ms = At(324);
+  options.exclusions = {exclusion};
+  EXPECT_EQ(settings_with_alerts().size(), 0U) << "an exclusion names the SLO, not a setting";
+  options.injections = {{id, At(400), At(420)}};
+  EXPECT_EQ(settings_with_alerts().size(), variants.size()) << "and so does an outage";
+}
+
+TEST(Simulation, OfASettingIsWhatAnSloWrittenSoWouldHaveDone) {
+  Scenario s;
+  Outage(s);
+  const SimulationOptions options{At(0) - 1, At(480), {}, {}};
+  const auto together =
+      Simulate(*VariantsOf(ShopSlo(), {"factor=2|14.4|300", "for=0s|5m"}), s.store, options);
+  ASSERT_EQ(together->slos.size(), 6U);
+  size_t alerts = 0;
+  for (const SimulatedSlo& one : together->slos) {
+    const auto variants = *VariantsOf(ShopSlo(), {"factor=2|14.4|300", "for=0s|5m"});
+    const auto variant = std::find_if(variants.begin(), variants.end(), [&](const Definition& v) {
+      return v.setting == one.setting;
+    });
+    ASSERT_NE(variant, variants.end()) << one.setting;
+    const auto alone = Simulate({*variant}, s.store, options);
+    std::vector<SimulatedAlert> own;
+    for (const SimulatedAlert& alert : together->alerts) {
+      if (alert.setting == one.setting) own.push_back(alert);
+    }
+    ASSERT_EQ(own.size(), alone->alerts.size()) << one.setting;
+    for (size_t i = 0; i < own.size(); ++i) {
+      EXPECT_EQ(own[i].starts_ms, alone->alerts[i].starts_ms) << one.setting;
+      EXPECT_EQ(own[i].ends_ms, alone->alerts[i].ends_ms) << one.setting;
+    }
+    alerts += own.size();
+  }
+  EXPECT_GT(alerts, 6U);
 }
 
 TEST(Explain, SaysWhatWasSeenAndDecidedThen) {

@@ -60,13 +60,9 @@ class OneSlo final : public SloSource {
     audited.push_back(slots);
     return {41 + slots, 7, 1, "shop-requests: differs"};
   }
-  Result<slo::SimulationReport> Simulate(const std::string& slos, Timestamp from, Timestamp to,
-                                         const std::vector<std::string>& injections) override {
+  Result<slo::SimulationReport> Simulate(const SimulationRequest& request) override {
     if (!problem.ok()) return problem;
-    simulated = slos;
-    simulated_from = from;
-    simulated_to = to;
-    injected = injections;
+    simulated = request;
     return report;
   }
   [[nodiscard]] Result<std::vector<slo::Exclusion>> Exclusions() const override {
@@ -91,10 +87,7 @@ class OneSlo final : public SloSource {
   Status problem;
   Timestamp explained_at{};
   std::vector<size_t> audited;
-  std::string simulated;
-  Timestamp simulated_from{};
-  Timestamp simulated_to{};
-  std::vector<std::string> injected;
+  SimulationRequest simulated;
   slo::SimulationReport report;
   std::vector<slo::Exclusion> exclusions;
 };
@@ -198,10 +191,24 @@ TEST_F(SloApi, SimulateShowsWhatWouldHaveHappened) {
       R"j({"status":"success","data":{"slos":[{"id":"shop-requests","groups":2,"bad":31.5,"total":1000,"budget":1}],)j"
       R"j("alerts":[{"slo":"shop-requests","group":{"region":"eu"},"severity":"page","heldBack":false,"startsMs":1000,"endsMs":2000},)j"
       R"j({"slo":"shop-requests","group":{},"severity":"ticket","heldBack":true,"startsMs":3000,"endsMs":null}],"rounds":5}})j");
-  EXPECT_EQ(slos_.simulated, "version: x");
-  EXPECT_EQ(slos_.simulated_from, FromMs(1'699'990'000'000));
-  EXPECT_EQ(slos_.simulated_to, FromMs(1'700'000'000'000));
-  EXPECT_EQ(slos_.injected, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(slos_.simulated.slos, "version: x");
+  EXPECT_EQ(slos_.simulated.from, FromMs(1'699'990'000'000));
+  EXPECT_EQ(slos_.simulated.to, FromMs(1'700'000'000'000));
+  EXPECT_EQ(slos_.simulated.injections, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(slos_.simulated.sweeps.empty());
+}
+
+TEST_F(SloApi, SimulateShowsTheSettingsOfASweep) {
+  slos_.report.slos = {{"shop-requests", 2, 0, 1000, 1, "factor=12"}};
+  slos_.report.alerts = {
+      {"shop-requests", {}, slo::Severity::kPage, 1000, 2000, false, "factor=12"}};
+  EXPECT_EQ(
+      h_.Post("/api/v1/slo/simulate",
+              "slos=x&from=1&sweep=factor%3D10%3A20%3A2&sweep=for%3D0s%7C2m")
+          .body,
+      R"j({"status":"success","data":{"slos":[{"id":"shop-requests","setting":"factor=12","groups":2,"bad":0,"total":1000,"budget":1}],)j"
+      R"j("alerts":[{"slo":"shop-requests","setting":"factor=12","group":{},"severity":"page","heldBack":false,"startsMs":1000,"endsMs":2000}],"rounds":0}})j");
+  EXPECT_EQ(slos_.simulated.sweeps, (std::vector<std::string>{"factor=10:20:2", "for=0s|2m"}));
 }
 
 TEST_F(SloApi, SimulateNamesTheParameterThatIsWrong) {
