@@ -1,6 +1,8 @@
 #include "bench/store/recording.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -40,6 +42,14 @@ std::vector<Label> ParseLabels(const std::string& json) {
   return labels;
 }
 
+// As exporters write it: the shortest digits that mean the same. Fixed ones would make one series
+// of all buckets below a microsecond.
+std::string Shortest(double bound) {
+  std::array<char, 32> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), bound);
+  return {digits.data(), end.ptr};
+}
+
 }  // namespace
 
 Recording::Recording(size_t series_per_target, uint64_t seed)
@@ -55,7 +65,9 @@ Recording::Recording(size_t series_per_target, uint64_t seed)
     series.labels.push_back({"__name__", from.metric});
     series.labels.push_back({"exporter", from.job});
     series.labels.push_back({"job", "fleet"});
-    if (from.metric.ends_with("_bucket")) series.labels.push_back({"le", std::to_string(from.le)});
+    if (from.metric.ends_with("_bucket")) {
+      series.labels.push_back({"le", Shortest(from.le)});
+    }
     double previous = -1;
     series.rises = from.type == "counter" || from.type == "histogram";
     series.integer = true;
