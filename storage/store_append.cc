@@ -62,15 +62,15 @@ bool AllBelow(std::span<const BatchSeries> series, uint32_t known) {
 
 // A request on its way. The log asks it for its bytes; the strands apply its batches.
 struct StoreImpl::PendingAppend final : LogEntry {
-  [[nodiscard]] size_t max_bytes() const override { return record.max_bytes(); }
+  [[nodiscard]] size_t max_bytes() const override { return record->max_bytes(); }
   void Write(LogPosition at, uint64_t segment, std::string& out) override {
     position = at;
-    record.Finish(segment, *segment_series, out, ids);
+    record->Finish(segment, *segment_series, out, ids);
   }
 
   std::vector<IngestBatch> batches;
-  std::vector<SectionResult> results;  // by batch
-  AppendRecord record;
+  std::vector<SectionResult> results;    // by batch
+  const AppendRecord* record = nullptr;  // while it is being appended
   SegmentSeries* segment_series = nullptr;
   const SeriesFinder* ids = nullptr;
   LogPosition position;
@@ -205,7 +205,10 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
     done(status);
     return;
   }
-  Status status = pending->record.Prepare(pending->batches);
+  // The log has the record's bytes when its Append returns, so a thread can keep the buffers.
+  thread_local AppendRecord record;
+  pending->record = &record;
+  Status status = record.Prepare(pending->batches);
   if (status.ok()) status = CheckBatches(pending->batches);
   if (status.ok() && sealer_.sample_bytes() > 2 * core_.options.head_budget_bytes) {
     status = ResourceExhausted("append: the head holds twice its budget of " +
@@ -213,6 +216,7 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
                                " bytes; sealing is behind");
   }
   if (!status.ok()) {
+    record.Forget();
     Leave(pending->bytes);
     done(status.WithContext("append"));
     return;
@@ -220,6 +224,7 @@ void StoreImpl::Append(std::vector<IngestBatch> batches, AppendDone done) {
   pending->done = std::move(done);
   const Result<LogPosition> taken = core_.log->Append(
       *pending, [this, pending](const Status& logged) { Logged(pending, logged); });
+  record.Forget();
   if (!taken.ok()) {
     // Of Append itself, kResourceExhausted is its queue and kUnavailable its end, and no word about
     // the disk.

@@ -23,7 +23,8 @@ struct LoadOptions {
   size_t in_flight = 32;  // requests
 };
 
-// One thread drives it; what it spends on itself (values, labels) is not counted in its times.
+// One thread drives it; what it spends on itself (values, labels, asking for the time) is not
+// counted in its times.
 class Load {
  public:
   Load(const LoadOptions& options, const Recording& recording, storage::Store& store);
@@ -50,6 +51,7 @@ class Load {
   const Recording& recording_;
   storage::Store& store_;
   storage::BatchBuilder builder_;
+  const uint64_t asking_ns_;
   uint64_t samples_ = 0;
   uint64_t resolve_ns_ = 0;
   uint64_t append_ns_ = 0;

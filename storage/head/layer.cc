@@ -1,6 +1,7 @@
 #include "storage/head/layer.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <memory>
@@ -28,16 +29,22 @@ void AddTo(SampleColumns& out, const StreamSample& sample,
 void ReadStream(std::string_view bytes, uint16_t count, std::span<const int64_t> times,
                 const std::vector<std::string>& histograms, TimeRange range, SampleColumns& out) {
   StreamReader reader(bytes, times);
-  for (uint32_t i = 0; i < count; ++i) {
+  std::array<double, kMaxSharedTimes> floats;
+  for (size_t i = 0; i < count;) {
+    const std::span<double> room = std::span(floats).first(std::min(floats.size(), count - i));
+    if (const std::span<const int64_t> usual = reader.NextFloats(room); !usual.empty()) {
+      i += usual.size();
+      const auto begin = std::lower_bound(usual.begin(), usual.end(), range.min_ms);
+      const auto end = std::upper_bound(begin, usual.end(), range.max_ms);
+      out.AddFloats({begin, end}, room.subspan(static_cast<size_t>(begin - usual.begin())),
+                    reader.start_ms());
+      if (end != usual.end()) break;  // a stream rises in time
+      continue;
+    }
     const StreamSample sample = reader.Next();
-    if (sample.time_ms > range.max_ms) break;  // a stream rises in time
+    ++i;
+    if (sample.time_ms > range.max_ms) break;
     if (sample.time_ms >= range.min_ms) AddTo(out, sample, histograms);
-    if (reader.run_left() == 0) continue;
-    std::span<const int64_t> run = reader.TakeRun(std::min(reader.run_left(), count - i - 1));
-    i += static_cast<uint32_t>(run.size());
-    while (!run.empty() && run.front() < range.min_ms) run = run.subspan(1);
-    while (!run.empty() && run.back() > range.max_ms) run = run.first(run.size() - 1);
-    out.AddRun(run, sample.value, sample.start_ms);
   }
 }
 

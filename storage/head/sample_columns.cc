@@ -21,14 +21,16 @@ void SampleColumns::Add(int64_t time, double value, int64_t start) {
   values.push_back(value);
 }
 
-void SampleColumns::AddRun(std::span<const int64_t> times, double value, int64_t start) {
+void SampleColumns::AddFloats(std::span<const int64_t> times, std::span<const double> floats,
+                              int64_t start) {
   if (times.empty()) return;
   const size_t all = size() + times.size();
   if (start != kNoStartMs && start_ms.empty()) start_ms.resize(size(), kNoStartMs);
   if (start != kNoStartMs || !start_ms.empty()) start_ms.resize(all, start);
   if (!histogram.empty()) histogram.resize(all, kIsFloat);
   time_ms.insert(time_ms.end(), times.begin(), times.end());
-  values.resize(all, value);
+  values.insert(values.end(), floats.begin(),
+                floats.begin() + static_cast<ptrdiff_t>(times.size()));
 }
 
 void SampleColumns::AddHistogram(int64_t time, NativeHistogram value, int64_t start) {

@@ -30,8 +30,8 @@ struct SampleColumns {
   [[nodiscard]] bool empty() const { return time_ms.empty(); }
   void Clear();
   void Add(int64_t time, double value, int64_t start);
-  // One value at each of these times.
-  void AddRun(std::span<const int64_t> times, double value, int64_t start);
+  // Floats of one start; `floats` may be longer than `times`.
+  void AddFloats(std::span<const int64_t> times, std::span<const double> floats, int64_t start);
   void AddHistogram(int64_t time, NativeHistogram value, int64_t start);
   // Appends sample `i` of another (whose histogram is moved out of it).
   void Take(SampleColumns& from, size_t i);

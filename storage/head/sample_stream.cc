@@ -1,5 +1,6 @@
 #include "storage/head/sample_stream.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -140,14 +141,54 @@ uint64_t StreamReader::ReadVarint() {
   }
 }
 
-std::span<const int64_t> StreamReader::TakeRun(uint32_t count) {
-  const size_t first = size_t{state_.row} + 1;
-  BASALT_CHECK(count <= run_left_ && first + count <= row_times_.size(),
-               "head: a stream names a time that its layer lacks");
-  const std::span<const int64_t> times = row_times_.subspan(first, count);
-  run_left_ -= count;
-  if (count > 0) {
-    state_.row += count;
+double StreamReader::ReadXor(uint8_t token, double before) {
+  const size_t zero_above = token >> 3 & 7;
+  const size_t bytes = (token & 7U) + 1;
+  const auto left = static_cast<size_t>(end_ - p_);
+  BASALT_CHECK(left >= bytes && zero_above + bytes <= 8, "head: bad XOR token");
+  uint64_t kept = 0;
+  if (left >= sizeof kept) {  // a whole word and then a shift: a copy of variable length is a call
+    std::memcpy(&kept, p_, sizeof kept);
+    kept = kept << ((8 - bytes) * 8) >> (zero_above * 8);
+  } else {
+    std::memcpy(&kept, p_, bytes);
+    kept <<= (8 - zero_above - bytes) * 8;
+  }
+  p_ += bytes;
+  return std::bit_cast<double>(std::bit_cast<uint64_t>(before) ^ kept);
+}
+
+std::span<const int64_t> StreamReader::NextFloats(std::span<double> out) {
+  const size_t first = static_cast<uint32_t>(state_.row + 1);
+  const size_t limit =
+      first < row_times_.size() ? std::min(out.size(), row_times_.size() - first) : 0;
+  double value = state_.value;
+  size_t n = 0;
+  while (n < limit) {
+    if (run_left_ > 0) {
+      const size_t taken = std::min<size_t>(run_left_, limit - n);
+      std::fill_n(out.data() + n, taken, value);
+      n += taken;
+      run_left_ -= static_cast<uint32_t>(taken);
+      continue;
+    }
+    if (p_ == end_) break;
+    const auto token = static_cast<uint8_t>(*p_);
+    if (token > kDelta) break;
+    ++p_;
+    if (token < kXor) {
+      run_left_ = token + 1;
+    } else if (token < kSmallDelta) {
+      out[n++] = value = ReadXor(token, value);
+    } else {
+      const uint64_t delta = token == kDelta ? ReadVarint() : token - kSmallDelta;
+      out[n++] = value = static_cast<double>(static_cast<int64_t>(value) + UnZigZag(delta));
+    }
+  }
+  const std::span<const int64_t> times = row_times_.subspan(n == 0 ? 0 : first, n);
+  if (n > 0) {
+    state_.value = value;
+    state_.row = static_cast<uint32_t>(first + n - 1);
     state_.time_ms = times.back();
   }
   return times;
@@ -167,15 +208,7 @@ StreamSample StreamReader::Next() {
       if (token < kXor) {
         run_left_ = token;
       } else if (token < kSmallDelta) {
-        const size_t zero_above = token >> 3 & 7;
-        const size_t bytes = (token & 7U) + 1;
-        BASALT_CHECK(static_cast<size_t>(end_ - p_) >= bytes && zero_above + bytes <= 8,
-                     "head: bad XOR token");
-        uint64_t kept = 0;
-        std::memcpy(&kept, p_, bytes);
-        p_ += bytes;
-        state_.value = std::bit_cast<double>(std::bit_cast<uint64_t>(state_.value) ^
-                                             kept << ((8 - zero_above - bytes) * 8));
+        state_.value = ReadXor(token, state_.value);
       } else if (token <= kDelta) {
         const uint64_t delta = token == kDelta ? ReadVarint() : token - kSmallDelta;
         state_.value = static_cast<double>(static_cast<int64_t>(state_.value) + UnZigZag(delta));

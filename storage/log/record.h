@@ -107,6 +107,9 @@ class SegmentValues {
   std::vector<double> before_;  // scratch
 };
 
+// What an AppendRecord that nobody uses holds at most: requests of some 100,000 samples fit.
+inline constexpr size_t kKeptRecordBytes = 1u << 20;
+
 // Encodes a request. One thread; meant to be reused, since it keeps its buffers.
 class AppendRecord {
  public:
@@ -114,12 +117,15 @@ class AppendRecord {
   // ordinal need their id too, unless it is left to the index; others need non-empty labels.
   // kInvalidArgument names the batch, the field and the value that does not fit.
   Status Prepare(std::span<const IngestBatch> batches);
+  [[nodiscard]] size_t memory_bytes() const;
   // No Finish() of what was prepared appends more than this.
   [[nodiscard]] size_t max_bytes() const { return max_bytes_; }
   // Appends the record to `out`, for `segment`. 3-5 ns a sample. `ids` tells those that batches
   // leave to the index (IngestBatch::ids_from_index); null if there are none of these.
   void Finish(uint64_t segment, SegmentSeries& seen, std::string& out,
               const SeriesFinder* ids = nullptr) const;
+  // Lets go of the batches, and of the buffers too if they hold more than kKeptRecordBytes.
+  void Forget();
 
  private:
   struct Section {

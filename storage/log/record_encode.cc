@@ -320,6 +320,16 @@ Status AppendRecord::Prepare(std::span<const IngestBatch> batches) {
   return OkStatus();
 }
 
+size_t AppendRecord::memory_bytes() const {
+  return sections_.capacity() * sizeof(Section) + ordinals_.capacity() * sizeof(uint32_t) +
+         runs_.capacity() * sizeof(OrdinalRun) + columns_.capacity();
+}
+
+void AppendRecord::Forget() {
+  batches_ = {};
+  if (memory_bytes() > kKeptRecordBytes) *this = {};
+}
+
 // After EncodeColumns, which leaves the batch's ordinals.
 void AppendRecord::FindRuns(const IngestBatch& batch, Section& section) {
   section.runs_begin = section.runs_end = runs_.size();

@@ -67,6 +67,28 @@ RC_GTEST_PROP(SampleStream, ReadsBackWhatWasWritten, ()) {
     RC_ASSERT(found.histogram == sample.histogram);
     RC_ASSERT(Bits(found.value) == Bits(sample.histogram == kNoHistogram ? sample.value : 0));
   }
+
+  // Many at once, as many as fit, and one by one what is not usual: the same.
+  StreamReader pieces(bytes, times);
+  for (size_t i = 0; i < samples.size();) {
+    std::array<double, 40> floats;
+    const size_t room = std::min(samples.size() - i, *rc::gen::inRange<size_t>(0, floats.size()));
+    const auto usual = pieces.NextFloats(std::span(floats).first(room));
+    RC_ASSERT(usual.size() <= room);
+    for (size_t k = 0; k < usual.size(); ++k, ++i) {
+      RC_ASSERT(usual[k] == samples[i].time_ms);
+      RC_ASSERT(pieces.start_ms() == samples[i].start_ms);
+      RC_ASSERT(samples[i].histogram == kNoHistogram);
+      RC_ASSERT(Bits(floats[k]) == Bits(samples[i].value));
+    }
+    if (room > 0 && usual.size() == room) continue;
+    const StreamSample found = pieces.Next();
+    RC_ASSERT(found.time_ms == samples[i].time_ms);
+    RC_ASSERT(found.start_ms == samples[i].start_ms);
+    RC_ASSERT(found.histogram == samples[i].histogram);
+    if (found.histogram == kNoHistogram) RC_ASSERT(Bits(found.value) == Bits(samples[i].value));
+    ++i;
+  }
 }
 
 }  // namespace

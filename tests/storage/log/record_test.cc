@@ -152,6 +152,26 @@ TEST(Record, AnOrdinalOfNoSeriesIsDamageBeforeMemoryIsTakenForIt) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("of no series"));
 }
 
+TEST(Record, BuffersAreKeptForTheNextRequestUnlessTheyAreLarge) {
+  AppendRecord record;
+  const size_t nothing = record.memory_bytes();
+  const auto kept_after = [&record, nothing](size_t series) {
+    IngestBatch batch;
+    for (size_t i = 0; i < series; ++i) {
+      batch.series.push_back({.ordinal = SeriesOrdinal{static_cast<uint32_t>(i)}, .id = {{1, i}}});
+    }
+    EXPECT_TRUE(record.Prepare({&batch, 1}).ok());
+    const size_t used = record.memory_bytes();
+    record.Forget();
+    EXPECT_EQ(record.memory_bytes(), used <= kKeptRecordBytes ? used : nothing) << used;
+    return record.memory_bytes();
+  };
+  EXPECT_GT(kept_after(1000), 1000 * sizeof(uint32_t));
+  EXPECT_GT(kept_after(100'000), 100'000 * sizeof(uint32_t));
+  EXPECT_EQ(kept_after(kKeptRecordBytes / sizeof(uint32_t)),
+            nothing);  // and what is beside the ordinals
+}
+
 TEST(Record, IdsLeftToTheIndexAreAskedForAtTheFirstUseInASegmentOnly) {
   class Index final : public SeriesFinder {
    public:
