@@ -25,8 +25,9 @@ struct Database::Rocks {
   std::unique_ptr<rocksdb::DB> db;
   // One change at a time: held for a write, a flush, a checkpoint, and runs that come or go. After
   // a failure RocksDB 7.8 recovers in a thread of its own and does not stand another one meanwhile
-  // (assertions in ResumeImpl; an ingestion that gets file number 0), so with this held and Ready,
-  // nothing else fails until the change has ended.
+  // (assertions in ResumeImpl; an ingestion that gets file number 0). With this held and Ready,
+  // only a compaction can fail beside the change, which RocksDB waits for before it recovers, and
+  // which runs that come or go must not meet: PausedWork.
   Mutex write_mu;
   uint64_t wal_bytes BASALT_GUARDED_BY(write_mu) = 0;  // written since all families were flushed
   bool keeping_files BASALT_GUARDED_BY(write_mu) = false;
@@ -51,6 +52,18 @@ struct Database::Rocks {
   // recovers after a MANIFEST that could not be changed (an assertion in ResumeImpl), and sees to
   // it in a flush and an ingestion, but not in DeleteFilesInRanges. Recovering turns it on again.
   void KeepFiles(bool until_next) BASALT_REQUIRES(write_mu);
+};
+
+// While it lives, no flush and no compaction runs; those that do end first.
+class PausedWork {
+ public:
+  explicit PausedWork(rocksdb::DB& db) : db_(db) { (void)db.PauseBackgroundWork(); }
+  ~PausedWork() { (void)db_.ContinueBackgroundWork(); }
+  PausedWork(const PausedWork&) = delete;
+  PausedWork& operator=(const PausedWork&) = delete;
+
+ private:
+  rocksdb::DB& db_;
 };
 
 // RocksDB's status as ours, "<context>: <RocksDB's words>"; ok stays ok.

@@ -4,8 +4,6 @@
 #include <rocksdb/metadata.h>
 
 #include <algorithm>
-#include <memory>
-#include <string>
 
 namespace basalt::storage {
 
@@ -24,11 +22,9 @@ Result<std::vector<RunKey>> RunsInFiles(const Database::Rocks& rocks) {
   return out;
 }
 
-// DeleteFilesInRanges drops files by editing the manifest; it leaves
-// files that a compaction holds or that are in level 0, which ours never are, so what it left is
-// removed the slow way rather than kept for ever.
+// By an edit of the MANIFEST. DeleteFilesInRanges leaves files of level 0, which none of `blocks`
+// is in (RunStore::Ingest), and files that a compaction holds: none runs.
 Status DeleteRuns(Database::Rocks& rocks, const std::vector<RunKey>& runs) {
-  rocksdb::ColumnFamilyHandle* const blocks = rocks.handle(Family::kBlocks);
   std::vector<KeyRange> keys;
   keys.reserve(runs.size());
   for (const RunKey& run : runs) keys.push_back(RunRange(run));
@@ -41,27 +37,12 @@ Status DeleteRuns(Database::Rocks& rocks, const std::vector<RunKey>& runs) {
     ranges.emplace_back(begin, key.end.empty() ? nullptr : end);
   }
   const MutexLock lock(rocks.write_mu);
+  const PausedWork paused(*rocks.db);
   BASALT_TRY(FromRocks(rocks.Ready(), "drop runs"));
-  const rocksdb::Status dropped =
-      rocksdb::DeleteFilesInRanges(rocks.db.get(), blocks, ranges.data(), ranges.size(), false);
+  const rocksdb::Status dropped = rocksdb::DeleteFilesInRanges(
+      rocks.db.get(), rocks.handle(Family::kBlocks), ranges.data(), ranges.size(), false);
   rocks.KeepFiles(!dropped.ok());
-  BASALT_TRY(FromRocks(dropped, "drop runs"));
-  for (size_t i = 0; i < runs.size(); ++i) {
-    rocksdb::ReadOptions read;
-    read.fill_cache = false;
-    const std::unique_ptr<rocksdb::Iterator> it(rocks.db->NewIterator(read, blocks));
-    it->Seek(keys[i].begin);
-    if (!it->Valid() || !it->key().starts_with(rocksdb::Slice(keys[i].begin))) continue;
-    const std::string end = keys[i].end.empty() ? std::string(64, '\xFF') : keys[i].end;
-    BASALT_TRY(FromRocks(rocks.db->DeleteRange(rocksdb::WriteOptions(), blocks, keys[i].begin, end),
-                         "drop a run"));
-    rocksdb::CompactRangeOptions compact;
-    compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
-    const rocksdb::Slice from(keys[i].begin);
-    const rocksdb::Slice to(end);
-    BASALT_TRY(FromRocks(rocks.db->CompactRange(compact, blocks, &from, &to), "drop a run"));
-  }
-  return OkStatus();
+  return FromRocks(dropped, "drop runs");
 }
 
 }  // namespace basalt::storage

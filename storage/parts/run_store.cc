@@ -213,6 +213,7 @@ Status RunStore::Impl::Ingest(const std::vector<FinishedRun>& added) const {
   Database::Rocks& rocks = database.rocks();
   const std::string context = "ingest " + std::to_string(paths.size()) + " runs";
   const MutexLock lock(rocks.write_mu);
+  const PausedWork paused(*rocks.db);
   BASALT_TRY(FromRocks(rocks.Ready(), context));
   return FromRocks(rocks.db->IngestExternalFile(rocks.handle(Family::kBlocks), paths, options),
                    context);

@@ -247,7 +247,8 @@ TEST_F(RunsTest, NamesAndCountsADamagedBlockAndReadsTheOthers) {
   // A reader that finds damage inside another block says so the same way.
   EXPECT_EQ(run.Quarantine(5, DataLoss("superblock: checksum")).message(),
             "partition 3 day 2024-10-04 run 1 block 5 is damaged: its samples from "
-            "2024-10-04T00:00:00Z to 2024-10-04T00:00:01Z are left out (superblock: checksum)");
+            "2024-10-04T00:00:00Z to 2024-10-04T00:00:01Z are left out, and values that they "
+            "replaced show again (superblock: checksum)");
   EXPECT_EQ(run.Read(5).status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(store_->Stats().damaged_blocks, 2u);
   // It is remembered, and goes with the run.
