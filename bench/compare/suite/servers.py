@@ -160,7 +160,9 @@ class VictoriaMetrics(Server):
                 "-storageDataPath=" + self.data_directory(), "-httpListenAddr=" + self.address,
                 # Its default forgets after a month; the limits are what counting all samples takes.
                 "-retentionPeriod=100y", "-search.maxUniqueTimeseries=10000000", "-search.maxSeries=10000000",
-                "-search.maxSamplesPerQuery=1000000000000", "-search.maxQueryDuration=10m", *self.flags]
+                "-search.maxSamplesPerQuery=1000000000000", "-search.maxQueryDuration=10m",
+                # It hangs up after two minutes by default, on a busy machine also on requests under way, again and again.
+                "-http.connTimeout=24h", *self.flags]
 
     def settle(self):
         self._quiet()
