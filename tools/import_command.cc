@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -144,6 +145,10 @@ class Importer {
                                response->body);
         break;
       }
+      const std::string_view too_old = response->headers.Get("X-Basalt-Samples-Too-Old");
+      uint64_t samples = 0;
+      std::from_chars(too_old.data(), too_old.data() + too_old.size(), samples);
+      too_old_ += samples;
       Progress(false);
       return OkStatus();
     }
@@ -164,6 +169,11 @@ class Importer {
                  format_.path == kNativePath ? "sections" : "lines",
                  static_cast<double>(bytes_) / 1e6,
                  static_cast<double>(bytes_) / 1e6 / (seconds > 0 ? seconds : 1), done ? "\n" : "");
+    if (done && too_old_ > 0) {
+      std::fprintf(stderr,
+                   "%s: %llu samples were left out: older than what the server's retention keeps\n",
+                   name_.c_str(), static_cast<unsigned long long>(too_old_));
+    }
     std::fflush(stderr);
   }
 
@@ -175,6 +185,7 @@ class Importer {
   uint64_t lines_ = 0;
   uint64_t bytes_ = 0;
   uint64_t refused_ = 0;
+  uint64_t too_old_ = 0;  // samples
   const SteadyClock::time_point begun_ = SteadyClock::now();
   SteadyClock::time_point shown_ = begun_;
 };

@@ -88,6 +88,11 @@ class LateWriteHandler final : public http::api::WriteHandler {
       response.headers.emplace_back("X-Basalt-Token", std::to_string(answer.token.lane) + ":" +
                                                           std::to_string(answer.token.seq));
     }
+    // No mistake of the sender's, so no 400; a person who imports wants to know all the same.
+    if (answer.stored.samples_too_old != 0) {
+      response.headers.emplace_back("X-Basalt-Samples-Too-Old",
+                                    std::to_string(answer.stored.samples_too_old));
+    }
     return response;
   }
 

@@ -140,7 +140,7 @@ void AddStorageSettings(std::vector<Setting>& out) {
   out.push_back(TimeSetting("storage.sync_interval", "Only with storage.sync: interval.",
                             [](Config& c) -> auto& { return c.storage.sync_interval; }));
   out.push_back(TimeSetting(
-      "storage.retention", "Samples older than this are dropped, by whole days; 0s keeps all.",
+      "storage.retention", "Samples older than this are dropped, by whole UTC days; 0s keeps all.",
       [](Config& c) -> auto& { return c.storage.retention; }, true));
   out.push_back(BytesSetting(
       "storage.retention_size",
@@ -150,7 +150,8 @@ void AddStorageSettings(std::vector<Setting>& out) {
   out.push_back(Make(
       "storage.retention_rules",
       "List of {match, tenant, raw, five_minutes, hours}: how long samples, 5 m and 1 h buckets of "
-      "series are kept. The first rule that fits decides; storage.retention where none does.",
+      "series are kept, by whole UTC days. The first rule that fits decides; storage.retention "
+      "where none does.",
       true, [](Config& c) -> auto& { return c.storage.retention_rules; }, RetentionRules,
       ShowRetentionRules));
   out.push_back(TimeSetting("storage.purge_delay",

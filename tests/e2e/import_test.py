@@ -168,6 +168,27 @@ class Limits(ServerTest):
         self.assertEqual(tenants[0]["seriesCreated"], 3)
 
 
+class Retention(ServerTest):
+    def test_what_retention_does_not_keep_is_left_out_and_said(self):
+        config = os.path.join(self.directory, "retention.yml")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write("self: {interval: 0s, slo: false}\nstorage: {retention_rules: [{match: '{keep=\"short\"}', raw: 1h}]}\n")
+        server = self.basalt("--config", config)
+        now = int(time.time()) * 1000
+        path = os.path.join(self.directory, "lines.jsonl")
+        with open(path, "w", encoding="utf-8") as f:
+            for keep in ("short", "ever"):
+                times = [now - 3 * 86_400_000 + i for i in range(7)] + [now]
+                f.write(json.dumps({"metric": {"__name__": "r", "keep": keep}, "values": [1] * 8, "timestamps": times}) + "\n")
+        for _ in range(2):  # whatever is there already
+            done = subprocess.run([basalt_binary(), "import", path, "--url", server.url], capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("7 samples were left out: older than what the server's retention keeps", done.stderr)
+        for keep, count in (("short", 1), ("ever", 8)):
+            self.assertEqual(server.scalar('count_over_time(r{keep="%s"}[4d])' % keep, now / 1000), count)
+
+
 class Firewall(ServerTest):
     def test_folded_counters_go_on_after_a_kill(self):
         config = os.path.join(self.directory, "firewall.yml")
