@@ -29,10 +29,6 @@ constexpr std::array<std::pair<std::string_view, Verdict>, 4> kVerdicts = {
      {"self_healed", Verdict::kSelfHealed},
      {"vendor", Verdict::kVendor}}};
 
-void AppendString(std::string_view text, std::string& out) {
-  AppendVarint(text.size(), out);
-  out += text;
-}
 void AppendTime(Timestamp time, std::string& out) { AppendVarint(ZigZag(ToMs(time)), out); }
 void AppendLabels(const Labels& labels, std::string& out) {
   std::string bytes;

@@ -18,6 +18,12 @@ inline void AppendVarint(uint64_t v, std::string& out) {
   out += static_cast<char>(v);
 }
 
+// A varint length and that many bytes.
+inline void AppendString(std::string_view text, std::string& out) {
+  AppendVarint(text.size(), out);
+  out += text;
+}
+
 constexpr uint64_t ZigZag(int64_t v) {
   return static_cast<uint64_t>(v) << 1 ^ static_cast<uint64_t>(v >> 63);
 }
@@ -49,7 +55,7 @@ class VarintReader {
     v = UnZigZag(u);
     return true;
   }
-  // A varint length and that many bytes.
+  // What AppendString wrote.
   bool ReadString(std::string_view& s) {
     uint64_t n = 0;
     return Read(n) && ReadBytes(n, s);

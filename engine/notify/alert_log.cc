@@ -21,10 +21,6 @@ constexpr uint64_t kAcceptance = 2;
 constexpr uint64_t kResolved = 1;
 constexpr uint64_t kUrgent = 2;
 
-void AppendString(std::string_view text, std::string& out) {
-  AppendVarint(text.size(), out);
-  out += text;
-}
 void AppendLabels(const Labels& labels, std::string& out) {
   std::string bytes;
   AppendCanonical(labels, bytes);

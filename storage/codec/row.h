@@ -55,8 +55,4 @@ Status DecodeRow(std::string_view in, std::span<double> out);
 // the range is not inside the row.
 Status DecodeRowRange(std::string_view in, size_t samples, size_t first, std::span<double> out);
 
-// True if all samples of the encoded row are equal bits; then DecodeRow costs one fill. False for
-// damaged bytes.
-bool IsConstantRow(std::string_view in);
-
 }  // namespace basalt::storage

@@ -65,12 +65,6 @@ Status DecodeRaw(std::string_view in, size_t samples, size_t first, std::span<do
 
 }  // namespace
 
-bool IsConstantRow(std::string_view in) {
-  VarintReader reader(in);
-  RowHeader header;
-  return ReadHeader(reader, header).ok() && IsConstant(header);
-}
-
 std::optional<ConstantRow> ReadConstantRow(std::string_view in) {
   // Bits 0-2 of the method: most rows that are not constant are seen by one look.
   if (in.empty() || (static_cast<unsigned char>(in[0]) & 7) != 0) return std::nullopt;

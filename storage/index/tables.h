@@ -27,7 +27,6 @@ using ShapeId = uint32_t;
 
 // Block keys keep metric 0 for shared time columns (storage/codec/keys.h), so number 0 is nobody's
 // and number 1 is the metric of a series without a name.
-inline constexpr StringId kReservedString = 0;
 inline constexpr StringId kNoMetricName = 1;
 inline constexpr size_t kReservedStrings = 2;
 inline constexpr PairId kNoPair = 0xFFFF'FFFF;

@@ -98,10 +98,6 @@ Status CheckBatch(size_t index, const IngestBatch& batch) {
   return OkStatus();
 }
 
-void AppendString(std::string_view text, std::string& out) {
-  AppendVarint(text.size(), out);
-  out += text;
-}
 void AppendSigned(int64_t v, std::string& out) { AppendVarint(ZigZag(v), out); }
 
 // New series name themselves. Neighbours of one target share most label bytes, at both ends:

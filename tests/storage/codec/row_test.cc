@@ -1,4 +1,5 @@
 #include "storage/codec/row.h"
+#include "storage/codec/row_coding.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -182,12 +183,13 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& param) { return std::string(param.param.name); });
 
 TEST(Row, ConstantRowsAreTold) {
-  EXPECT_TRUE(IsConstantRow(MustEncode({5, 5, 5})));
-  EXPECT_TRUE(IsConstantRow(MustEncode({0.1})));
-  EXPECT_FALSE(IsConstantRow(MustEncode({5, 5, 6})));
-  EXPECT_FALSE(IsConstantRow(MustEncode({5, 5, std::bit_cast<double>(kStaleMarkerBits)})));
-  EXPECT_FALSE(IsConstantRow(""));
-  EXPECT_FALSE(IsConstantRow("\xff"));
+  EXPECT_EQ(ReadConstantRow(MustEncode({5, 5, 5}))->value, 5);
+  EXPECT_EQ(ReadConstantRow(MustEncode({0.1}))->value, 0.1);
+  EXPECT_FALSE(ReadConstantRow(MustEncode({5, 5, 6})).has_value());
+  EXPECT_FALSE(
+      ReadConstantRow(MustEncode({5, 5, std::bit_cast<double>(kStaleMarkerBits)})).has_value());
+  EXPECT_FALSE(ReadConstantRow("").has_value());
+  EXPECT_FALSE(ReadConstantRow("\xff").has_value());
 }
 
 TEST(Row, CountsOutOfRangeAreRefused) {
