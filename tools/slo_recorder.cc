@@ -1,25 +1,24 @@
 #include "tools/slo_recorder.h"
 
 #include <algorithm>
-#include <bit>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
+#include "engine/base/stale.h"
 #include "engine/slo/recorded_series.h"
 #include "storage/resolver.h"
 
 namespace basalt::cli {
-namespace {
-
-const double kStale = std::bit_cast<double>(uint64_t{0x7ff0000000000002});
-
-}  // namespace
-
 SloRecorder::SloRecorder(slo::Evaluator& slos, storage::Store& store, const Clock& clock)
-    : slos_(slos), store_(store), clock_(clock), thread_([this] { Run(); }) {}
+    : slos_(slos),
+      store_(store),
+      clock_(clock),
+      samples_(store),
+      counters_(slos, samples_),
+      thread_([this] { Run(); }) {}
 
 SloRecorder::~SloRecorder() {
   {
@@ -30,37 +29,68 @@ SloRecorder::~SloRecorder() {
   thread_.join();
 }
 
+// Collects samples of many series for one append.
+class SloRecorder::Batch {
+ public:
+  explicit Batch(storage::Store& store)
+      : store_(store), builder_(store.resolver(), kDefaultTenant) {}
+  void Add(const Labels& labels, int64_t time_ms, double value) {
+    canonical_.clear();
+    AppendCanonical(labels, canonical_);
+    const Hash128 fingerprint = HashBytes128("slo:" + canonical_);
+    if (!builder_.SelectKnown(fingerprint)) {
+      views_.clear();
+      for (const Label& label : labels) views_.push_back({label.name, label.value});
+      builder_.SelectLabels(fingerprint, views_);
+    }
+    builder_.AddSample(time_ms, value);
+    is_empty_ = false;
+  }
+  Status Append() {
+    if (is_empty_) return OkStatus();
+    return store_.Append(builder_.Finish()).status();
+  }
+
+ private:
+  storage::Store& store_;
+  storage::BatchBuilder builder_;
+  std::string canonical_;
+  std::vector<LabelView> views_;
+  bool is_empty_ = true;
+};
+
 Status SloRecorder::RecordOnce() {
   const int64_t now_ms = ToMs(clock_.Now());
-  storage::BatchBuilder builder(store_.resolver(), kDefaultTenant);
-  std::string canonical;
-  std::vector<LabelView> views;
-  const auto add = [&](const Labels& labels, double value) {
-    canonical.clear();
-    AppendCanonical(labels, canonical);
-    const Hash128 fingerprint = HashBytes128("slo:" + canonical);
-    if (!builder.SelectKnown(fingerprint)) {
-      views.clear();
-      for (const Label& label : labels) views.push_back({label.name, label.value});
-      builder.SelectLabels(fingerprint, views);
-    }
-    builder.AddSample(now_ms, value);
-  };
+  Batch batch(store_);
   std::vector<Labels> recorded;
   for (const slo::SloView& view : slos_.Slos(kDefaultTenant, kRecordedGroups)) {
     for (slo::RecordedSample& sample : slo::RecordedSeries(view)) {
-      add(sample.labels, sample.value);
+      batch.Add(sample.labels, now_ms, sample.value);
       recorded.push_back(std::move(sample.labels));
     }
   }
+  const Status counted = RecordCounters(recorded);
   std::sort(recorded.begin(), recorded.end());
   for (const Labels& labels : recorded_) {
-    if (!std::binary_search(recorded.begin(), recorded.end(), labels)) add(labels, kStale);
+    if (!std::binary_search(recorded.begin(), recorded.end(), labels)) {
+      batch.Add(labels, now_ms, kStaleMarker);
+    }
   }
-  if (recorded.empty() && recorded_.empty()) return OkStatus();
-  BASALT_TRY(store_.Append(builder.Finish()).status());
+  BASALT_TRY(batch.Append());
   recorded_ = std::move(recorded);
-  return OkStatus();
+  return counted;
+}
+
+Status SloRecorder::RecordCounters(std::vector<Labels>& recorded) {
+  std::vector<slo::EventCounters::Sample> samples;
+  const Status status = counters_.Next(kDefaultTenant, kRecordedGroups, samples, recorded);
+  Batch batch(store_);
+  for (const slo::EventCounters::Sample& sample : samples) {
+    batch.Add(sample.labels, sample.time_ms, sample.value);
+  }
+  BASALT_TRY(batch.Append());
+  counters_.Written();
+  return status;
 }
 
 void SloRecorder::Run() {

@@ -17,6 +17,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -121,6 +122,15 @@ class Evaluator {
   [[nodiscard]] std::optional<std::vector<BudgetHistoryView>> BudgetHistory(
       TenantId tenant, std::string_view id, std::optional<Timestamp> from,
       size_t max_groups = kDefaultGroupsShown) BASALT_EXCLUDES(mu_);
+  // For event counters (event_counters.h), evaluator_counters.cc. The groups that have data and
+  // count events, at most `max_groups` of an SLO in order of their labels; never a total, which is
+  // their sum. What has changed is told once.
+  [[nodiscard]] std::vector<CountedSlo> TakeCounted(TenantId tenant, size_t max_groups)
+      BASALT_EXCLUDES(mu_);
+  // One answer a request, in order; none at all if the SLO or one of the groups is gone.
+  [[nodiscard]] std::vector<CountedSince> CountSince(TenantId tenant, std::string_view id,
+                                                     std::span<const CountRequest> requests) const
+      BASALT_EXCLUDES(mu_);
   // Recomputes that many random slots from stored samples now; Stats() tells what came of it. A
   // slot that differs is looked at once more after the next sweep before it counts.
   void Audit(size_t slots) BASALT_EXCLUDES(mu_);
@@ -163,6 +173,8 @@ class Evaluator {
   BudgetView BudgetOf(GroupIndex g, bool exactly) BASALT_REQUIRES(mu_);
   BudgetHistoryView HistoryOf(GroupIndex g, std::optional<Timestamp> from) BASALT_REQUIRES(mu_);
   std::vector<GroupIndex> GroupsShown(SloIndex slo, size_t max_groups, uint64_t& omitted)
+      BASALT_REQUIRES(mu_);
+  [[nodiscard]] CountedSince CountedOf(GroupIndex g, const CountRequest& request) const
       BASALT_REQUIRES(mu_);
   Counts AgainstPeriod(GroupIndex g, size_t window, const Counts& counts) BASALT_REQUIRES(mu_);
   void Run();

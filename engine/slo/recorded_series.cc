@@ -9,11 +9,7 @@ namespace {
 
 class Recorder {
  public:
-  explicit Recorder(const SloView& view) : view_(view) {
-    ids_.Set("sloth_id", view.id);
-    ids_.Set("sloth_service", view.service);
-    ids_.Set("sloth_slo", view.name);
-  }
+  explicit Recorder(const SloView& view) : view_(view) {}
 
   std::vector<RecordedSample> Take() {
     OfSlo();
@@ -28,12 +24,8 @@ class Recorder {
     labels.Set(kMetricName, name);
     out_.push_back({std::move(labels), value});
   }
-  // As sloth: the ids, over the user's, over the group's.
   [[nodiscard]] Labels LabelsOf(const Labels& group) const {
-    Labels labels = group;
-    for (const Label& label : view_.labels) labels.Set(label.name, label.value);
-    for (const Label& label : ids_) labels.Set(label.name, label.value);
-    return labels;
+    return RecordedLabels(view_.id, view_.service, view_.name, view_.labels, group);
   }
 
   void OfSlo() {
@@ -105,11 +97,20 @@ class Recorder {
   }
 
   const SloView& view_;
-  Labels ids_;
   std::vector<RecordedSample> out_;
 };
 
 }  // namespace
+
+Labels RecordedLabels(std::string_view id, std::string_view service, std::string_view name,
+                      const Labels& user, const Labels& group) {
+  Labels labels = group;
+  for (const Label& label : user) labels.Set(label.name, label.value);
+  labels.Set("sloth_id", id);
+  labels.Set("sloth_service", service);
+  labels.Set("sloth_slo", name);
+  return labels;
+}
 
 std::vector<RecordedSample> RecordedSeries(const SloView& view) { return Recorder(view).Take(); }
 

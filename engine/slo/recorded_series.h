@@ -5,9 +5,11 @@
 // of 5-minute ratios (docs/0005-recorded-series.md).
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "engine/base/labels.h"
+#include "engine/slo/definition.h"
 #include "engine/slo/view.h"
 
 namespace basalt::slo {
@@ -16,6 +18,14 @@ struct RecordedSample {
   Labels labels;  // __name__ included
   double value = 0;
 };
+
+// Labels of what is recorded of a group, or of the SLO itself: sloth's ids, over the user's, over
+// the group's.
+Labels RecordedLabels(std::string_view id, std::string_view service, std::string_view name,
+                      const Labels& user, const Labels& group);
+inline Labels RecordedLabels(const Definition& slo, const Labels& group) {
+  return RecordedLabels(slo.id, slo.service, slo.name, slo.labels, group);
+}
 
 // As of now. Of every SLO: slo:sli_error:ratio_rate<window>, slo:objective:ratio,
 // slo:error_budget:ratio, slo:time_period:days, slo:current_burn_rate:ratio,

@@ -95,6 +95,17 @@ class Rounds {
   [[nodiscard]] bool has_open() const { return !open_.empty(); }
   // The oldest open round; only if has_open().
   [[nodiscard]] int64_t first_open_ms() const { return open_.begin()->first; }
+  // The earliest time at which open rounds will book: one that ends a gap reaches back over it.
+  // Only if has_open().
+  [[nodiscard]] int64_t first_touched_ms() const {
+    int64_t first_ms = first_open_ms();
+    for (const auto& [time_ms, round] : open_) {
+      for (const GroupBooking& spread : round.spreads) {
+        first_ms = std::min(first_ms, spread.from_ms + 1);
+      }
+    }
+    return first_ms;
+  }
   [[nodiscard]] int64_t last_open_ms() const { return open_.rbegin()->first; }
   [[nodiscard]] int64_t settled_ms() const { return settled_ms_; }
   // Each open round with the counts of all open rounds up to it, a lower bound of their ratio: of

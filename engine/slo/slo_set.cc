@@ -130,7 +130,9 @@ void SloSet::Touch(GroupIndex g) {
 
 void SloSet::AddLate(GroupIndex g, const GroupBooking& booking) {
   slots_.Add(g, booking);
-  groups_[g]->quiet = {};
+  SloGroup& group = *groups_[g];
+  group.changed_ms = std::min(group.changed_ms, std::min(booking.from_ms, booking.to_ms - 1));
+  group.quiet = {};
   ForgetEdges(g);  // those that were read before do not know of it
 }
 

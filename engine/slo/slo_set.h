@@ -18,6 +18,7 @@
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/base/clock.h"
@@ -90,6 +91,9 @@ struct SloGroup {
   bool inconsistent = false;                            // more errors than events
   bool touched = false;
   bool has_data = false;  // a round has settled
+  // Counts after this time have changed since SloSet::TakeChanged; INT64_MAX: none have. Rounds
+  // that only come on top are no change. Nobody has looked yet: all of them.
+  int64_t changed_ms = INT64_MIN;
   // Rounds up to this were open when history was loaded. Until they have settled what was published
   // is not compared with the state. INT64_MIN: it has been.
   int64_t compare_after_ms = INT64_MIN;
@@ -151,6 +155,12 @@ struct CurvePoint {
   int64_t begin_ms = 0;
   int64_t end_ms = 0;
   Counts counts;  // in (begin, end], without what is excluded
+};
+
+// What a group counted between a time and a later one on the end of a slot.
+struct CountedStep {
+  int64_t time_ms = 0;
+  Counts counts;  // since the first time; what is excluded is among them
 };
 
 // The bookings of a slot that windows cut, so that what lies after a time in it is found at once.
@@ -229,6 +239,17 @@ class SloSet {
   // (from_ms, to_ms] of the group's past: slots from coarse to fine, without gaps. Exact but for
   // the slots that the two ends cut, which count in proportion.
   std::vector<CurvePoint> Curve(GroupIndex g, int64_t from_ms, int64_t to_ms);
+  // slo_set_counters.cc: what event counters (event_counters.h) are made of. The counts from
+  // `from_ms` to each end of a slot after it that is a multiple of `step_ms`, as finely as slots
+  // are kept, up to the last settled round. Exact if OnSlotEnd(g, from_ms).
+  [[nodiscard]] std::vector<CountedStep> CountSince(GroupIndex g, int64_t from_ms,
+                                                    int64_t step_ms) const;
+  // Whether the slots that such counts are made of begin at `time_ms`, and are kept.
+  [[nodiscard]] bool OnSlotEnd(GroupIndex g, int64_t time_ms) const;
+  // The beginning of the first slot that has events, if any.
+  [[nodiscard]] std::optional<int64_t> FirstCounted(GroupIndex g) const;
+  // The group's changed_ms, which begins anew.
+  int64_t TakeChanged(GroupIndex g) { return std::exchange(groups_[g]->changed_ms, INT64_MAX); }
 
  private:
   class Masks;
@@ -307,6 +328,13 @@ class SloSet {
 
   // What is booked in (from_ms, head].
   WindowReading ReadSince(GroupIndex g, int64_t from_ms, bool exactly);
+  // The slots that hold (from_ms, to_ms], from coarse to fine, without gaps and whole: the first
+  // may begin earlier, the last may end later. Exclusions are among them.
+  [[nodiscard]] std::vector<CurvePoint> SlotsBetween(GroupIndex g, int64_t from_ms,
+                                                     int64_t to_ms) const;
+  // Up to where slots of that level are the finest that are kept, on its own grid; `to_ms` for the
+  // finest of all.
+  [[nodiscard]] int64_t CoarseUntil(GroupIndex g, size_t level, int64_t to_ms) const;
   [[nodiscard]] const Excluded* excluded() const;
 
   // slo_set_history.cc: what needs stored samples of a whole group.

@@ -180,7 +180,7 @@ Result<bool> SloSet::Correct(const Dirty& dirty) {
     // An open round holds what was counted without the late sample; it has to settle first.
     const auto is_open = [&](GroupIndex one) {
       const Rounds& rounds = groups_[one]->rounds;
-      return rounds.has_open() && rounds.first_open_ms() <= end_ms;
+      return rounds.has_open() && rounds.first_touched_ms() <= end_ms;
     };
     if (is_open(g) || (total.has_value() && is_open(*total))) return false;
     begin_ms -= kCorrectionMarginMs;
@@ -247,6 +247,7 @@ Status SloSet::CorrectGroup(GroupIndex g, std::optional<GroupIndex> total, int64
     }
   }
   for (const GroupIndex changed : {g, total.value_or(g)}) {
+    groups_[changed]->changed_ms = std::min(groups_[changed]->changed_ms, begin_ms);
     groups_[changed]->quiet = {};
     ForgetEdges(changed);
   }

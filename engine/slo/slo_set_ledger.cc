@@ -151,33 +151,20 @@ void SloSet::SetExclusions(const std::vector<Exclusion>& exclusions) {
 }
 
 std::vector<CurvePoint> SloSet::Curve(GroupIndex g, int64_t from_ms, int64_t to_ms) {
-  to_ms = std::min(to_ms, slots_.head_ms(g));
-  const std::vector<Level>& levels = slots_.layout(g).levels();
-  std::vector<CurvePoint> out;
-  for (size_t l = levels.size(); l-- > 0 && from_ms < to_ms;) {
-    const int64_t slot_ms = levels[l].slot_ms;
-    // Up to where the next finer level begins, on this level's grid.
-    int64_t until_ms = to_ms;
-    if (l > 0) {
-      const int64_t finer_ms = slots_.FirstSlot(g, l - 1) * levels[l - 1].slot_ms;
-      until_ms = std::min(to_ms, (finer_ms + slot_ms - 1) / slot_ms * slot_ms);
+  const int64_t head_ms = slots_.head_ms(g);
+  to_ms = std::min(to_ms, head_ms);
+  std::vector<CurvePoint> out = SlotsBetween(g, from_ms, to_ms);
+  for (CurvePoint& point : out) {
+    const GroupBooking even{point.begin_ms, point.end_ms, point.counts};
+    // Nothing of the newest slot lies after the head.
+    const bool is_newest = point.end_ms >= to_ms && to_ms == head_ms;
+    point.begin_ms = std::max(point.begin_ms, from_ms);
+    point.end_ms = std::min(point.end_ms, to_ms);
+    point.counts =
+        BookedUpTo(even, is_newest ? even.to_ms : point.end_ms) - BookedUpTo(even, point.begin_ms);
+    if (masks_ != nullptr && masks_->Any(g, point.begin_ms, point.end_ms)) {
+      point.counts -= masks_->Read(g, point.begin_ms, point.end_ms).counts;
     }
-    for (int64_t k = std::max(SlotOf(from_ms + 1, slot_ms), slots_.FirstSlot(g, l));
-         k * slot_ms < until_ms; ++k) {
-      CurvePoint point{std::max(k * slot_ms, from_ms), std::min((k + 1) * slot_ms, to_ms),
-                       slots_.Slot(g, l, k)};
-      const GroupBooking even{k * slot_ms, (k + 1) * slot_ms, point.counts};
-      point.counts =
-          BookedUpTo(even, point.end_ms == to_ms && to_ms == slots_.head_ms(g) ? even.to_ms
-                                                                               : point.end_ms) -
-          BookedUpTo(even, point.begin_ms);
-      if (masks_ != nullptr && masks_->Any(g, point.begin_ms, point.end_ms)) {
-        point.counts -= masks_->Read(g, point.begin_ms, point.end_ms).counts;
-      }
-      from_ms = point.end_ms;
-      out.push_back(point);
-    }
-    from_ms = std::max(from_ms, std::min(until_ms, to_ms));
   }
   return out;
 }

@@ -36,7 +36,11 @@ void SloSet::SettleRound(GroupIndex g, SettledRound& round, std::vector<Transiti
   group.has_data = true;
   slots_.Advance(g, round.time_ms);
   if (round.counts != Counts{}) slots_.Add(g, {round.time_ms, round.time_ms, round.counts});
-  for (const GroupBooking& spread : round.spreads) slots_.Add(g, spread);
+  for (const GroupBooking& spread : round.spreads) {
+    slots_.Add(g, spread);
+    group.changed_ms = std::min(group.changed_ms, spread.from_ms);
+  }
+  if (!round.spreads.empty()) ForgetEdges(g);  // they reach back into slots that were read before
   for (size_t w = 0; w < round.windows.size(); ++w) {
     if (round.windows[w].has_value()) slots_.SetSum(g, w, *round.windows[w]);
   }

@@ -139,6 +139,39 @@ struct SloView {
   uint64_t other_series = 0;  // that count in the group __other__ for want of room
 };
 
+// For event counters (event_counters.h).
+struct CountedGroup {
+  std::vector<std::string> values;  // of group_by
+  Labels labels;                    // of what is recorded of it, without __name__
+  int64_t head_ms = 0;              // its last settled round
+  int64_t step_ms = 0;              // of its counters
+  int64_t period_ms = 0;
+  int64_t changed_ms = INT64_MAX;  // counts after this time have changed since they were last taken
+};
+struct CountedSlo {
+  std::string id;
+  std::vector<CountedGroup> groups;  // in order of their values
+};
+struct CountedEvents {
+  int64_t time_ms = 0;
+  double bad = 0;  // since some earlier time
+  double total = 0;
+};
+struct CountRequest {
+  std::vector<std::string> values;
+  // Times that may be counted from, rising: best the latest at or before `latest_ms`. None: from
+  // the group's first event.
+  std::vector<int64_t> anchors_ms;
+  int64_t latest_ms = INT64_MAX;
+  bool born = false;  // at the first of them: all there is may be counted
+};
+struct CountedSince {
+  size_t anchor = 0;      // counted from there...
+  int64_t begins_ms = 0;  // ...or, of what is born, from this earlier time
+  bool exact = true;      // false: no anchor was on the end of a slot
+  std::vector<CountedEvents> steps;
+};
+
 // Slots that were recomputed from stored samples, since start.
 struct AuditView {
   uint64_t slots = 0;

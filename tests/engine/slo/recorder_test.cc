@@ -136,6 +136,39 @@ TEST_F(RecorderTest, WhatIsNoLongerRecordedEndsWithAMarkerOnce) {
   }
 }
 
+TEST_F(RecorderTest, EventsAreCountedOnOverRestartsAndLateSamplesAreStoredAnew) {
+  for (int n = 1; n <= 60; ++n) {
+    if (n == 30) {
+      recorder_.reset();
+      evaluator_.reset();
+      EvaluatorOptions options;
+      options.clock = &clock_;
+      evaluator_ = std::make_unique<Evaluator>(*samples_, sink_, options);
+      ASSERT_TRUE(evaluator_->SetDefinitions(ShopSlo("instance")).ok());
+      recorder_ = std::make_unique<cli::SloRecorder>(*evaluator_, *store_, clock_);
+    }
+    if (n != 22) Round("a", n);
+    if (n == 50) {  // the last round of a minute comes only now
+      Write("requests a", kStartMs + 22 * 15'000, 2200);
+      Write("errors a", kStartMs + 22 * 15'000, 660);
+    }
+    if (n % 2 == 0) {
+      ASSERT_TRUE(recorder_->RecordOnce().ok());
+    }
+  }
+  const auto bad = Stored("basalt_slo_bad_events_total");
+  const auto total = Stored("basalt_slo_total_events_total");
+  ASSERT_EQ(bad.size(), 1U) << "and none of the total";
+  ASSERT_EQ(total.at("a").size(), 16U);
+  for (size_t minute = 0; minute < 16; ++minute) {
+    // kStartMs is 23 s after a full minute, so the first minute ends with the second round; of the
+    // first nothing is known but where it began.
+    const double rounds = minute == 0 ? 0 : 4.0 * static_cast<double>(minute) - 3;
+    EXPECT_EQ(bad.at("a")[minute], 30 * rounds) << minute;
+    EXPECT_EQ(total.at("a")[minute], 100 * rounds) << minute;
+  }
+}
+
 TEST_F(RecorderTest, WithoutSlosNothingIsStored) {
   ASSERT_TRUE(evaluator_->SetDefinitions({}).ok());
   ASSERT_TRUE(recorder_->RecordOnce().ok());
