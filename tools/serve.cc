@@ -191,6 +191,7 @@ Status ServerProcess::StartHttp() {
   options.listen = config_.http.listen;
   options.session.path_prefix = config_.http.path_prefix;
   options.session.cors_origin = config_.http.cors_origin;
+  options.session.overload_status = config_.ingest.overload_status;
   options.max_connections = config_.http.max_connections;
   options.executors = {&executors_.hand_on, &executors_.query_requests, &executors_.admin};
   options.registry = &registry_;
@@ -253,6 +254,7 @@ Status ServerProcess::StartSlos() {
 }
 
 Status ServerProcess::Start() {
+  RaiseFileLimitFor(config_);
   // A wrong SLO file is noticed before anything is opened.
   BASALT_TRY(LoadDefinitions(config_).status());
   // The port first: a taken one is noticed before a long replay, and health checks are answered

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "engine/base/file_limit.h"
 #include "engine/base/log.h"
 #include "engine/slo/slo_files.h"
 #include "tools/self_slo.h"
@@ -17,6 +18,13 @@ size_t Cores() { return std::max(1U, std::thread::hardware_concurrency()); }
 // As kIngestQueue.
 constexpr size_t kAdminQueue = 64;
 constexpr size_t kWorkQueue = 1u << 16;
+// Of appends that wait for the disk: the largest request fits, and a second of what a fast machine
+// takes. More would only make senders wait longer before they are told to come again.
+constexpr size_t kLeastInFlightBytes = 64u << 20;
+constexpr size_t kMostInFlightBytes = 256u << 20;
+// Descriptors beside HTTP's connections: RocksDB keeps up to 4,096 files open; then the log, gRPC's
+// connections and those to receivers of alerts.
+constexpr uint64_t kOtherFiles = 4096 + 1024;
 
 }  // namespace
 
@@ -39,6 +47,8 @@ storage::StoreOptions MakeStoreOptions(const admin::Config& config, Executors& e
   options.purge_delay = config.storage.purge_delay;
   options.rewrite_bytes_per_second = config.storage.rewrite_bytes_per_second;
   options.head_budget_bytes = config.storage.head_memory_bytes;
+  options.max_append_bytes_in_flight =
+      std::clamp(config.storage.head_memory_bytes / 2, kLeastInFlightBytes, kMostInFlightBytes);
   options.block_cache_bytes = config.storage.cache_memory_bytes;
   options.log_budget_bytes = config.storage.log_bytes;
   options.disk_reserve_bytes = config.storage.disk_reserve_bytes;
@@ -46,6 +56,16 @@ storage::StoreOptions MakeStoreOptions(const admin::Config& config, Executors& e
   options.apply = &executors.apply;
   options.background = &executors.background;
   return options;
+}
+
+void RaiseFileLimitFor(const admin::Config& config) {
+  const uint64_t wanted = config.http.max_connections + kOtherFiles;
+  const uint64_t allowed = RaiseFileLimit(wanted);
+  if (allowed >= wanted) return;
+  BASALT_LOG(kWarn,
+             "few file descriptors: connections may be refused and files fail to open; raise the "
+             "hard limit (ulimit -Hn, LimitNOFILE) or lower http.max_connections",
+             {"allowed", allowed}, {"needed", wanted});
 }
 
 query::EngineOptions MakeEngineOptions(const admin::Config& config, Executors& executors) {

@@ -38,6 +38,10 @@ query::EngineOptions MakeEngineOptions(const admin::Config& config, Executors& e
 
 ingest::otlp::Settings MakeOtlpSettings(const admin::Config& config);
 
+// Lets this process have as many files and sockets as its configuration needs; warns if the system
+// does not.
+void RaiseFileLimitFor(const admin::Config& config);
+
 // What people put into --slo, and the SLO that Basalt keeps on itself. kInvalidArgument holds one
 // line a problem; warnings are logged.
 Result<std::vector<slo::Definition>> LoadDefinitions(const admin::Config& config);

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "bench/compare/http_connection.h"
+#include "engine/base/file_limit.h"
 #include "engine/base/varint.h"
 
 namespace basalt::bench {
@@ -24,6 +25,8 @@ constexpr size_t kTimeBytes = 6;
 // Being late by more than this is not made up for: what is offered is a rate, not a backlog.
 constexpr double kMostLateSeconds = 1;
 constexpr double kSlowSeconds = 1;
+// Descriptors of this process beside its connections.
+constexpr uint64_t kOtherFiles = 16;
 
 std::string Digits(uint32_t n) {
   char text[16];
@@ -138,6 +141,11 @@ class Flooder {
     if (time.size() != kTimeBytes)
       return InvalidArgument("--start-ms: " + std::to_string(options_.start_ms) +
                              " is no time of this century");
+    const uint64_t files = options_.connections + kOtherFiles;
+    if (const uint64_t allowed = RaiseFileLimit(files); allowed < files)
+      return InvalidArgument("--connections: " + std::to_string(options_.connections) + " take " +
+                             std::to_string(files) + " file descriptors; this process may have " +
+                             std::to_string(allowed) + " (ulimit -Hn)");
     for (uint32_t t = 0; t < options_.targets; ++t) bodies_.emplace_back(t, options_.series);
     head_ = "POST /api/v1/write HTTP/1.1\r\nHost: " + options_.address +
             "\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n"

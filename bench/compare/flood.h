@@ -40,7 +40,8 @@ struct FloodReport {
   std::vector<uint32_t> latency_us;  // of acknowledged requests
 };
 
-// kInvalidArgument: start_ms is no time of this century. kUnavailable: cannot connect.
+// kInvalidArgument: start_ms is no time of this century; more connections than the hard limit of
+// file descriptors allows. kUnavailable: cannot connect.
 Result<FloodReport> Flood(const FloodOptions& options);
 
 }  // namespace basalt::bench

@@ -87,6 +87,9 @@ bool Connection::Write(int file) {
     if (n < 0) return errno == EAGAIN;
     head_sent_ += static_cast<size_t>(n);
   }
+  // Thousands of connections that wait for their answers keep no requests.
+  std::string().swap(head_);
+  head_sent_ = 0;
   while (body_at_ < body_end_) {
     const ssize_t n = ::sendfile(fd_, file, &body_at_, static_cast<size_t>(body_end_ - body_at_));
     if (n <= 0) return n < 0 && errno == EAGAIN;

@@ -162,7 +162,9 @@ void AddStorageSettings(std::vector<Setting>& out) {
                    "Bytes a second that background rewriting reads and writes; 0B: no "
                    "bound.",
                    [](Config& c) -> auto& { return c.storage.rewrite_bytes_per_second; }));
-  out.push_back(BytesSetting("storage.head_memory", "Budget of samples not yet sealed.",
+  out.push_back(BytesSetting("storage.head_memory",
+                             "Budget of samples not yet sealed; half of it, 64 to 256 MiB, is that "
+                             "of appends that wait for the disk.",
                              [](Config& c) -> auto& { return c.storage.head_memory_bytes; }));
   out.push_back(BytesSetting("storage.cache_memory", "Cache of sealed blocks.",
                              [](Config& c) -> auto& { return c.storage.cache_memory_bytes; }));

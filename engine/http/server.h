@@ -50,6 +50,9 @@ struct SessionOptions {
   Duration linger_timeout = std::chrono::seconds(2);
   size_t linger_bytes = 1u << 20;
 
+  // 503 or 429: how a write is answered, with Retry-After, that there is no memory or no place for.
+  int overload_status = 503;
+
   // Origins that browsers may call from: "*", or one exact origin; empty sends no CORS headers at
   // all.
   std::string cors_origin = "*";

@@ -20,16 +20,16 @@ Response TooLarge(size_t limit) {
       413, "request body is larger than the limit of " + std::to_string(limit) + " bytes");
 }
 
-Response NoBodyMemory() {
+Response NoBodyMemory(int status) {
   Response response =
-      TextResponse(503, "request bodies in flight hold all the memory they may; try again");
+      TextResponse(status, "request bodies in flight hold all the memory they may; try again");
   response.headers.emplace_back("Retry-After", "1");
   return response;
 }
 
 // Prometheus' clients expect JSON of the query API even when it is the server that refuses.
-Response QueueFull(RouteClass route_class) {
-  Response response = TextResponse(503, "too many requests are waiting; try again");
+Response QueueFull(RouteClass route_class, int status) {
+  Response response = TextResponse(status, "too many requests are waiting; try again");
   if (route_class == RouteClass::kQuery) {
     response.content_type = "application/json";
     response.body =
@@ -55,9 +55,7 @@ Session::Session(std::shared_ptr<const SessionContext> context, Transport& trans
     : context_(std::move(context)),
       transport_(transport),
       loop_(std::move(loop)),
-      buffer_(std::make_unique_for_overwrite<char[]>(
-          std::max(context_->options.max_header_bytes, kMinBufferBytes))),
-      capacity_(std::max(context_->options.max_header_bytes, kMinBufferBytes)),
+      buffer_(std::make_unique_for_overwrite<char[]>(kFirstBufferBytes)),
       parser_(context_->options.max_header_bytes),
       cancel_(std::nostopstate) {}
 
@@ -110,15 +108,35 @@ void Session::ReadMore() {
     transport_.Read(body_.spare().first(body_bytes_ - body_.size()));
     return;
   }
-  // Only here may bytes move: no read is outstanding that would land behind them.
-  if (begin_ > 0) {
-    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-  }
+  FitBuffer();
   if (end_ == capacity_) return;  // goes on when the request in hand is answered
   reading_ = true;
   transport_.Read({buffer_.get() + end_, capacity_ - end_});
+}
+
+// Room for what is read next, with what is there at its front. Only here may bytes move: no read is
+// outstanding that would land behind them.
+void Session::FitBuffer() {
+  const size_t most = std::max(context_->options.max_header_bytes, kMinBufferBytes);
+  const size_t here = end_ - begin_;
+  size_t capacity = capacity_;
+  if (state_ == State::kBody) {
+    capacity = most;  // in chunks
+  } else if (here == 0) {
+    capacity = kFirstBufferBytes;
+  } else if (here == capacity_ && (state_ == State::kIdle || state_ == State::kHeader)) {
+    capacity = std::min(most, 2 * capacity_);
+  }
+  if (capacity != capacity_) {
+    auto buffer = std::make_unique_for_overwrite<char[]>(capacity);
+    if (here > 0) std::memcpy(buffer.get(), buffer_.get() + begin_, here);
+    buffer_ = std::move(buffer);
+    capacity_ = capacity;
+  } else if (begin_ > 0) {
+    std::memmove(buffer_.get(), buffer_.get() + begin_, here);
+  }
+  begin_ = 0;
+  end_ = here;
 }
 
 void Session::OnRead(size_t bytes) {
@@ -298,7 +316,8 @@ bool Session::TakeBody(std::optional<Response> refusal) {
   }
   if (!context_->bodies->Reserve(body_, std::max<size_t>(length, 1))) {
     context_->metrics->CountRefusal(Refusal::kBodyMemory);
-    Answer(refusal.has_value() ? std::move(*refusal) : NoBodyMemory(), /*close=*/true);
+    Answer(refusal.has_value() ? std::move(*refusal) : NoBodyMemory(OverloadStatus()),
+           /*close=*/true);
     return true;
   }
   refusal_ = std::move(refusal);
@@ -351,12 +370,18 @@ bool Session::ProcessChunkedBody() {
     }
     if (!context_->bodies->Reserve(body_, body_.size() + piece.size())) {
       context_->metrics->CountRefusal(Refusal::kBodyMemory);
-      Answer(refusal_.has_value() ? std::move(*refusal_) : NoBodyMemory(), /*close=*/true);
+      Answer(refusal_.has_value() ? std::move(*refusal_) : NoBodyMemory(OverloadStatus()),
+             /*close=*/true);
       return false;
     }
     std::memcpy(body_.spare().data(), piece.data(), piece.size());
     body_.Advance(piece.size());
   }
+}
+
+int Session::OverloadStatus() const {
+  const bool is_write = route_ != nullptr && route_->route_class == RouteClass::kIngest;
+  return is_write ? context_->options.overload_status : 503;
 }
 
 // Header and body are complete.
@@ -401,7 +426,7 @@ void Session::Dispatch() {
   });
   if (posted) return;
   context_->metrics->CountRefusal(Refusal::kQueueFull);
-  Answer(QueueFull(route_->route_class), /*close=*/false);
+  Answer(QueueFull(route_->route_class, OverloadStatus()), /*close=*/false);
 }
 
 }  // namespace basalt::http

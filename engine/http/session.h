@@ -52,6 +52,10 @@ class Session final : public TransportEvents,
   static constexpr size_t kMaxDiscardedBytes = 64u << 10;
   // An answer goes to the transport in slices, each with a write_timeout of its own.
   static constexpr size_t kWriteSliceBytes = 256u << 10;
+  // What a connection's buffer begins with, and has again when a larger one is not needed any more:
+  // thousands of connections are mostly idle or wait for an answer, and the usual head has a few
+  // hundred bytes. Bodies of known length are read past it.
+  static constexpr size_t kFirstBufferBytes = 4u << 10;
 
   Session(std::shared_ptr<const SessionContext> context, Transport& transport,
           std::shared_ptr<Executor> loop);
@@ -88,6 +92,7 @@ class Session final : public TransportEvents,
   }
   void Consume(size_t bytes);
   void ReadMore();
+  void FitBuffer();
   void SetDeadline(Duration from_now);
   void ClearDeadline();
 
@@ -102,6 +107,8 @@ class Session final : public TransportEvents,
   std::optional<Response> CheckHead(const RequestHead& head);
   std::optional<Response> RouteRequest();
   bool TakeBody(std::optional<Response> refusal);
+  // Of the request in hand, if there is no memory or no place for it.
+  [[nodiscard]] int OverloadStatus() const;
   void Dispatch();
 
   // Answers without a handler. `close`: the connection cannot be used any more.
@@ -126,8 +133,8 @@ class Session final : public TransportEvents,
   bool close_after_ = false;   // after the answer in hand
   bool draining_ = false;
 
-  const std::unique_ptr<char[]> buffer_;
-  const size_t capacity_;
+  std::unique_ptr<char[]> buffer_;
+  size_t capacity_ = kFirstBufferBytes;
   size_t begin_ = 0;
   size_t end_ = 0;
   std::chrono::nanoseconds deadline_ = std::chrono::nanoseconds::max();

@@ -12,6 +12,7 @@
 #include "bench/compare/columns.h"
 #include "bench/compare/encode.h"
 #include "bench/compare/fleet.h"
+#include "bench/compare/flood.h"
 #include "bench/compare/order.h"
 #include "bench/compare/request_file.h"
 
@@ -271,6 +272,19 @@ TEST_F(RequestFileTest, AFileThatWasNotClosedOrIsCutIsRefused) {
   ASSERT_TRUE(RequestFile::Open(path_).ok());
   std::filesystem::resize_file(path_, std::filesystem::file_size(path_) - 1);
   EXPECT_EQ(RequestFile::Open(path_).status().code(), StatusCode::kDataLoss);
+}
+
+TEST(Flood, MoreConnectionsThanDescriptorsIsAnErrorThatNamesBoth) {
+  FloodOptions options;
+  options.address = "127.0.0.1:1";
+  options.connections = 0xFFFF'FFFF;
+  options.start_ms = 1'700'000'000'000;
+  const auto report = Flood(options);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(report.status().message().find("--connections: 4294967295 take 4294967311 file"),
+            std::string::npos)
+      << report.status().message();
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ TARGETS = 50   # different requests, each of series of its own
 CONNECTIONS = 64  # the more wait for the disk at once, the more share a sync
 MIB = 1 << 20
 # Budgets of the test's configuration, and what a process needs beside them: code, threads, allocator, index and resolver of
-# 100,000 series, and what may wait for the disk (storage's 256 MiB in flight, engine/http's bodies).
+# 100,000 series, and what may wait for the disk (64 MiB with this head; tools/serve_setup.h) and be on its way in (engine/http).
 HEAD, CACHE = 64 * MIB, 64 * MIB
 MOST_RSS = 2 * HEAD + CACHE + 512 * MIB
 

@@ -77,6 +77,7 @@ class FakeTransport final : public Transport {
     return true;
   }
   [[nodiscard]] bool reading() const { return !read_.empty(); }
+  [[nodiscard]] size_t room() const { return read_.size(); }  // of the read that is asked for
 
   std::string inbound;
   std::string written;

@@ -50,6 +50,26 @@ TEST_F(SessionBounds, AnswersTooManyRequestsWhenBodiesHoldAllMemory) {
   EXPECT_EQ(h_.context().bodies->in_flight_bytes(), 0U);
 }
 
+TEST_F(SessionBounds, AnswersWritesThatItHasNoRoomForAsTheOperatorWants) {
+  h_.options().overload_status = 429;
+  h_.router().Add(Method::kPost, "/write",
+                  {RouteClass::kIngest, 100'000, [](Request, ResponseWriter) {}});
+  h_.context().bodies = std::make_shared<BodyPool>(
+      BodyPool::Limits{.max_in_flight_bytes = 64 << 10, .max_idle_bytes = 0});
+  h_.Open();
+  const std::string write = "POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: ";
+  h_.executor().capacity = 0;
+  std::string answer = h_.Ask(write + "1\r\n\r\nx");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 429 "));
+  EXPECT_THAT(answer, HasSubstr("Retry-After: 1\r\n"));
+  EXPECT_THAT(h_.Ask(kGet), StartsWith("HTTP/1.1 503 ")) << "a query is no write";
+  Body other;
+  ASSERT_TRUE(h_.context().bodies->Reserve(other, 48 << 10));
+  answer = h_.Ask(write + "20000\r\n\r\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 429 "));
+  EXPECT_THAT(answer, HasSubstr("Retry-After: 1\r\n"));
+}
+
 TEST_F(SessionBounds, RefusesChunksThatOutgrowTheMemoryOfBodies) {
   h_.context().bodies = std::make_shared<BodyPool>(
       BodyPool::Limits{.max_in_flight_bytes = 40 << 10, .max_idle_bytes = 0});

@@ -80,8 +80,30 @@ TEST_F(SessionTest, ReadsAheadNoFurtherThanItsBuffer) {
   h_.Open();
   h_.Say("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
   h_.Say(std::string(1 << 20, 'x'));
-  EXPECT_GE(h_.transport.inbound.size(), (1u << 20) - (64u << 10));
+  EXPECT_GE(h_.transport.inbound.size(), (1u << 20) - Session::kFirstBufferBytes);
   EXPECT_FALSE(h_.transport.reading());
+}
+
+TEST_F(SessionTest, ABufferGrowsWithAHeaderAndIsNotKept) {
+  h_.Open();
+  EXPECT_EQ(h_.transport.room(), Session::kFirstBufferBytes);
+  const std::string wide = "X-Wide: " + std::string(60'000, 'w') + "\r\n";
+  EXPECT_THAT(h_.Ask("GET /hello HTTP/1.1\r\nHost: x\r\n" + wide + "\r\n"), HasSubstr("hello"));
+  EXPECT_EQ(h_.transport.room(), Session::kFirstBufferBytes) << "of 64 KiB that it was";
+  // The same in the smallest pieces, and pipelined behind another request.
+  h_.transport.max_read = 100;
+  EXPECT_THAT(h_.Ask(std::string(kGet) + "GET /hello HTTP/1.1\r\nHost: x\r\n" + wide + "\r\n"),
+              testing::ContainsRegex("hello.*hello\n$"));
+  EXPECT_EQ(h_.transport.room(), Session::kFirstBufferBytes);
+}
+
+TEST_F(SessionTest, ABodyInChunksIsReadInLargePieces) {
+  h_.Open();
+  h_.Say(Post("Transfer-Encoding: chunked\r\n"));
+  EXPECT_EQ(h_.transport.room(), 64u << 10);
+  h_.Say("5\r\nhello\r\n0\r\n\r\n");
+  EXPECT_THAT(h_.Heard(), HasSubstr("\r\n\r\nhello"));
+  EXPECT_EQ(h_.transport.room(), Session::kFirstBufferBytes);
 }
 
 struct BadCase {
