@@ -104,6 +104,15 @@ struct BatchBuilder::Impl {
     batch.series.push_back({.ordinal = ordinal, .id = {}});
   }
 
+  // Makes a series the selected one that a layer above knows by `id`; it has no place of its own.
+  void SelectAside(const SeriesId& id) {
+    IngestBatch& batch = BatchOf(PartitionId{0});
+    selected_batch = &batch;
+    selected_partition = PartitionId{0};
+    selected_series = static_cast<uint32_t>(batch.series.size());
+    batch.series.push_back({.id = id});
+  }
+
   // Makes a series the selected one that `canonical` defines.
   void SelectNew(PartitionId partition, const SeriesId& id) {
     selected_batch = &BatchOf(partition);
@@ -129,6 +138,7 @@ struct BatchBuilder::Impl {
 
   Resolver& resolver;
   TenantId tenant;
+  const SeriesAside* aside = nullptr;
   std::shared_ptr<Table> table;
   uint32_t previous = Table::kNone;  // the entry selected before this one
   SeenSeries created;
@@ -164,7 +174,12 @@ bool BatchBuilder::SelectKnown(const Hash128& raw_fingerprint) {
     }
   }
   const uint32_t found = m.table->Find(key);
-  if (found == Impl::Table::kNone) return false;
+  if (found == Impl::Table::kNone) {
+    SeriesId id;
+    if (m.aside == nullptr || !m.aside->Find(key, id)) return false;
+    m.SelectAside(id);
+    return true;
+  }
   m.Follow(found);
   const auto& entry = m.table->at(found);
   m.SelectKnown(entry.partition, entry.ordinal);
@@ -290,6 +305,8 @@ std::vector<IngestBatch> BatchBuilder::Finish(WriterSequence writer) {
   m.Begin(m.tenant);
   return out;
 }
+
+void BatchBuilder::SetAside(const SeriesAside* aside) { impl_->aside = aside; }
 
 void BatchBuilder::Reset(TenantId tenant) {
   for (IngestBatch& batch : impl_->batches) batch = IngestBatch();

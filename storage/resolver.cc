@@ -122,6 +122,15 @@ void Resolver::Table::Await(const SeriesId& id, const Hash128& fingerprint) {
   awaited.fingerprints.emplace(id.hash, fingerprint);
 }
 
+std::vector<Hash128> Resolver::Table::AwaitedOf(const SeriesId& id) {
+  std::vector<Hash128> fingerprints;
+  Awaited& awaited = awaited_[id.hash.high % kShards];
+  const MutexLock lock(awaited.mu);
+  const auto [begin, end] = awaited.fingerprints.equal_range(id.hash);
+  for (auto it = begin; it != end; ++it) fingerprints.push_back(it->second);
+  return fingerprints;
+}
+
 void Resolver::Table::Learn(const SeriesHandle& handle) {
   std::vector<Hash128> fingerprints;
   {
@@ -178,6 +187,8 @@ std::shared_ptr<Resolver::Table> Resolver::TableWithRoom() {
 void Resolver::Learn(PartitionId partition, const SeriesId& id, SeriesOrdinal ordinal) {
   table()->Learn({partition, ordinal, id});
 }
+
+std::vector<Hash128> Resolver::Awaited(const SeriesId& id) const { return table()->AwaitedOf(id); }
 
 size_t Resolver::fingerprints() const { return table()->size(); }
 size_t Resolver::memory_bytes() const { return table()->memory_bytes(); }

@@ -55,6 +55,16 @@ class SeriesFinder {
   virtual void FillIds(PartitionId partition, std::span<BatchSeries> series) const = 0;
 };
 
+// Series that a layer above keeps instead of the store: each stands for something else there.
+// Thread-safe; called once a sample of a series that the resolver does not know.
+class SeriesAside {
+ public:
+  virtual ~SeriesAside() = default;
+  // By the tenant's fingerprint of the raw label bytes (Resolver::Awaited): true, and `id` is
+  // what the owner knows it by.
+  virtual bool Find(const Hash128& fingerprint, SeriesId& id) const = 0;
+};
+
 struct ResolverOptions {
   uint32_t partitions = 8;  // power of two, 1..65536
   // Fingerprints kept. Past it the table is forgotten and learnt again, which costs every series
@@ -75,6 +85,9 @@ class Resolver {
 
   // Apply has created a series: fingerprints selected for it before become usable.
   void Learn(PartitionId partition, const SeriesId& id, SeriesOrdinal ordinal);
+  // The tenant's fingerprints selected by labels for a series that is not created. They are still
+  // learnt if it is.
+  [[nodiscard]] std::vector<Hash128> Awaited(const SeriesId& id) const;
 
   [[nodiscard]] uint32_t partitions() const { return partitions_; }
   [[nodiscard]] size_t fingerprints() const;
@@ -104,6 +117,11 @@ class BatchBuilder {
   ~BatchBuilder();
   BatchBuilder(BatchBuilder&&) noexcept;
   BatchBuilder& operator=(BatchBuilder&&) noexcept;
+
+  // Series that `aside` (null: none; must outlive the builder) knows, and the resolver does not,
+  // are selected by SelectKnown, too. They come with an unknown ordinal, the id that it told, and
+  // no labels: whoever asks for them takes them out of the batches before those are appended.
+  void SetAside(const SeriesAside* aside);
 
   // Selects by the fingerprint of the raw label bytes (HashBytes128 of them, whatever the
   // protocol). False: unknown here; decode and check the labels, then call SelectLabels with the

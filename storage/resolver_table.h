@@ -67,6 +67,7 @@ class Resolver::Table {
   // The fingerprint of a series that has no ordinal yet.
   void Await(const SeriesId& id, const Hash128& fingerprint);
   void Learn(const SeriesHandle& handle);
+  std::vector<Hash128> AwaitedOf(const SeriesId& id);
 
   [[nodiscard]] bool full() const { return size() >= max_entries_; }
   [[nodiscard]] size_t size() const { return size_.load(std::memory_order_relaxed); }

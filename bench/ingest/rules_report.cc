@@ -35,6 +35,7 @@ struct World {
     options.apply = &apply;
     store = storage::Store::Open(options).value();
     service = std::make_unique<ingest::WriteService>(*store, SystemClock(), registry, limits);
+    if (!service->firewall().Open(directory + "/folds.journal").ok()) std::abort();
   }
   ~World() {
     service.reset();

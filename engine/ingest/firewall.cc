@@ -149,27 +149,43 @@ LeftOut Firewall::Carry(const std::vector<Verdicts>& verdicts,
   return gone;
 }
 
-void Firewall::TakeMembers(TenantId tenant, std::vector<storage::IngestBatch>& batches,
+// A request under way may create this very series; what the resolver then learns comes before the
+// cache, so a stored series is not folded.
+void Firewall::Remember(const storage::BatchSeries& series) {
+  for (const Hash128& fingerprint : store_.resolver().Awaited(series.id))
+    cache_.Add(fingerprint, MemberOf(series));
+}
+
+void Firewall::TakeMembers(TenantId id, Members which, std::vector<storage::IngestBatch>& batches,
                            Folds& folds) {
   std::vector<Verdicts> verdicts;
   bool any = false;
   {
     const MutexLock lock(mu_);
-    const auto found = tenants_.find(tenant);
-    if (found == tenants_.end() || found->second->table.members() == 0) return;
-    const FoldTable& table = found->second->table;
+    const auto found = tenants_.find(id);
+    if (found == tenants_.end()) return;
+    Tenant& tenant = *found->second;
+    const FoldTable& table = tenant.table;
     for (const storage::IngestBatch& batch : batches) {
       Verdicts& of_batch = verdicts.emplace_back(batch);
       for (size_t i = 0; i < batch.series.size(); ++i) {
-        if (batch.series[i].ordinal != kUnknownOrdinal) continue;
-        of_batch.fold[i] = table.Find(MemberOf(batch.series[i]));
-        if (!of_batch.fold[i].has_value()) continue;
+        const storage::BatchSeries& series = batch.series[i];
+        if (series.ordinal != kUnknownOrdinal) continue;
+        const bool is_recalled = series.labels_bytes == 0;
+        if (!is_recalled && which == Members::kRecalled) continue;
+        of_batch.fold[i] = table.Find(MemberOf(series));
+        if (!of_batch.fold[i].has_value() && !is_recalled) continue;
         of_batch.goes[i] = any = true;
+        if (is_recalled) {
+          // Forgotten as idle while its request was under way: its next sample is its first.
+          if (!of_batch.fold[i].has_value()) ++tenant.late;
+          continue;
+        }
+        Remember(series);
         // After a restart there is no example yet.
-        Tenant& of_tenant = *found->second;
-        if (!of_tenant.example.empty()) continue;
-        of_tenant.example = LabelsOf(batch, static_cast<uint32_t>(i));
-        of_tenant.example_into = table.group(*of_batch.fold[i]).labels;
+        if (!tenant.example.empty()) continue;
+        tenant.example = LabelsOf(batch, static_cast<uint32_t>(i));
+        tenant.example_into = table.group(*of_batch.fold[i]).labels;
       }
     }
   }
@@ -188,7 +204,7 @@ std::optional<FoldGroup> Firewall::AddMember(FoldMember member, std::span<const 
     if (tenant.swept < std::chrono::nanoseconds(0) ||
         now - tenant.swept >= std::chrono::nanoseconds(kSweep)) {
       tenant.swept = now;
-      table.ForgetIdle();
+      if (table.ForgetIdle() > 0) cache_.Clear();
     }
     if (table.members() >= limits.max_folded_series) {
       is_full = true;
@@ -253,6 +269,7 @@ void Firewall::Screen(TenantId id, size_t room, uint64_t active, const Limits& l
                     tenant, is_full);
       verdicts[candidate.batch].fold[candidate.series] = group;
       if (group.has_value()) {
+        Remember(batch.series[candidate.series]);
         tenant.example = LabelsOf(batch, candidate.series);
         tenant.example_into = tenant.table.group(*group).labels;
         continue;
@@ -317,10 +334,12 @@ std::vector<storage::IngestBatch> Firewall::Sum(TenantId id, Folds& folds, Tenan
     // Canonical bytes of our own making: they parse.
     builder.SelectLabels(fingerprint, ParseCanonical(canonical).value());
   };
-  // A backlog brings many times at once: a sum for each of them.
-  std::stable_sort(
-      folds.samples.begin(), folds.samples.end(),
-      [](const FoldedSample& a, const FoldedSample& b) { return a.time_ms < b.time_ms; });
+  // A backlog brings many times at once: a sum for each of them. The usual request has one.
+  const auto is_older = [](const FoldedSample& a, const FoldedSample& b) {
+    return a.time_ms < b.time_ms;
+  };
+  if (!std::is_sorted(folds.samples.begin(), folds.samples.end(), is_older))
+    std::stable_sort(folds.samples.begin(), folds.samples.end(), is_older);
   std::vector<FoldGroup> touched;
   for (size_t i = 0; i < folds.samples.size();) {
     const int64_t time_ms = folds.samples[i].time_ms;
@@ -328,9 +347,6 @@ std::vector<storage::IngestBatch> Firewall::Sum(TenantId id, Folds& folds, Tenan
     for (; i < folds.samples.size() && folds.samples[i].time_ms == time_ms; ++i) {
       const FoldedSample& sample = folds.samples[i];
       CompareWithStore(id, sample.group, tenant);
-      // Forgotten as idle since it was admitted.
-      if (!tenant.table.Find(sample.member).has_value())
-        tenant.table.AddMember(sample.member, sample.group);
       ++tenant.samples;
       const FoldOutcome outcome = tenant.table.Add(sample);
       if (outcome == FoldOutcome::kLate) ++tenant.late;
@@ -339,7 +355,7 @@ std::vector<storage::IngestBatch> Firewall::Sum(TenantId id, Folds& folds, Tenan
         continue;
       }
       // Late ones, too: what is sent again may be what was not stored the first time.
-      touched.push_back(sample.group);
+      if (touched.empty() || touched.back() != sample.group) touched.push_back(sample.group);
     }
     std::sort(touched.begin(), touched.end());
     touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
@@ -422,7 +438,9 @@ void Firewall::WriteJournal(TenantId id, const Tenant& tenant, const Folds& fold
   std::string payload;
   AppendVarint(static_cast<uint32_t>(id), payload);
   std::vector<FoldGroup> groups;
-  for (const FoldedSample& sample : folds.samples) groups.push_back(sample.group);
+  for (const FoldedSample& sample : folds.samples) {
+    if (groups.empty() || groups.back() != sample.group) groups.push_back(sample.group);
+  }
   for (const Folds::Exemplar& exemplar : folds.exemplars) groups.push_back(exemplar.group);
   std::sort(groups.begin(), groups.end());
   groups.erase(std::unique(groups.begin(), groups.end()), groups.end());

@@ -18,6 +18,7 @@
 #include "engine/base/mutex.h"
 #include "engine/base/record_file.h"
 #include "engine/ingest/batch_surgery.h"
+#include "engine/ingest/fold_cache.h"
 #include "engine/ingest/fold_rules.h"
 #include "engine/ingest/fold_table.h"
 #include "engine/ingest/limits.h"
@@ -58,10 +59,21 @@ class Firewall {
   // Reads such a file and says what in it is damaged; writes nothing.
   static Result<std::vector<RecordFile::Damage>> Check(const std::string& path);
 
+  // Members by their fingerprints, for builders (BatchBuilder::SetAside) whose batches come to
+  // TakeMembers.
+  [[nodiscard]] const storage::SeriesAside& cache() const { return cache_; }
+  // Whether a builder may have found a member there.
+  [[nodiscard]] bool may_recall() const { return cache_.in_use(); }
+
+  // Which series TakeMembers looks at.
+  enum class Members : uint8_t {
+    kAll,
+    kRecalled,  // that a builder has found in the cache, and which nobody else can take
+  };
   // Takes series that are folded already out of `batches`, whatever room there is: a series does
   // not go back and forth.
-  void TakeMembers(TenantId tenant, std::vector<storage::IngestBatch>& batches, Folds& folds)
-      BASALT_EXCLUDES(mu_);
+  void TakeMembers(TenantId tenant, Members which, std::vector<storage::IngestBatch>& batches,
+                   Folds& folds) BASALT_EXCLUDES(mu_);
   // Of the series of `batches` that are new, the first `room` stay. All others are folded or, if
   // they are no counters or the tenant has limits.max_folded_series, left out and reported.
   // `active` is for the message.
@@ -112,6 +124,8 @@ class Firewall {
   // batches.
   std::vector<storage::IngestBatch> Sum(TenantId id, Folds& folds, Tenant& tenant)
       BASALT_REQUIRES(mu_);
+  // Finds the series, which is a member, by its fingerprints from now on.
+  void Remember(const storage::BatchSeries& series) BASALT_REQUIRES(mu_);
   void CompareWithStore(TenantId id, FoldGroup group, Tenant& tenant) BASALT_REQUIRES(mu_);
   void WriteJournal(TenantId id, const Tenant& tenant, const Folds& folds) BASALT_REQUIRES(mu_);
   Status RewriteJournal() BASALT_REQUIRES(mu_);
@@ -119,6 +133,7 @@ class Firewall {
 
   storage::Store& store_;
   const Clock& clock_;
+  FoldCache cache_;  // changed under mu_
   mutable Mutex mu_;
   std::map<TenantId, std::unique_ptr<Tenant>> tenants_ BASALT_GUARDED_BY(mu_);
   std::unique_ptr<RecordFile> journal_ BASALT_GUARDED_BY(mu_);  // null: none

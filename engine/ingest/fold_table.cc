@@ -56,8 +56,11 @@ void FoldTable::AddMember(FoldMember member, FoldGroup group) {
 }
 
 FoldOutcome FoldTable::Add(const FoldedSample& sample) {
-  const auto found = members_.find(sample.member);
-  BASALT_CHECK(found != members_.end(), "FoldTable::Add: the member is unknown");
+  auto found = members_.find(sample.member);
+  if (found == members_.end()) {
+    AddMember(sample.member, sample.group);
+    found = members_.find(sample.member);
+  }
   const Member& member = *found;
   Group& group = groups_[static_cast<size_t>(member.group)];
   if (!std::isfinite(sample.value)) return FoldOutcome::kNotFinite;

@@ -65,7 +65,8 @@ class FoldTable {
   // A member of which no sample has been seen.
   void AddMember(FoldMember member, FoldGroup group);
 
-  // The member must be known. Raises the group's sum and time.
+  // Raises the group's sum and time. A member that is not known (it may have been forgotten as idle
+  // since its group was found) becomes one of `sample.group`.
   FoldOutcome Add(const FoldedSample& sample);
   // What the store holds of the group's series: the sum never falls below it.
   void RaiseTo(FoldGroup group, double stored_sum, int64_t stored_ms);

@@ -185,12 +185,19 @@ Tenants::Admission Tenants::Admit(TenantId tenant, std::vector<storage::IngestBa
     }
     state.samples += items;
   }
-  if (limits.max_active_series == 0) return {};
+  const bool has_limit = limits.max_active_series > 0;
+  const bool may_recall = firewall_ != nullptr && firewall_->may_recall();
+  if (!has_limit && !may_recall) return {};
   size_t fresh = CountNewSeries(batches);
   if (fresh == 0) return {};
   Admission admission;
+  if (!has_limit) {
+    // What was decoded while there was one: its labels are not at hand any more.
+    firewall_->TakeMembers(tenant, Firewall::Members::kRecalled, batches, admission.folds);
+    return admission;
+  }
   if (firewall_ != nullptr) {
-    firewall_->TakeMembers(tenant, batches, admission.folds);
+    firewall_->TakeMembers(tenant, Firewall::Members::kAll, batches, admission.folds);
     fresh = CountNewSeries(batches);
     if (fresh == 0) return admission;
   }

@@ -148,7 +148,10 @@ std::unique_ptr<WriteService::Scratch> WriteService::Borrow(TenantId tenant) {
       return scratch;
     }
   }
-  return std::make_unique<Scratch>(std::move(table), limits, store_.resolver());
+  auto scratch = std::make_unique<Scratch>(std::move(table), limits, store_.resolver());
+  // Who has no limit any more is not to go on folding.
+  if (limits.max_active_series > 0) scratch->builder.SetAside(&firewall_.cache());
+  return scratch;
 }
 
 void WriteService::GiveBack(std::unique_ptr<Scratch> scratch) {

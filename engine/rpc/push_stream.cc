@@ -13,7 +13,10 @@ PushStream::PushStream(storage::Store& store, const Clock& clock, ingest::WriteS
       changed_(std::move(changed)),
       decoder_(counts.tenants().limits()->Of(tenant)),
       builder_(store.resolver(), tenant),
-      tenant_(tenant) {}
+      tenant_(tenant) {
+  if (counts.tenants().limits()->Of(tenant).max_active_series > 0)
+    builder_.SetAside(&counts.firewall().cache());
+}
 
 void PushStream::OnMessage(std::string_view message, std::shared_ptr<void> owner) {
   report_.Reset();

@@ -122,6 +122,65 @@ TEST_F(FirewallTest, CountersBeyondTheLimitGoIntoOneSeriesAndGaugesAreRefusedByR
   EXPECT_THAT(use.example, HasSubstr("req_total{code=\"200\", id=\""));
 }
 
+// The labels' bytes as a protocol would have them.
+Hash128 Raw(int id) { return HashBytes128("raw " + std::to_string(id)); }
+
+// A request of one sample, by labels where its builder knows it by nothing else. True: it did.
+bool Build(int id, double value, int64_t ms, storage::BatchBuilder& builder) {
+  const std::string text = std::to_string(id);
+  const std::vector<LabelView> labels = {
+      {"__name__", "req_total"}, {"code", "200"}, {"id", text}, {"job", "api"}};
+  const bool known = builder.SelectKnown(Raw(id));
+  if (!known) builder.SelectLabels(Raw(id), labels);
+  builder.AddSample(ms, value);
+  return known;
+}
+
+void Store(World& world, storage::BatchBuilder& builder) {
+  Report report;
+  auto batches = builder.Finish();
+  auto admission = world.service->Admit(kDefaultTenant, Protocol::kRemoteWrite1, batches, report);
+  ASSERT_TRUE(admission.status.ok());
+  for (const auto& batch : batches) {
+    for (const auto& series : batch.series)
+      EXPECT_TRUE(series.ordinal != kUnknownOrdinal || series.labels_bytes > 0);
+  }
+  std::promise<bool> stored;
+  world.service->Append(kDefaultTenant, std::move(admission), std::move(batches),
+                        [&stored](const auto& result) { stored.set_value(result.ok()); });
+  EXPECT_TRUE(stored.get_future().get());
+}
+
+TEST_F(FirewallTest, AFoldedSeriesSeenAgainIsFoundByItsBytesAndItsLabelsAreNotAskedFor) {
+  World world = Open("0 max_active_series=1 max_folded_series=100");
+  storage::BatchBuilder builder(world.store->resolver(), kDefaultTenant);
+  builder.SetAside(&world.service->firewall().cache());
+  for (int id = 0; id < 3; ++id) EXPECT_FALSE(Build(id, 10 * id, kT, builder));
+  Store(world, builder);
+  for (int id = 0; id < 3; ++id) EXPECT_TRUE(Build(id, 10 * id + 5, kT + 1000, builder));
+  Store(world, builder);
+  EXPECT_EQ(world.Read().at(kOther), (Samples{{kT, 0}, {kT + 1000, 10}}));
+  // Another tenant's bytes are another series'.
+  storage::BatchBuilder others(world.store->resolver(), TenantId{9});
+  others.SetAside(&world.service->firewall().cache());
+  EXPECT_FALSE(Build(1, 0, kT, others));
+}
+
+TEST_F(FirewallTest, WhatWasFoundByItsBytesIsFoldedAlthoughTheLimitIsGoneMeanwhile) {
+  World world = Open("0 max_active_series=1 max_folded_series=100");
+  storage::BatchBuilder builder(world.store->resolver(), kDefaultTenant);
+  builder.SetAside(&world.service->firewall().cache());
+  for (int id = 0; id < 3; ++id) Build(id, 0, kT, builder);
+  Store(world, builder);
+  for (int id = 1; id < 3; ++id) EXPECT_TRUE(Build(id, 7, kT + 1000, builder));
+  EXPECT_FALSE(Build(3, 7, kT + 1000, builder));
+  world.service->tenants().SetLimits({});
+  Store(world, builder);
+  const Stored stored = world.Read();
+  EXPECT_EQ(stored.at(kOther), (Samples{{kT, 0}, {kT + 1000, 14}}));
+  EXPECT_EQ(stored.size(), 3U) << "the first, the third, and __other__";
+}
+
 TEST_F(FirewallTest, BeyondTheSecondLimitCountersAreRefusedByAReasonOfTheirOwn) {
   World world = Open("0 max_active_series=1 max_folded_series=2");
   std::string page;

@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 
+#include "engine/ingest/fold_cache.h"
 #include "engine/ingest/fold_rules.h"
 #include "engine/ingest/fold_table.h"
 #include "tests/engine/ingest/counter_increase.h"
@@ -106,6 +107,60 @@ TEST_F(Folding, IdleMembersAreForgottenAndLiveOnesAreNot) {
   EXPECT_EQ(table.ForgetIdle(), 1U);
   EXPECT_FALSE(table.Find(kA).has_value());
   EXPECT_TRUE(table.Find(kB).has_value());
+}
+
+TEST_F(Folding, AMemberThatWasForgottenMeanwhileBeginsAnew) {
+  Add(kA, kT, 100);
+  Add(kB, kT + FoldTable::kIdleMember.count() + 1, 1);
+  ASSERT_EQ(table.ForgetIdle(), 1U);
+  const int64_t later = kT + FoldTable::kIdleMember.count() + 2;
+  // Past Add, which makes members here.
+  EXPECT_EQ(table.Add({.member = kA, .group = group, .time_ms = later, .value = 500}),
+            FoldOutcome::kCounted);
+  EXPECT_EQ(sum(), 0) << "its first sample";
+  EXPECT_EQ(table.Find(kA), group);
+}
+
+TEST(FoldCache, FindsWhatWasAddedAndNothingElse) {
+  FoldCache cache;
+  SeriesId id;
+  EXPECT_FALSE(cache.in_use());
+  EXPECT_FALSE(cache.Find({}, id));
+  EXPECT_EQ(cache.memory_bytes(), 0U);
+  cache.Add({1, 2}, FoldMember{7});
+  EXPECT_TRUE(cache.in_use());
+  ASSERT_TRUE(cache.Find({1, 2}, id));
+  EXPECT_EQ(id, (SeriesId{{0, 7}}));
+  EXPECT_FALSE(cache.Find({1, 3}, id));
+  EXPECT_FALSE(cache.Find({2, 2}, id));
+  EXPECT_FALSE(cache.Find({}, id)) << "a free entry is nobody's";
+  cache.Clear();
+  EXPECT_FALSE(cache.Find({1, 2}, id));
+}
+
+TEST(FoldCache, GrowsWithItsMembersUpToItsBoundAndKeepsNearlyAll) {
+  FoldCache cache;
+  const auto fingerprint = [](uint64_t i) { return HashBytes128(std::to_string(i)); };
+  constexpr uint64_t kMembers = 20'000;
+  // Told again when not found, as series are that come with each scrape.
+  SeriesId id;
+  size_t found = 0;
+  for (int scrape = 0; scrape < 3; ++scrape) {
+    found = 0;
+    for (uint64_t i = 0; i < kMembers; ++i) {
+      if (cache.Find(fingerprint(i), id)) {
+        EXPECT_EQ(id.hash.low, i);
+        ++found;
+      } else {
+        cache.Add(fingerprint(i), FoldMember{i});
+      }
+    }
+  }
+  EXPECT_GE(found, kMembers * 95 / 100);
+  EXPECT_LE(cache.memory_bytes(), kMembers * 16 * 2 * 4);
+  for (uint64_t i = 0; i < 2 * FoldCache::kMaxEntries; ++i)
+    cache.Add(fingerprint(i), FoldMember{i + 1});
+  EXPECT_EQ(cache.memory_bytes(), FoldCache::kMaxEntries * 16);
 }
 
 TEST_F(Folding, AMemberCosts24BytesAndItsShareOfEmptyPlaces) {
