@@ -3,6 +3,7 @@
 #include "engine/base/log.h"
 #include "engine/ingest/exposition.h"
 #include "engine/ingest/json_lines.h"
+#include "engine/ingest/media_type.h"
 #include "engine/ingest/native_format.h"
 #include "engine/ingest/remote_write.h"
 #include "engine/ingest/remote_write2.h"
@@ -17,18 +18,15 @@ constexpr size_t kIdleScratch = 16;
 constexpr size_t kKeptBodyBytes = 8u << 20;
 
 // "application/x-protobuf;proto=..." and its shorter forms, as the remote write 2.0 specification
-// negotiates.
+// negotiates. Other parameters mean nothing here, as upstream.
 Result<Protocol> ParseContentType(std::string_view type) {
-  std::string compact;
-  for (const char c : type) {
-    if (c != ' ') compact += c;
+  if (type.empty()) return Protocol::kRemoteWrite1;
+  if (MediaType(type) == "application/x-protobuf") {
+    const std::string_view proto =
+        MediaTypeParameter(type, "proto").value_or("prometheus.WriteRequest");
+    if (proto == "prometheus.WriteRequest") return Protocol::kRemoteWrite1;
+    if (proto == "io.prometheus.write.v2.Request") return Protocol::kRemoteWrite2;
   }
-  if (compact.empty() || compact == "application/x-protobuf" ||
-      compact == "application/x-protobuf;proto=prometheus.WriteRequest") {
-    return Protocol::kRemoteWrite1;
-  }
-  if (compact == "application/x-protobuf;proto=io.prometheus.write.v2.Request")
-    return Protocol::kRemoteWrite2;
   return Unimplemented(
       "Content-Type: \"" + std::string(type) +
       "\" is not spoken here; send application/x-protobuf with proto=prometheus.WriteRequest or "

@@ -6,6 +6,7 @@
 #include "engine/base/compress.h"
 #include "engine/base/labels.h"
 #include "engine/ingest/batch_surgery.h"
+#include "engine/ingest/media_type.h"
 #include "engine/ingest/otlp/json_decoder.h"
 #include "engine/ingest/otlp/protobuf_decoder.h"
 #include "engine/ingest/otlp/translator.h"
@@ -66,8 +67,7 @@ std::string ProtobufBody(const ExportAnswer& answer) {
 }  // namespace
 
 Result<Encoding> ParseEncoding(std::string_view content_type) {
-  std::string_view type = content_type.substr(0, content_type.find(';'));
-  while (type.ends_with(' ')) type.remove_suffix(1);
+  const std::string type = MediaType(content_type);
   if (type == "application/x-protobuf" || type.empty()) return Encoding::kProtobuf;
   if (type == "application/json") return Encoding::kJson;
   return Unimplemented("Content-Type: \"" + std::string(content_type) +

@@ -102,6 +102,29 @@ TEST_F(Answers, EveryOneToWrite2TellsWhatWasWritten) {
   EXPECT_FALSE(Send("", "not a message").tells_written) << "1.0 knows no such headers";
 }
 
+TEST_F(Answers, ContentTypesAreReadAsHttpHasThem) {
+  for (const std::string_view two :
+       {"application/x-protobuf;proto=io.prometheus.write.v2.Request",
+        "Application/X-Protobuf ; Proto=\"io.prometheus.write.v2.Request\"",
+        "application/x-protobuf; charset=utf-8; proto=io.prometheus.write.v2.Request"}) {
+    EXPECT_TRUE(Send(two, "").tells_written) << two;
+    EXPECT_EQ(Send(two, "").status, 204) << two;
+  }
+  for (const std::string_view one :
+       {"", "application/x-protobuf", "application/x-protobuf;", "application/x-protobuf;charset=x",
+        "application/x-protobuf;proto=prometheus.WriteRequest"}) {
+    EXPECT_FALSE(Send(one, "").tells_written) << one;
+    EXPECT_EQ(Send(one, "").status, 204) << one;
+  }
+  for (const std::string_view unknown :
+       {"text/plain", ";", "application/x-protobuf;proto=prometheus.writerequest",
+        "application/x-protobuf;proto=", "application/x-protobuf2", "application/json"}) {
+    const WriteAnswer answer = Send(unknown, "");
+    EXPECT_EQ(answer.status, 415) << unknown;
+    EXPECT_NE(answer.message.find(unknown), std::string::npos) << answer.message;
+  }
+}
+
 TEST_F(Answers, WhatIsPartlyWrongIsNamedByAnExampleAndTheRestIsCounted) {
   const std::string wrong = Request2("", 1);  // the series of an empty name
   const WriteAnswer answer = Send(kWrite2, wrong);
