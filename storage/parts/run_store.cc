@@ -8,9 +8,8 @@
 #include <tuple>
 #include <utility>
 
-#include "engine/base/varint.h"
 #include "storage/parts/index_source.h"
-#include "storage/parts/meta_keys.h"
+#include "storage/parts/manifest.h"
 #include "storage/parts/rocks.h"
 #include "storage/parts/run_files.h"
 #include "storage/parts/run_format.h"
@@ -25,40 +24,6 @@ namespace {
 // Index writes before the commit record go in batches of this size, so that a first commit of a
 // million series does not stand in memory twice.
 constexpr size_t kIndexBatchBytes = 4u << 20;
-
-std::string NumberedKey(std::string_view prefix, uint64_t number, size_t bytes) {
-  std::string key(prefix);
-  AppendBigEndian(number, bytes, key);
-  return key;
-}
-
-std::string WriterKey(const Hash128& writer) {
-  std::string key(kWriterPrefix);
-  AppendBigEndian(writer.high, 8, key);
-  AppendBigEndian(writer.low, 8, key);
-  return key;
-}
-
-std::string EncodeCounts(const IndexCounts& counts) {
-  std::string out;
-  for (const uint32_t n :
-       {counts.strings, counts.pairs, counts.groups, counts.shapes, counts.series}) {
-    AppendVarint(n, out);
-  }
-  return out;
-}
-
-Result<IndexCounts> DecodeCounts(std::string_view bytes) {
-  VarintReader in(bytes);
-  IndexCounts counts;
-  for (uint32_t* const n :
-       {&counts.strings, &counts.pairs, &counts.groups, &counts.shapes, &counts.series}) {
-    uint64_t v = 0;
-    if (!in.Read(v) || v > UINT32_MAX) return DataLoss("meta: index counts do not parse");
-    *n = static_cast<uint32_t>(v);
-  }
-  return counts;
-}
 
 bool InOrder(const std::shared_ptr<StoredRun>& a, const std::shared_ptr<StoredRun>& b) {
   const RunInfo& x = a->info();
@@ -78,11 +43,9 @@ struct RunStore::Impl {
   Status EmptyIncoming() const;
   Status Ingest(const std::vector<FinishedRun>& added) const;
   Status FlushIndex(const std::vector<IndexFlush>& index);
-  Status LoadQuarantine() BASALT_REQUIRES(mu);
   // The lines of quarantined blocks that nobody needs once these runs are gone.
   [[nodiscard]] std::vector<std::string> StaleQuarantine(const std::vector<uint32_t>& dropped) const
       BASALT_EXCLUDES(mu);
-  WriteBatch Record(RunCommit& commit) const;
   void Publish(const RunCommit& commit) BASALT_EXCLUDES(mu);
   Status CollectGarbage();
   void RebuildSnapshot() BASALT_REQUIRES(mu);
@@ -135,63 +98,35 @@ Status RunStore::Impl::Load() {
   if (!database.options().read_only) BASALT_TRY(EmptyIncoming());
 
   BASALT_TRY_ASSIGN(const std::vector<RunKey> in_files, RunsInFiles(rocks));
-  const MutexLock lock(mu);  // the lambdas below run under it, which the analysis cannot see
-  BASALT_TRY(database.ForEach(
-      Family::kMeta, kRunPrefix,
-      [&](std::string_view key, std::string_view value) BASALT_NO_THREAD_SAFETY_ANALYSIS -> Status {
-        uint64_t number = 0;
-        if (!ReadBigEndian(key.substr(kRunPrefix.size()), 4, number)) {
-          return DataLoss("meta: run key does not parse");
-        }
-        BASALT_TRY_ASSIGN(const RunInfo info, DecodeRunInfo(static_cast<uint32_t>(number), value));
-        auto run = std::make_shared<StoredRun>(info, shared);
-        if (!std::binary_search(in_files.begin(), in_files.end(), KeyOf(info))) {
-          return DataLoss("partition " + std::to_string(static_cast<uint16_t>(info.partition)) +
-                          " run " + std::to_string(number) +
-                          ": the manifest names it, but its file is gone");
-        }
-        runs.emplace(info.number, std::move(run));
-        return OkStatus();
-      }));
-  BASALT_TRY(database.ForEach(
-      Family::kMeta, kReplayPrefix,
-      [&](std::string_view key, std::string_view value) BASALT_NO_THREAD_SAFETY_ANALYSIS -> Status {
-        uint64_t lane = 0;
-        uint64_t seq = 0;
-        if (!ReadBigEndian(key.substr(kReplayPrefix.size()), 2, lane) ||
-            !ReadBigEndian(value, 8, seq)) {
-          return DataLoss("meta: replay position does not parse");
-        }
-        replay_from[static_cast<uint16_t>(lane)] = {static_cast<uint16_t>(lane), seq};
-        return OkStatus();
-      }));
-  BASALT_TRY(database.ForEach(
-      Family::kMeta, kCountsPrefix,
-      [&](std::string_view key, std::string_view value) BASALT_NO_THREAD_SAFETY_ANALYSIS -> Status {
-        uint64_t partition = 0;
-        if (!ReadBigEndian(key.substr(kCountsPrefix.size()), 2, partition)) {
-          return DataLoss("meta: index counts key does not parse");
-        }
-        BASALT_TRY_ASSIGN(counts[static_cast<PartitionId>(partition)], DecodeCounts(value));
-        return OkStatus();
-      }));
-
-  BASALT_TRY(LoadQuarantine());
-
-  uint64_t next = 1;
-  const Result<std::string> stored = database.Get(Family::kMeta, kNextRunKey);
-  if (!stored.ok() && stored.status().code() != StatusCode::kNotFound) return stored.status();
-  if (stored.ok() && !ReadBigEndian(*stored, 4, next)) {
-    return DataLoss("meta: next run number does not parse");
+  BASALT_TRY_ASSIGN(Manifest manifest, ReadManifest(database));
+  const MutexLock lock(mu);
+  for (const RunInfo& info : manifest.runs) {
+    if (!std::binary_search(in_files.begin(), in_files.end(), KeyOf(info))) {
+      return DataLoss("partition " + std::to_string(static_cast<uint16_t>(info.partition)) +
+                      " run " + std::to_string(info.number) +
+                      ": the manifest names it, but its file is gone");
+    }
+    runs.emplace(info.number, std::make_shared<StoredRun>(info, shared));
   }
+  replay_from = std::move(manifest.replay_from);
+  counts = std::move(manifest.counts);
+  for (QuarantinedBlock& block : manifest.quarantined) {
+    if (const auto run = runs.find(block.run); run != runs.end()) {
+      run->second->LoadQuarantined(block.block, std::move(block.reason));
+    } else {
+      // Found while its run was being dropped; goes with the next commit.
+      stale_quarantine.push_back(std::move(block.key));
+    }
+  }
+  uint32_t next = manifest.next_run;
   for (const RunKey& run : in_files) {
-    next = std::max<uint64_t>(next, uint64_t{run.run} + 1);
+    next = std::max(next, run.run + 1);
     if (runs.contains(run.run)) continue;
     ++orphans;
     shared->AddWaiting(0, 0);
     shared->AddGarbage({run, 0, 0});
   }
-  next_run = static_cast<uint32_t>(next);
+  next_run = next;
   RebuildSnapshot();
   return OkStatus();
 }
@@ -237,35 +172,6 @@ Status RunStore::Impl::FlushIndex(const std::vector<IndexFlush>& index) {
   return batch.empty() ? OkStatus() : database.Write(std::move(batch), false);
 }
 
-WriteBatch RunStore::Impl::Record(RunCommit& commit) const {
-  WriteBatch batch = std::move(commit.extra);
-  for (const FinishedRun& run : commit.added) {
-    batch.Put(Family::kMeta, NumberedKey(kRunPrefix, run.info().number, 4),
-              EncodeRunInfo(run.info()));
-  }
-  for (const uint32_t number : commit.dropped) {
-    batch.Delete(Family::kMeta, NumberedKey(kRunPrefix, number, 4));
-  }
-  for (const std::string& key : StaleQuarantine(commit.dropped)) batch.Delete(Family::kMeta, key);
-  for (const LogPosition& position : commit.replay_from) {
-    batch.Put(Family::kMeta, NumberedKey(kReplayPrefix, position.lane, 2),
-              NumberedKey({}, position.seq, 8));
-  }
-  for (const IndexFlush& flush : commit.index) {
-    batch.Put(Family::kMeta, NumberedKey(kCountsPrefix, static_cast<uint16_t>(flush.partition), 2),
-              EncodeCounts(flush.counts));
-  }
-  for (const auto& [writer, seq] : commit.writers) {
-    if (seq == 0) {
-      batch.Delete(Family::kMeta, WriterKey(writer));
-    } else {
-      batch.Put(Family::kMeta, WriterKey(writer), NumberedKey({}, seq, 8));
-    }
-  }
-  batch.Put(Family::kMeta, kNextRunKey, BigEndian32(next_run));
-  return batch;
-}
-
 std::vector<std::string> RunStore::Impl::StaleQuarantine(
     const std::vector<uint32_t>& dropped) const {
   std::vector<std::string> keys = stale_quarantine;
@@ -278,26 +184,6 @@ std::vector<std::string> RunStore::Impl::StaleQuarantine(
     }
   }
   return keys;
-}
-
-Status RunStore::Impl::LoadQuarantine() {
-  return database.ForEach(Family::kMeta, kQuarantinePrefix,
-                          [&](std::string_view key, std::string_view value)
-                              BASALT_NO_THREAD_SAFETY_ANALYSIS -> Status {
-                                uint32_t number = 0;
-                                size_t block = 0;
-                                if (!ParseQuarantineKey(key, number, block)) {
-                                  return DataLoss("meta: quarantine key does not parse");
-                                }
-                                if (const auto run = runs.find(number); run != runs.end()) {
-                                  run->second->LoadQuarantined(block, std::string(value));
-                                } else {
-                                  // Found while its run was being dropped; goes with the next
-                                  // commit.
-                                  stale_quarantine.emplace_back(key);
-                                }
-                                return OkStatus();
-                              });
 }
 
 void RunStore::Impl::Publish(const RunCommit& commit) {
@@ -394,7 +280,8 @@ Status RunStore::Commit(RunCommit commit) {
   // If this fails, nobody knows whether the record is on disk. The files therefore stay until the
   // next open, which reads what it finds. RocksDB refuses writes from here on; after a full disk,
   // until it has found room and begun another log.
-  BASALT_TRY(impl.database.Write(impl.Record(commit), true));
+  WriteBatch record = CommitRecord(commit, impl.StaleQuarantine(commit.dropped), impl.next_run);
+  BASALT_TRY(impl.database.Write(std::move(record), true));
   impl.Publish(commit);
   impl.Step(CommitStep::kCommitted);
   // The commit stands whatever comes of this; what could not be removed is tried again.
@@ -444,7 +331,7 @@ Status RunStore::Conform(const std::vector<uint32_t>& runs, uint64_t shape) {
       if (it == impl.runs.end()) continue;
       RunInfo info = it->second->info();
       info.shape = shape;
-      batch.Put(Family::kMeta, NumberedKey(kRunPrefix, number, 4), EncodeRunInfo(info));
+      PutRun(info, batch);
       conforming.push_back(it->second);
     }
   }
@@ -532,20 +419,7 @@ IndexCounts RunStore::Counts(PartitionId partition) const {
 }
 
 Result<std::vector<std::pair<Hash128, uint64_t>>> RunStore::Writers() const {
-  std::vector<std::pair<Hash128, uint64_t>> out;
-  BASALT_TRY(impl_->database.ForEach(
-      Family::kMeta, kWriterPrefix, [&](std::string_view key, std::string_view value) -> Status {
-        Hash128 writer;
-        uint64_t seq = 0;
-        key.remove_prefix(kWriterPrefix.size());
-        if (key.size() != 16 || !ReadBigEndian(key.substr(0, 8), 8, writer.high) ||
-            !ReadBigEndian(key.substr(8), 8, writer.low) || !ReadBigEndian(value, 8, seq)) {
-          return DataLoss("meta: writer sequence does not parse");
-        }
-        out.emplace_back(writer, seq);
-        return OkStatus();
-      }));
-  return out;
+  return ReadWriters(impl_->database);
 }
 
 void RunStore::SetCommitHook(std::function<void(CommitStep)> hook) {
