@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/slo/message.h"
+#include "engine/slo/slo_limits.h"
 
 namespace basalt::slo {
 namespace {
@@ -35,6 +36,9 @@ Evaluator::~Evaluator() {
 }
 
 Status Evaluator::SetDefinitions(std::vector<Definition> definitions) {
+  if (const auto problem = FirstBeyond(definitions, options_.max_slos)) {
+    return InvalidArgument(ToString(*problem));
+  }
   const MutexLock lock(mu_);
   definitions_ = std::move(definitions);
   needs_load_ = true;

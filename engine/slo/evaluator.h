@@ -34,6 +34,7 @@
 #include "engine/slo/poller.h"
 #include "engine/slo/sample_store.h"
 #include "engine/slo/sli_queries.h"
+#include "engine/slo/slo_limits.h"
 #include "engine/slo/slo_set.h"
 #include "engine/slo/view.h"
 
@@ -46,6 +47,7 @@ struct EvaluatorOptions {
   // Basalt's own address, for links in alerts; may be empty.
   std::string external_url;
   size_t max_queued = kMaxQueued;  // taps.h
+  size_t max_slos = kMaxSlos;      // slo_limits.h
   bool judge_every_round = false;  // SloSetOptions'; for tests
   // Times that do not count; borrowed. Null: all of them do.
   const Ledger* ledger = nullptr;
@@ -96,7 +98,8 @@ class Evaluator {
   // Alerts that the sink says are firing keep their identity and their start; those of SLOs that
   // are gone are resolved. Blocks while history is read; samples that
   // arrive meanwhile wait. kUnavailable, kResourceExhausted: it could not be read now; the next
-  // sweeps try again.
+  // sweeps try again. kInvalidArgument, and those
+  // before go on: more than run together (slo_limits.h); names the first one beyond.
   Status SetDefinitions(std::vector<Definition> definitions) BASALT_EXCLUDES(mu_);
 
   // Sweeps in a thread of its own until Stop() or destruction, and asks the queries of polled SLIs

@@ -245,10 +245,13 @@ notify::Alert MakeTooManyGroupsAlert(const Definition& definition, Timestamp now
   const std::string most = std::to_string(definition.max_groups);
   alert.annotations.Set("title", definition.service + " " + definition.name +
                                      " SLO has more than " + most + " groups.");
-  alert.annotations.Set("summary", "What is beyond " + most +
-                                       " groups is alerted on together, as " +
-                                       std::string(kOtherGroup) +
-                                       ": raise max_groups, or group by labels of fewer values.");
+  alert.annotations.Set(
+      "summary", "What is beyond " + most + " groups is alerted on together, as " +
+                     std::string(kOtherGroup) + ": " +
+                     (definition.max_groups < kMaxGroupsPerSlo ? "raise max_groups of the SLO at "
+                                                               : "no SLO has more; it stands at ") +
+                     definition.file + ":" + std::to_string(definition.line) +
+                     ", or group by labels of fewer values.");
   alert.annotations.Set("description", definition.description);
   return alert;
 }

@@ -13,6 +13,7 @@
 #include "engine/slo/load_context.h"
 #include "engine/slo/openslo_loader.h"
 #include "engine/slo/pyrra_loader.h"
+#include "engine/slo/slo_limits.h"
 #include "engine/slo/sloth_loader.h"
 #include "engine/slo/yaml_checker.h"
 
@@ -88,31 +89,8 @@ void Check(Reading& reading, const LoadContext& context) {
   }
 }
 
-// True if `slo` asks for more measures than fit beside `measures`, to which its own are added.
-bool ExceedsMeasures(const Definition& slo, std::vector<Measure>& measures) {
-  for (const std::vector<LinearTerm>* terms : {&slo.sli.bad, &slo.sli.total}) {
-    for (const LinearTerm& term : *terms) {
-      if (std::find(measures.begin(), measures.end(), term.measure) != measures.end()) continue;
-      if (measures.size() == kMaxMeasures) return true;
-      measures.push_back(term.measure);
-    }
-  }
-  return false;
-}
-
-// All definitions that run together share TapIndex's measures.
-void CheckMeasures(const std::vector<Definition>& definitions, std::vector<Problem>& problems) {
-  std::vector<Measure> measures{Measure{}};  // as there, whether anybody asks for it or not
-  for (const Definition& slo : definitions) {
-    if (!ExceedsMeasures(slo, measures)) continue;
-    problems.push_back(
-        {true, slo.file, slo.line, 1, "",
-         "with the SLO \"" + slo.id + "\", those loaded together have more than " +
-             std::to_string(kMaxMeasures) +
-             " measures: each threshold of native histograms that differs from the others is one. "
-             "Give SLOs the same thresholds, or leave some out"});
-    return;
-  }
+void CheckLimits(const std::vector<Definition>& definitions, std::vector<Problem>& problems) {
+  if (auto problem = FirstBeyond(definitions)) problems.push_back(*std::move(problem));
 }
 
 void ReadFile(const std::string& path, Reading& reading, LoadContext& context) {
@@ -131,7 +109,7 @@ CheckedSlos CheckSloText(std::string_view text, const std::string& file_name) {
   Reading reading(file_name);
   Parse(text, reading, context);
   Check(reading, context);
-  CheckMeasures(reading.out.definitions, reading.out.problems);
+  CheckLimits(reading.out.definitions, reading.out.problems);
   return std::move(reading.out);
 }
 
@@ -140,7 +118,7 @@ CheckedSlos CheckSloFile(const std::string& path) {
   Reading reading(path);
   ReadFile(path, reading, context);
   Check(reading, context);
-  CheckMeasures(reading.out.definitions, reading.out.problems);
+  CheckLimits(reading.out.definitions, reading.out.problems);
   return std::move(reading.out);
 }
 
@@ -205,7 +183,7 @@ Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& pat
       definitions.push_back(std::move(slo));
     }
   }
-  CheckMeasures(definitions, problems);
+  CheckLimits(definitions, problems);
   const bool failed = std::any_of(problems.begin(), problems.end(),
                                   [](const Problem& problem) { return problem.is_error; });
   if (failed) return FirstErrors(problems);

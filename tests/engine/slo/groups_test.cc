@@ -177,7 +177,8 @@ TEST(Groups, WhatIsBeyondMaxGroupsCountsTogetherAndIsATicket) {
   };
   ASSERT_EQ(told().size(), 1U);
   EXPECT_FALSE(told()[0].urgent);
-  EXPECT_THAT(std::string(told()[0].annotations.Get("summary")), HasSubstr("max_groups"));
+  EXPECT_THAT(std::string(told()[0].annotations.Get("summary")),
+              HasSubstr("raise max_groups of the SLO at shop.yml:"));
   s.Restart(At(40) - 100);  // it is still so: no second message
   shop.Scrape(40);
   EXPECT_EQ(told().size(), 1U);
@@ -327,6 +328,57 @@ slos:
   EXPECT_EQ(checked.definitions[0].max_groups, kMaxGroupsPerSlo);
   EXPECT_TRUE(ShopSlo("instance", "", true)[0].total_alerts);
   EXPECT_EQ(ShopSlo("instance", "", true)[0].max_groups, kDefaultMaxGroups);
+}
+
+// As many SLOs as asked for, all alike but for their ids.
+std::vector<Definition> Many(size_t count) {
+  std::vector<Definition> all;
+  for (size_t i = 0; i < count; ++i) {
+    all.push_back(ShopSlo().front());
+    all.back().id += "-" + std::to_string(i);
+    all.back().file = "many.yml";
+    all.back().line = static_cast<int>(10 * (i + 1));
+  }
+  return all;
+}
+
+TEST(Limits, MoreSlosThanFitAreRefusedByNameAndThoseBeforeGoOn) {
+  Scenario s;
+  EvaluatorOptions options;
+  options.clock = &s.clock;
+  options.max_slos = 3;
+  s.evaluator.reset();
+  s.evaluator = std::make_unique<Evaluator>(s.store, s.sink, options);
+  ASSERT_TRUE(s.evaluator->SetDefinitions(Many(3)).ok());
+  const Status refused = s.evaluator->SetDefinitions(Many(5));
+  EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.message()),
+              ::testing::AllOf(HasSubstr("many.yml:40:1: error: "), HasSubstr("shop-requests-3"),
+                               HasSubstr("one more than the 3"), HasSubstr("kMaxSlos"),
+                               HasSubstr("of 5 in all"), HasSubstr("by (label)")));
+  EXPECT_EQ(s.evaluator->Stats().slos, 3U);
+  EXPECT_EQ(s.evaluator->Slos(kDefaultTenant).size(), 3U);
+}
+
+TEST(Limits, MoreMeasuresThanFitAreRefusedWhoeverSetsThem) {
+  Scenario s;
+  // Counters always have a place.
+  std::vector<Definition> all = Many(2);
+  for (size_t i = 1; i < kMaxMeasures; ++i) {
+    all[0].sli.bad.push_back(all[0].sli.bad.front());
+    Measure& measure = all[0].sli.bad.back().measure;
+    measure.kind = MeasureKind::kHistogramRange;
+    measure.upper = static_cast<double>(i);
+  }
+  ASSERT_TRUE(s.evaluator->SetDefinitions(all).ok());
+  all[1].sli.bad.front().measure = all[0].sli.bad.back().measure;
+  EXPECT_TRUE(s.evaluator->SetDefinitions(all).ok());
+  all[1].sli.bad.front().measure.upper = 0.5;
+  const Status refused = s.evaluator->SetDefinitions(all);
+  EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.message()),
+              ::testing::AllOf(HasSubstr("many.yml:20:1: error: "), HasSubstr("shop-requests-1"),
+                               HasSubstr("more than 4096 measures")));
 }
 
 }  // namespace
