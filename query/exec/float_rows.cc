@@ -296,7 +296,25 @@ Status FloatRowEvaluator::FillExtremes(std::span<const double> values, const Win
   return OkStatus();
 }
 
+bool FloatRowEvaluator::FillWholeSums(std::span<const double> values, const Windows& w,
+                                      bool average) {
+  const uint32_t begin = w.from[w.first_step];
+  if (!whole_sums_.Take(values.subspan(begin, w.to[w.end_step - 1] - begin))) return false;
+  for (size_t i = 0; i < w.kinds.size(); ++i) {
+    const uint32_t from = w.from[w.first_step + i];
+    const uint32_t to = w.to[w.first_step + i];
+    if (from == to) {
+      out_[i] = 0;
+      continue;
+    }
+    const double sum = whole_sums_.Of(from - begin, to - begin);
+    out_[i] = average ? sum / static_cast<double>(to - from) : sum;
+  }
+  return true;
+}
+
 Status FloatRowEvaluator::FillSums(std::span<const double> values, const Windows& w, bool average) {
+  if (FillWholeSums(values, w, average)) return Worked(w.to[w.end_step - 1] - w.from[w.first_step]);
   // Each window adds in the order of time, but kLanes windows at a time: an addition waits for the
   // one before it, so one window alone leaves the processor idle.
   constexpr size_t kLanes = 4;

@@ -15,6 +15,7 @@
 #include "query/exec/column_look.h"
 #include "query/exec/context.h"
 #include "query/exec/matrix.h"
+#include "query/exec/whole_sums.h"
 #include "query/exec/windows.h"
 #include "query/plan/plan.h"
 #include "storage/reader.h"
@@ -59,6 +60,8 @@ class FloatRowEvaluator {
   void FillRates(std::span<const double> values, const Windows& w, bool rises);
   Status FillExtremes(std::span<const double> values, const Windows& w, bool maximum);
   Status FillSums(std::span<const double> values, const Windows& w, bool average);
+  // The same where it is exact whatever the order; false: it may not be.
+  bool FillWholeSums(std::span<const double> values, const Windows& w, bool average);
   Status FillQuantiles(std::span<const double> values, const Windows& w);
   bool FillLatest(std::span<const double> values, const Windows& w, FloatRow& row);
   bool ShowLatest(const storage::RowSummary& latest, FloatRow& row);
@@ -79,6 +82,7 @@ class FloatRowEvaluator {
   std::vector<uint32_t> resets_;
   std::vector<uint32_t> deque_;
   std::vector<double> scratch_;
+  WholeSums whole_sums_;
 };
 
 // Indices of the values [first, last) that are below the one before; `resets` is overwritten.

@@ -295,12 +295,12 @@ class SlowClock final : public Clock {
 
 TEST(Timeout, IsToldAsPrometheusTellsIt) {
   MemoryReader reader;
-  reader.Series({{"__name__", "x"}}).Every(Duration(1000), std::vector<double>(1000, 1));
+  reader.Series({{"__name__", "x"}}).Every(Duration(1000), std::vector<double>(1000, 0.1));
   SlowClock clock;
   EngineOptions options;
   options.clock = &clock;
   options.timeout = std::chrono::seconds(10);
-  // Many windows of many samples: the clock is looked at in between.
+  // Many windows of many samples, none of them whole numbers: the clock is looked at in between.
   const auto result = RangeOver(reader, "sum_over_time(x[15m])", 0, 1000, 1, options);
   EXPECT_EQ(result.status().code(), StatusCode::kDeadlineExceeded);
   EXPECT_EQ(result.status().message(), "query timed out in expression evaluation");
