@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
+#include <utility>
 
 namespace basalt::http {
 namespace {
@@ -47,17 +48,50 @@ bool AppendSpecial(double value, std::string& out) {
   return true;
 }
 
-void AppendFixed(double value, std::string& out) {
-  if (std::signbit(value)) out.push_back('-');
+// Answers are mostly points, so these write into memory that is known to suffice: 20 digits, sign
+// and a fraction of milliseconds; and of numbers from 1e-6 to 1e15 at most 17 digits behind a sign
+// and seven zeros.
+constexpr size_t kTimeBytes = 32;
+constexpr size_t kPlainBytes = 32;
+
+char* WriteTime(int64_t time_ms, char* to) {
+  // Through unsigned, since -INT64_MIN is none.
+  const uint64_t magnitude =
+      time_ms < 0 ? 0 - static_cast<uint64_t>(time_ms) : static_cast<uint64_t>(time_ms);
+  if (time_ms < 0) *to++ = '-';
+  to = std::to_chars(to, to + kTimeBytes, magnitude / 1000).ptr;
+  if (const auto ms = static_cast<unsigned>(magnitude % 1000); ms != 0) {
+    *to++ = '.';
+    *to++ = static_cast<char>('0' + ms / 100);
+    *to++ = static_cast<char>('0' + ms / 10 % 10);
+    *to++ = static_cast<char>('0' + ms % 10);
+  }
+  return to;
+}
+
+// The end of what was written; null, and nothing written that counts, for a number that is not
+// plain: too large, too small, or none.
+char* WritePlain(double value, char* to) {
   const double magnitude = std::fabs(value);
+  if (!(magnitude < 1e15)) return nullptr;
+  if (std::signbit(value)) *to++ = '-';
   // Most samples are small whole numbers.
-  if (magnitude < 1e15 && magnitude == std::floor(magnitude)) {
-    std::array<char, 24> text;
-    const auto [end, ec] =
-        std::to_chars(text.data(), text.data() + text.size(), static_cast<int64_t>(magnitude));
-    out.append(text.data(), end);
+  const auto whole = static_cast<int64_t>(magnitude);
+  if (static_cast<double>(whole) == magnitude)
+    return std::to_chars(to, to + kPlainBytes, whole).ptr;
+  if (magnitude < 1e-6) return nullptr;
+  // Below 2^53, so that these are the shortest digits; above, to_chars would print all.
+  return std::to_chars(to, to + kPlainBytes, magnitude, std::chars_format::fixed).ptr;
+}
+
+void AppendFixed(double value, std::string& out) {
+  std::array<char, kPlainBytes + 1> plain;
+  if (char* const end = WritePlain(value, plain.data()); end != nullptr) {
+    out.append(plain.data(), end);
     return;
   }
+  if (std::signbit(value)) out.push_back('-');
+  const double magnitude = std::fabs(value);
   // std::to_chars in fixed notation prints large numbers exactly; Go pads the shortest digits with
   // zeros.
   const Digits digits = ShortestDigits(magnitude);
@@ -263,17 +297,28 @@ void JsonWriter::SampleValue(double value) {
 
 void JsonWriter::SampleTime(int64_t time_ms) {
   Separate();
-  // Through unsigned, since -INT64_MIN is none.
-  const uint64_t magnitude =
-      time_ms < 0 ? 0 - static_cast<uint64_t>(time_ms) : static_cast<uint64_t>(time_ms);
-  if (time_ms < 0) out_->push_back('-');
-  AppendInteger(magnitude / 1000, *out_);
-  if (const auto ms = static_cast<unsigned>(magnitude % 1000); ms != 0) {
-    const std::array<char, 4> fraction = {'.', static_cast<char>('0' + ms / 100),
-                                          static_cast<char>('0' + ms / 10 % 10),
-                                          static_cast<char>('0' + ms % 10)};
-    out_->append(fraction.data(), fraction.size());
+  std::array<char, kTimeBytes> text;
+  out_->append(text.data(), WriteTime(time_ms, text.data()));
+}
+
+void JsonWriter::Point(int64_t time_ms, double value) {
+  std::array<char, kTimeBytes + kPlainBytes + 8> text;
+  char* to = text.data();
+  if (std::exchange(comma_, true)) *to++ = ',';
+  *to++ = '[';
+  to = WriteTime(time_ms, to);
+  *to++ = ',';
+  *to++ = '"';
+  if (char* const end = WritePlain(value, to); end != nullptr) {
+    to = end;
+  } else {
+    out_->append(text.data(), to);
+    to = text.data();
+    AppendGoFloat(value, *out_);
   }
+  *to++ = '"';
+  *to++ = ']';
+  out_->append(text.data(), to);
 }
 
 void JsonWriter::Time(Timestamp time) {

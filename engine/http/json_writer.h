@@ -47,10 +47,11 @@ class JsonWriter {
   void Null() { Raw("null"); }
   void Raw(std::string_view json);  // a value that is JSON already
 
-  void SampleValue(double value);       // "1.5", quoted
-  void SampleTime(int64_t time_ms);     // 1435781451.781
-  void Time(Timestamp time);            // RFC 3339, quoted
-  void LabelSet(const Labels& labels);  // {"__name__":"up","job":"x"}
+  void SampleValue(double value);             // "1.5", quoted
+  void SampleTime(int64_t time_ms);           // 1435781451.781
+  void Point(int64_t time_ms, double value);  // [1435781451.781,"1.5"]
+  void Time(Timestamp time);                  // RFC 3339, quoted
+  void LabelSet(const Labels& labels);        // {"__name__":"up","job":"x"}
 
   // Key and value at once.
   void Field(std::string_view key, std::string_view value) { Key(key), String(value); }

@@ -9,12 +9,7 @@ double Seconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
 }
 
-void WritePoint(int64_t time_ms, double value, JsonWriter& json) {
-  json.BeginArray();
-  json.SampleTime(time_ms);
-  json.SampleValue(value);
-  json.EndArray();
-}
+void WritePoint(int64_t time_ms, double value, JsonWriter& json) { json.Point(time_ms, value); }
 
 void WritePoint(int64_t time_ms, const query::FloatHistogram& histogram, JsonWriter& json) {
   json.BeginArray();

@@ -57,6 +57,24 @@ RC_GTEST_PROP(GoFloat, ReadsBackAsTheSameBits, (uint64_t bits)) {
             bits);
 }
 
+RC_GTEST_PROP(GoFloat, HasTheSameDigitsInEitherNotation, (uint64_t bits)) {
+  // Magnitudes from about 2^-32 to 2^63.
+  const uint64_t exponent = 1023 - 32 + (bits >> 52) % 95;
+  const auto value = std::bit_cast<double>((bits & ((uint64_t{1} << 52) - 1)) | exponent << 52);
+  std::string fixed;
+  std::string scientific;
+  AppendGoFloatFixed(value, fixed);
+  AppendGoFloatScientific(value, scientific);
+  scientific.resize(scientific.find('e'));
+  const auto digits = [](std::string text) {
+    std::erase(text, '.');
+    text.erase(0, text.find_first_not_of('0'));
+    text.erase(text.find_last_not_of('0') + 1);
+    return text;
+  };
+  RC_ASSERT(digits(fixed) == digits(scientific));
+}
+
 std::string Time(int64_t ms) {
   std::string out;
   JsonWriter(out).SampleTime(ms);
@@ -71,6 +89,24 @@ TEST(SampleTime, IsSecondsWithThreeDecimalsOrNone) {
   EXPECT_EQ(Time(-1), "-0.001");
   EXPECT_EQ(Time(-15000), "-15");
   EXPECT_EQ(Time(INT64_MIN), "-9223372036854775.808");
+}
+
+TEST(Point, IsTimeAndValueInAnArray) {
+  for (const double value :
+       {0.0, -0.0, 1.5, -42.25, 1e15, 9.99e-7, 5e-324, -1.7976931348623157e308,
+        -0.0000012345678901234567, 999999999999999.9, std::numeric_limits<double>::quiet_NaN(),
+        -std::numeric_limits<double>::infinity()}) {
+    for (const int64_t time_ms : {int64_t{0}, int64_t{1435781451781}, INT64_MIN, INT64_MAX}) {
+      std::string point;
+      JsonWriter json(point);
+      json.BeginArray();
+      json.Point(time_ms, value);
+      json.Point(time_ms, value);
+      json.EndArray();
+      const std::string one = "[" + Time(time_ms) + ",\"" + Float(value) + "\"]";
+      EXPECT_EQ(point, "[" + one + "," + one + "]");
+    }
+  }
 }
 
 TEST(Rfc3339, DropsZerosAsGoDoes) {
