@@ -1,5 +1,6 @@
 #include "query/exec/alike.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -45,6 +46,10 @@ class Collector {
   void Add(const plan::StepInvariantNode& n, Scope) { Visit(*n.expr, &n); }
 };
 
+const storage::MatcherSet& MatchersOf(const plan::FragmentNode& node) {
+  return node.fragment.selector.matchers;
+}
+
 }  // namespace
 
 AlikeIndex::AlikeIndex(const plan::Node& plan) {
@@ -54,12 +59,29 @@ AlikeIndex::AlikeIndex(const plan::Node& plan) {
   for (size_t i = 0; i < found.size(); ++i) {
     const auto& [scope, node] = found[i];
     if (group_of_.contains(node)) continue;
-    auto group = std::make_unique<AlikeFragments>();
-    group->members.push_back(node);
-    for (size_t k = i + 1; k < found.size(); ++k) {
-      if (found[k].first == scope && CanReadTogether(node->fragment, found[k].second->fragment))
-        group->members.push_back(found[k].second);
+    // Those that look at what the widest one looks at, or at a part of what one of them reads.
+    const auto reads = [](const plan::FragmentNode* all, const plan::FragmentNode* some) {
+      return CanReadTogether(all->fragment, some->fragment);
+    };
+    std::vector<const plan::FragmentNode*> free;
+    for (const auto& [other_scope, other] : found) {
+      if (other_scope == scope && !group_of_.contains(other)) free.push_back(other);
     }
+    const plan::FragmentNode* widest = node;
+    for (const plan::FragmentNode* other : free) {
+      if (reads(other, node) && MatchersOf(*other).size() < MatchersOf(*widest).size())
+        widest = other;
+    }
+    std::vector<const plan::FragmentNode*> wide = free;
+    std::erase_if(wide, [&](const auto* other) {
+      return !reads(widest, other) || MatchersOf(*other) != MatchersOf(*widest);
+    });
+    auto group = std::make_unique<AlikeFragments>();
+    group->members = free;
+    std::erase_if(group->members, [&](const auto* other) {
+      return std::none_of(wide.begin(), wide.end(),
+                          [&](const auto* all) { return reads(all, other); });
+    });
     if (group->members.size() < 2) continue;
     for (const plan::FragmentNode* member : group->members) group_of_[member] = group.get();
     groups_.push_back(std::move(group));

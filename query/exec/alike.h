@@ -1,5 +1,6 @@
 // query/exec/alike.h -- finds the fragments of a plan that read the same samples, so that these are
-// read once: the windows of a burn rate, both sides of a ratio, the average and the maximum.
+// read once: the windows of a burn rate, both sides of a ratio (errors are among all requests), the
+// average and the maximum.
 #pragma once
 
 #include <cstddef>

@@ -55,18 +55,71 @@ storage::ReadOptions ReadAsAll(const std::vector<std::unique_ptr<SeriesEvaluator
   return all;
 }
 
+// What several plans that are read together look at: one, `widest`, at everything.
+struct Views {
+  size_t widest = 0;
+  // Parallel to the plans: by partition, the series that a narrower one looks at, which are among
+  // the widest one's; empty for those that look at the same.
+  std::vector<Selections> narrower;
+};
+
+Result<Views> SelectViews(QueryContext& context, Plans plans, storage::TimeRange times) {
+  Views views;
+  views.narrower.resize(plans.size());
+  const auto matchers = [&](size_t i) -> const storage::MatcherSet& {
+    return plans[i]->selector.matchers;
+  };
+  for (size_t i = 1; i < plans.size(); ++i) {
+    if (matchers(i).size() < matchers(views.widest).size()) views.widest = i;
+  }
+  for (size_t i = 0; i < plans.size(); ++i) {
+    if (matchers(i) == matchers(views.widest)) continue;
+    size_t same = 0;
+    while (matchers(same) != matchers(i)) ++same;
+    if (same < i) {
+      views.narrower[i] = views.narrower[same];
+    } else {
+      BASALT_TRY_ASSIGN(views.narrower[i], SelectAll(context, matchers(i), times));
+    }
+  }
+  return views;
+}
+
+// The series of one partition that a plan looks at.
+class View {
+ public:
+  View() = default;  // all that are read
+  explicit View(const storage::Selection& selection) : all_(false) {
+    for (size_t i = 0; i < selection.size(); ++i) {
+      const auto ordinal = static_cast<size_t>(selection.ordinal(i));
+      if (ordinal >= sees_.size()) sees_.resize(ordinal + 1);
+      sees_[ordinal] = true;
+    }
+  }
+  [[nodiscard]] bool Sees(SeriesOrdinal series) const {
+    const auto ordinal = static_cast<size_t>(series);
+    return all_ || (ordinal < sees_.size() && sees_[ordinal]);
+  }
+
+ private:
+  bool all_ = true;
+  std::vector<bool> sees_;  // by ordinal
+};
+
 // Folds the series of one partition for all plans; `out` is parallel to them.
 Status RunPartial(QueryContext& context, Plans plans, const FragmentInput& input,
-                  const storage::Selection& selection, size_t partition,
+                  const storage::Selection& selection, const Views& views, size_t partition,
                   std::span<PartialFold> out) {
   std::vector<std::unique_ptr<SeriesEvaluator>> evaluators;
   for (size_t i = 0; i < plans.size(); ++i)
     out[i].states.emplace(*plans[i]->aggregation, input.grid);
   if (selection.size() == 0) return OkStatus();
+  std::vector<View> view_of(plans.size());
   for (size_t i = 0; i < plans.size(); ++i) {
     evaluators.push_back(
         std::make_unique<SeriesEvaluator>(context, *plans[i], input, out[i].annotations));
-    if (i > 0) evaluators[i]->ReadsAlong();
+    if (i != views.widest) evaluators[i]->ReadsAlong();
+    if (!views.narrower[i].empty()) view_of[i] = View(*views.narrower[i][partition]);
   }
   Matrix row(input.grid);
   size_t held = 0;
@@ -77,8 +130,11 @@ Status RunPartial(QueryContext& context, Plans plans, const FragmentInput& input
         size_t cells = 0;
         ColumnLook look(columns.values);
         for (size_t i = 0; i < plans.size(); ++i) {
-          SeriesEvaluator& evaluator = *evaluators[i];
           Aggregation& states = *out[i].states;
+          cells += states.cells();
+          if (!view_of[i].Sees(selection.ordinal(columns.series))) continue;
+          SeriesEvaluator& evaluator = *evaluators[i];
+          const size_t before = states.cells();
           FloatRow floats;
           BASALT_TRY_ASSIGN(const bool done,
                             evaluator.EvaluateFloats(columns, look, labels, floats));
@@ -90,7 +146,7 @@ Status RunPartial(QueryContext& context, Plans plans, const FragmentInput& input
             BASALT_TRY(evaluator.Evaluate(columns, labels, static_cast<uint32_t>(partition), row));
             if (!row.empty()) states.Add(row, row.rows().front(), out[i].annotations);
           }
-          cells += states.cells();
+          cells += states.cells() - before;
         }
         const size_t grown = cells - std::exchange(held, cells);
         return grown == 0 ? OkStatus() : context.Hold(grown);
@@ -202,12 +258,15 @@ Result<std::vector<Folded>> FoldEach(QueryContext& context, Plans plans,
 Result<std::vector<Folded>> RunFolds(QueryContext& context, Plans plans,
                                      const FragmentInput& input) {
   const storage::TimeRange times = TimesOfAll(context, plans, input);
+  BASALT_TRY_ASSIGN(const Views views, SelectViews(context, plans, times));
   BASALT_TRY_ASSIGN(const Selections selections,
-                    SelectAll(context, plans[0]->selector.matchers, times));
+                    SelectAll(context, plans[views.widest]->selector.matchers, times));
   std::vector<Folded> folded(plans.size());
   storage::Resolution resolution = storage::Resolution::kRaw;
   for (size_t i = 0; i < plans.size() && resolution == storage::Resolution::kRaw; ++i) {
-    resolution = ChooseResolution(context, *plans[i], input, selections, folded[i].annotations);
+    resolution = ChooseResolution(context, *plans[i], input,
+                                  views.narrower[i].empty() ? selections : views.narrower[i],
+                                  folded[i].annotations);
   }
   if (resolution != storage::Resolution::kRaw && plans.size() > 1)
     return FoldEach(context, plans, input);
@@ -220,7 +279,7 @@ Result<std::vector<Folded>> RunFolds(QueryContext& context, Plans plans,
     if (resolution != storage::Resolution::kRaw)
       return RunBuckets(context, *plans[0], input, *selections[p], p, resolution, out[0]);
     return presence ? RunPresence(context, *plans[0], input, *selections[p], out[0])
-                    : RunPartial(context, plans, input, *selections[p], p, out);
+                    : RunPartial(context, plans, input, *selections[p], views, p, out);
   }));
   for (size_t i = 0; i < plans.size(); ++i) {
     Aggregation& all = *partials[i].states;
@@ -240,13 +299,25 @@ Result<std::vector<Folded>> RunFolds(QueryContext& context, Plans plans,
   return folded;
 }
 
-bool CanReadTogether(const FragmentPlan& a, const FragmentPlan& b) {
+bool CanReadTogether(const FragmentPlan& all, const FragmentPlan& some) {
   const auto simple = [](const FragmentPlan& f) {
     return f.aggregation.has_value() && f.range_ms > 0 && !f.selector.histogram_stats &&
            f.selector.mode == plan::RangeMode::kPlain;
   };
-  return simple(a) && simple(b) && a.selector.matchers == b.selector.matchers &&
-         a.selector.offset_ms == b.selector.offset_ms && a.selector.at_ms == b.selector.at_ms;
+  if (!simple(all) || !simple(some) || all.selector.offset_ms != some.selector.offset_ms ||
+      all.selector.at_ms != some.selector.at_ms) {
+    return false;
+  }
+  const storage::MatcherSet& few = all.selector.matchers;
+  const storage::MatcherSet& more = some.selector.matchers;
+  if (few == more) return true;
+  return all.function == some.function && all.range_ms == some.range_ms &&
+         few.size() < more.size() &&
+         std::all_of(
+             few.begin(), few.end(),
+             [&](const storage::Matcher& m) {
+               return std::find(more.begin(), more.end(), m) != more.end();
+             });
 }
 
 }  // namespace basalt::query::exec

@@ -18,14 +18,16 @@ struct Folded {
   Annotations annotations;
 };
 
-// What each of `plans` comes to, in their order. All have an aggregation; several must read the
-// same (CanReadTogether): then the samples are read once for all of them.
+// What each of `plans` comes to, in their order. All have an aggregation; of several one must read
+// the samples of all others (CanReadTogether): then they are read once for all of them.
 Result<std::vector<Folded>> RunFolds(QueryContext& context,
                                      std::span<const plan::FragmentPlan* const> plans,
                                      const plan::FragmentInput& input);
 
-// True if both look at the same series up to the same time, by functions over ranges whose values
-// do not depend on what else is read.
-bool CanReadTogether(const plan::FragmentPlan& a, const plan::FragmentPlan& b);
+// True if `all` looks at every series that `some` looks at, up to the same time, by functions over
+// ranges whose values do not depend on what else is read; and if it reads as much of them by
+// itself, so that `some` makes nothing dearer: either the series are the same, or function and
+// range are.
+bool CanReadTogether(const plan::FragmentPlan& all, const plan::FragmentPlan& some);
 
 }  // namespace basalt::query::exec

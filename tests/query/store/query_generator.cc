@@ -89,7 +89,26 @@ std::string QueryGenerator::Binary(int depth) {
                                            "count(resets("};
   static constexpr const char* kWindows[] = {"[2m]", "[5m]", "[20m]", "[1h]", "[3h]"};
   const std::string lhs = Vector(depth - 1);
-  switch (Below(7)) {
+  switch (Below(8)) {
+    case 7: {
+      // One selector inside another, over the same windows: read together as well.
+      std::string inner = Selector();
+      std::string outer = inner;
+      if (inner.back() == '}') {
+        inner.insert(inner.size() - 1, ",k!=\"1\"");
+      } else {
+        inner += "{instance!=\"a\",k!=\"1\"}";
+      }
+      if (Below(4) == 0) std::swap(inner, outer);
+      const std::string modifiers = Below(3) == 0 ? Modifiers() : "";
+      const auto pair = [&] {
+        const std::string fold = OneOf(kFolds);
+        const std::string window = OneOf(kWindows) + modifiers + "))";
+        return "(" + fold + inner + window + OneOf(kSets) + fold + outer + window + ")";
+      };
+      const std::string first = pair();
+      return "(" + first + " or " + pair() + ")";
+    }
     case 6: {
       // Several windows of one selector, which are read together.
       const std::string selector = Selector();
