@@ -185,6 +185,9 @@ struct RollupBucket {
 struct RollupColumns {
   size_t series = 0;  // index in the Selection
   std::span<const RollupBucket> buckets;
+  // The series may have native histograms on the days of these buckets, which are in none of them,
+  // and all its samples are kept: Read shows both.
+  bool samples_say_more = false;
 };
 
 // Moves over the series of a selection that have buckets in range. One thread.

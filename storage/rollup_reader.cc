@@ -76,8 +76,10 @@ class StoreRollupCursor final : public RollupCursor {
           shown_.push_back(fold.Finished(b));
         }
         if (shown_.empty()) continue;
-        if (histograms_[at_]) TellOfHistograms();
-        columns = {.series = batch_begin_ + at_, .buckets = shown_};
+        if (histograms_[at_] && gone_[at_]) TellOfHistograms();
+        columns = {.series = batch_begin_ + at_,
+                   .buckets = shown_,
+                   .samples_say_more = histograms_[at_] && !gone_[at_]};
         ++at_;
         return true;
       }
@@ -107,6 +109,7 @@ class StoreRollupCursor final : public RollupCursor {
     at_ = 0;
     folds_.assign(n, RollupFold(resolution_));
     histograms_.assign(n, false);
+    gone_.assign(n, false);
     // What is in the head is newer than any rollup: such a day is computed from samples.
     const auto ordinals = source_.series->ordinals().subspan(batch_begin_, n);
     source_.head->Read(source_.head_view, ordinals, times_, *source_.deletes, head_);
@@ -206,6 +209,7 @@ class StoreRollupCursor final : public RollupCursor {
         if (!current && !stored.raw_gone) continue;
         done[i] = true;
         histograms_[i] = histograms_[i] || stored.beside_histograms;
+        gone_[i] = gone_[i] || stored.raw_gone;
         const int64_t from = FirstInstantMs(stored.bucket.end_ms, resolution_, day);
         const bool deleted = std::any_of(masks_.begin(), masks_.end(), [&](const TimeRange& mask) {
           return mask.min_ms <= from && from <= mask.max_ms;
@@ -215,12 +219,13 @@ class StoreRollupCursor final : public RollupCursor {
     }
   }
 
-  // Such a series' histograms are in no bucket, and whoever reads buckets of it misses them.
+  // Such a series' histograms are in no bucket, and its floats in nothing else: whoever reads
+  // misses one or the other.
   void TellOfHistograms() {
     if (std::exchange(told_, true) || !source_.on_damage) return;
     source_.on_damage(FailedPrecondition(
-        "rollup: some series have native histograms beside floats here; only the floats are in "
-        "rollups, and the histograms are not shown"));
+        "rollup: some series have native histograms beside floats that are kept as rollups only; "
+        "the histograms are not shown"));
   }
 
   const RollupSource source_;
@@ -236,6 +241,7 @@ class StoreRollupCursor final : public RollupCursor {
   size_t at_ = 0;
   std::vector<RollupFold> folds_;
   std::vector<bool> histograms_;  // by series of the batch: has native histograms in the range
+  std::vector<bool> gone_;        // likewise: some of its floats are in buckets only
   bool told_ = false;
   std::vector<RollupBucket> shown_;
   std::vector<Status> errors_;

@@ -29,8 +29,9 @@ struct RollupSource {
   std::function<std::unique_ptr<SampleCursor>(size_t begin, size_t end, TimeRange range)> read_raw;
 };
 
-// See storage/reader.h. That a series has native histograms beside floats in the range is told by
-// `on_damage`: buckets show its floats only. kInvalidArgument for kRaw.
+// See storage/reader.h. That a series has native histograms beside floats whose samples are gone is
+// told by `on_damage`: buckets are all there is, and show its floats only. kInvalidArgument for
+// kRaw.
 Result<std::unique_ptr<RollupCursor>> MakeRollupCursor(RollupSource source, size_t begin,
                                                        size_t end, Resolution resolution,
                                                        TimeRange range);

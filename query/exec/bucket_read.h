@@ -38,9 +38,10 @@ Result<std::string> Estimate(QueryContext& context, const plan::FragmentPlan& pl
 void NoteRounded(const BucketRowEvaluator& evaluator, const plan::FragmentPlan& plan,
                  Annotations& annotations);
 
-// Calls floats(labels, row) for each series in [begin, end) of which there are buckets in `times`,
-// and samples(columns, labels) for each other one that has samples: native histograms, which are in
-// no bucket. In series order. Of a series that changes between the two, buckets hold the floats.
+// Calls floats(labels, row) for each series in [begin, end) of which buckets say all, and
+// samples(columns, labels) for each other one that has samples: those with native histograms, which
+// are in no bucket, be it beside floats. In series order. Where a series has both and the samples
+// of its floats are gone, buckets hold the floats, and the cursor tells what is missing.
 template <typename Floats, typename Samples>
 Status ForEachSeriesOfBuckets(QueryContext& context, const storage::Selection& selection,
                               size_t begin, size_t end, storage::Resolution resolution,
@@ -66,6 +67,7 @@ Status ForEachSeriesOfBuckets(QueryContext& context, const storage::Selection& s
       return more.status();
     }
     if (!*more) break;
+    if (columns.samples_say_more) continue;
     BASALT_TRY(read_samples_until(columns.series));
     next = columns.series + 1;
     work += std::max(columns.buckets.size(), kSamplesPerSeriesAtLeast);
