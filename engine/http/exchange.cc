@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/http/session.h"
 
 namespace basalt::http {
 namespace {
@@ -95,10 +96,36 @@ void Exchange::Send(Response response) {
       response.headers.emplace_back("Content-Encoding", "gzip");
     }
   }
+  if (context_.direct != nullptr) return SendDirectly(std::move(response));
   ToSession(context_, [number = context_.number,
                        response = std::move(response)](ExchangeEvents& session) mutable {
     session.OnResponse(number, std::move(response));
   });
+}
+
+void Exchange::Abandon() {
+  context_.direct = nullptr;
+  context_.session.reset();
+}
+
+void Exchange::SendDirectly(Response response) {
+  StartedAnswer answer{.status = response.status, .head = {}, .body = {}, .sent = 0};
+  AppendAnswerHead(context_.server->options, context_.shape, response,
+                   context_.server->clock->Now(), answer.head);
+  if (HasBody(context_.shape, response.status)) answer.body = std::move(response.body);
+  answer.sent = context_.direct->TryWrite(answer.head, answer.body);
+  if (answer.sent == 0) {
+    // The session may have other plans by now: to close, for one.
+    if (HasBody(context_.shape, response.status)) response.body = std::move(answer.body);
+    ToSession(context_, [number = context_.number,
+                         response = std::move(response)](ExchangeEvents& session) mutable {
+      session.OnResponse(number, std::move(response));
+    });
+    return;
+  }
+  ToSession(context_,
+            [number = context_.number, answer = std::move(answer)](
+                ExchangeEvents& session) mutable { session.OnStarted(number, std::move(answer)); });
 }
 
 void Exchange::Stream(Response head, std::unique_ptr<BodySource> body) {

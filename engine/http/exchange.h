@@ -11,12 +11,23 @@
 
 #include "engine/base/compress.h"
 #include "engine/base/executor.h"
+#include "engine/http/answer_head.h"
 #include "engine/http/message.h"
 #include "engine/http/response_writer.h"
+#include "engine/http/transport.h"
 
 namespace basalt::http {
 
 class BodyPump;
+struct SessionContext;
+
+// An answer of which `sent` bytes, of head and body, are with the peer already.
+struct StartedAnswer {
+  int status = 0;
+  std::string head;
+  std::string body;
+  size_t sent = 0;
+};
 
 // What comes back to the session; called on its I/O thread. `number` tells which request is
 // answered.
@@ -24,6 +35,7 @@ class ExchangeEvents {
  public:
   virtual ~ExchangeEvents() = default;
   virtual void OnResponse(uint64_t number, Response response) = 0;
+  virtual void OnStarted(uint64_t number, StartedAnswer answer) = 0;
   // The head, with the first piece as its body; more follow.
   virtual void OnStream(uint64_t number, Response head, std::shared_ptr<BodyPump> pump) = 0;
   virtual void OnPiece(uint64_t number, std::string piece, BodySource::More more) = 0;
@@ -37,6 +49,11 @@ struct ExchangeContext {
   uint64_t number = 0;
   bool gzip = false;          // the client takes it and the server gives it
   size_t min_gzip_bytes = 0;  // smaller answers stay as they are
+  // Answers go this way if it is there, by the shape that they were to have when they were asked
+  // for.
+  std::shared_ptr<DirectWriter> direct;
+  std::shared_ptr<const SessionContext> server;
+  AnswerShape shape;
 };
 
 // Asks a BodySource for pieces on the route's executor and compresses them there. One piece is
@@ -67,8 +84,13 @@ class Exchange final : public ResponseSink {
   explicit Exchange(ExchangeContext context) : context_(std::move(context)) {}
   void Send(Response response) override;
   void Stream(Response head, std::unique_ptr<BodySource> body) override;
+  // Somebody else has answered: what is sent from now on goes nowhere. While no other thread knows
+  // of it.
+  void Abandon();
 
  private:
+  void SendDirectly(Response response);
+
   ExchangeContext context_;
 };
 

@@ -2,8 +2,11 @@
 #include "engine/http/server.h"
 
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -59,6 +62,33 @@ class Loop final : public Executor {
  private:
   Mutex mu_;
   asio::io_context* io_ BASALT_GUARDED_BY(mu_);
+};
+
+// Writes to a connection's socket from other threads, until it is shut.
+class SocketWriter final : public DirectWriter {
+ public:
+  explicit SocketWriter(int socket) : socket_(socket) {}
+
+  size_t TryWrite(std::string_view first, std::string_view second) override BASALT_EXCLUDES(mu_) {
+    // The kernel does not write to them.
+    std::array<iovec, 2> pieces = {iovec{const_cast<char*>(first.data()), first.size()},
+                                   iovec{const_cast<char*>(second.data()), second.size()}};
+    msghdr message{};
+    message.msg_iov = pieces.data();
+    message.msg_iovlen = pieces.size();
+    const MutexLock lock(mu_);
+    if (socket_ < 0) return 0;
+    const ssize_t sent = sendmsg(socket_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent < 0 ? 0 : static_cast<size_t>(sent);  // what fails now fails on its own thread too
+  }
+  void Shut() override BASALT_EXCLUDES(mu_) {
+    const MutexLock lock(mu_);
+    socket_ = -1;
+  }
+
+ private:
+  Mutex mu_;
+  int socket_ BASALT_GUARDED_BY(mu_);
 };
 
 class Connection;
@@ -121,6 +151,7 @@ class Connection final : public Transport, public std::enable_shared_from_this<C
     peer_ = ToText(peer);
     // Answers are written whole; waiting for more to send would only add latency.
     socket_.set_option(tcp::no_delay(true), ignored);
+    direct_ = std::make_shared<SocketWriter>(socket_.native_handle());
     session_ = std::make_shared<Session>(shared_.context, *this, worker_.loop);
   }
 
@@ -166,6 +197,7 @@ class Connection final : public Transport, public std::enable_shared_from_this<C
   void Close() override {
     if (closed_) return;
     closed_ = true;
+    direct_->Shut();  // its number may soon be another socket's
     error_code ignored;
     socket_.close(ignored);
     timer_.cancel();
@@ -176,6 +208,7 @@ class Connection final : public Transport, public std::enable_shared_from_this<C
     shared_.context->metrics->AddOpen(-1);
   }
 
+  std::shared_ptr<DirectWriter> direct() override { return direct_; }
   [[nodiscard]] const std::string& peer() const override { return peer_; }
 
  private:
@@ -183,6 +216,7 @@ class Connection final : public Transport, public std::enable_shared_from_this<C
   Worker& worker_;
   tcp::socket socket_;
   asio::steady_timer timer_;
+  std::shared_ptr<SocketWriter> direct_;
   std::shared_ptr<Session> session_;
   std::string peer_;
   bool closed_ = false;

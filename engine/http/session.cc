@@ -55,6 +55,7 @@ Session::Session(std::shared_ptr<const SessionContext> context, Transport& trans
     : context_(std::move(context)),
       transport_(transport),
       loop_(std::move(loop)),
+      direct_(transport.direct()),
       buffer_(std::make_unique_for_overwrite<char[]>(kFirstBufferBytes)),
       parser_(context_->options.max_header_bytes),
       cancel_(std::nostopstate) {}
@@ -68,6 +69,8 @@ void Session::Start() {
 
 void Session::Drain() {
   draining_ = true;
+  // The answer in hand is to say that it is the last one.
+  if (direct_ != nullptr) direct_->Shut();
   if (state_ == State::kIdle && buffered().empty()) Close();
 }
 
@@ -411,10 +414,17 @@ void Session::Dispatch() {
   exchange.number = ++number_;
   exchange.gzip = context_->options.gzip && request_.headers.HasToken("Accept-Encoding", "gzip");
   exchange.min_gzip_bytes = context_->options.min_gzip_bytes;
+  // Of writes, answers are a flood of small ones that nobody waits for one by one, and who sends
+  // them has samples to apply.
+  if (route_->route_class == RouteClass::kQuery && !writing_ && !draining_) {
+    exchange.direct = direct_;
+    exchange.server = context_;
+    exchange.shape = ShapeOf(/*streamed=*/false);
+  }
   Executor& executor = *exchange.executor;
+  const auto sink = std::make_shared<Exchange>(std::move(exchange));
   auto call =
-      std::make_shared<Call>(Call{context_, route_, std::move(request_),
-                                  ResponseWriter(std::make_shared<Exchange>(std::move(exchange)))});
+      std::make_shared<Call>(Call{context_, route_, std::move(request_), ResponseWriter(sink)});
   const bool posted = executor.Post([call] {
     try {
       call->route->handler(std::move(call->request), std::move(call->writer));
@@ -425,6 +435,7 @@ void Session::Dispatch() {
     }
   });
   if (posted) return;
+  sink->Abandon();  // dropped without an answer, it would send one
   context_->metrics->CountRefusal(Refusal::kQueueFull);
   Answer(QueueFull(route_->route_class, OverloadStatus()), /*close=*/false);
 }

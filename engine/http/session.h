@@ -20,6 +20,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/executor.h"
+#include "engine/http/answer_head.h"
 #include "engine/http/body.h"
 #include "engine/http/exchange.h"
 #include "engine/http/http_metrics.h"
@@ -73,6 +74,7 @@ class Session final : public TransportEvents,
   void OnWritten(bool ok) override;
   void OnWake() override;
   void OnResponse(uint64_t number, Response response) override;
+  void OnStarted(uint64_t number, StartedAnswer answer) override;
   void OnStream(uint64_t number, Response head, std::shared_ptr<BodyPump> pump) override;
   void OnPiece(uint64_t number, std::string piece, BodySource::More more) override;
 
@@ -113,6 +115,7 @@ class Session final : public TransportEvents,
 
   // Answers without a handler. `close`: the connection cannot be used any more.
   void Answer(Response response, bool close);
+  AnswerShape ShapeOf(bool streamed);
   void BeginWriting(Response&& response, bool streamed);
   void FrameChunk();
   void WriteNext();
@@ -126,6 +129,7 @@ class Session final : public TransportEvents,
   const std::shared_ptr<const SessionContext> context_;
   Transport& transport_;
   const std::shared_ptr<Executor> loop_;
+  const std::shared_ptr<DirectWriter> direct_;  // null if the transport has none
   State state_ = State::kIdle;
   bool reading_ = false;       // a Read is outstanding
   bool reading_body_ = false;  // ... into body_

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <ctime>
 #include <utility>
 
+#include "engine/http/answer_head.h"
 #include "engine/http/session.h"
 
 namespace basalt::http {
@@ -14,41 +14,6 @@ using std::chrono::nanoseconds;
 
 // How soon a full executor is asked again for the next piece.
 constexpr Duration kPullAgain{10};
-
-// "Sun, 06 Nov 1994 08:49:37 GMT"; strftime would speak the locale's language.
-void AppendDate(Timestamp now, std::string& out) {
-  static constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed",
-                                                       "Thu", "Fri", "Sat"};
-  static constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  const std::time_t seconds =
-      std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::array<char, 64> text{};
-  const int bytes = std::snprintf(text.data(), text.size(), "%s, %02d %s %d %02d:%02d:%02d GMT",
-                                  kDays[static_cast<size_t>(utc.tm_wday)], utc.tm_mday,
-                                  kMonths[static_cast<size_t>(utc.tm_mon)], utc.tm_year + 1900,
-                                  utc.tm_hour, utc.tm_min, utc.tm_sec);
-  out.append(text.data(), static_cast<size_t>(bytes));
-}
-
-// A value that came from a request must not be able to begin a header, or an answer, of its own.
-void AppendHeader(std::string_view name, std::string_view value, std::string& out) {
-  out.append(name).append(": ");
-  for (const char c : value) out.push_back(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
-  out.append("\r\n");
-}
-
-void AppendCors(std::string_view allowed, std::string_view origin, std::string& out) {
-  AppendHeader("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin", out);
-  AppendHeader("Access-Control-Allow-Methods", "GET, POST, OPTIONS", out);
-  AppendHeader("Access-Control-Expose-Headers", "Date", out);
-  if (allowed == "*" || allowed == origin)
-    AppendHeader("Access-Control-Allow-Origin", allowed, out);
-}
-
-bool MayHaveBody(int status) { return status >= 200 && status != 204 && status != 304; }
 
 }  // namespace
 
@@ -83,43 +48,41 @@ void Session::OnStream(uint64_t number, Response head, std::shared_ptr<BodyPump>
   PullPiece();
 }
 
+// What a handler's thread has begun to write (exchange.h); the rest goes the usual way.
+void Session::OnStarted(uint64_t number, StartedAnswer answer) {
+  if (state_ != State::kHandling || number != number_) return;
+  state_ = State::kWriting;
+  status_ = answer.status;
+  chunked_ = false;
+  last_piece_taken_ = false;
+  context_->metrics->CountBytes(0, answer.sent);
+  out_sent_ = answer.sent - std::min(answer.sent, answer.head.size());
+  answer.head.erase(0, answer.sent);
+  out_head_ = std::move(answer.head);
+  out_body_ = std::move(answer.body);
+  WriteNext();
+}
+
+AnswerShape Session::ShapeOf(bool streamed) {
+  return {.http10 = parser_.head().minor_version == 0,
+          .head_only = head_only_,
+          .close = close_after_ || draining_,
+          .streamed = streamed,
+          .origin = origin_};
+}
+
 void Session::BeginWriting(Response&& response, bool streamed) {
-  const SessionOptions& options = context_->options;
-  const bool http10 = parser_.head().minor_version == 0;
-  const bool close = close_after_ || draining_;
+  const AnswerShape shape = ShapeOf(streamed);
   state_ = State::kWriting;
   status_ = response.status;
-  chunked_ = streamed && !http10;
+  chunked_ = streamed && !shape.http10;
   out_sent_ = 0;
   last_piece_taken_ = false;
 
   out_head_.clear();
-  out_head_.append("HTTP/1.1 ")
-      .append(std::to_string(status_))
-      .append(" ")
-      .append(StatusText(status_))
-      .append("\r\nDate: ");
-  AppendDate(context_->clock->Now(), out_head_);
-  out_head_.append("\r\n");
-  if (MayHaveBody(status_)) {
-    AppendHeader("Content-Type", response.content_type, out_head_);
-    if (chunked_) AppendHeader("Transfer-Encoding", "chunked", out_head_);
-    if (!streamed) AppendHeader("Content-Length", std::to_string(response.body.size()), out_head_);
-  }
-  for (const auto& [name, value] : response.headers) AppendHeader(name, value, out_head_);
-  if (!options.cors_origin.empty()) {
-    AppendHeader("Vary", "Origin", out_head_);
-    if (!origin_.empty()) AppendCors(options.cors_origin, origin_, out_head_);
-  }
-  if (options.gzip) AppendHeader("Vary", "Accept-Encoding", out_head_);
-  if (close) {
-    AppendHeader("Connection", "close", out_head_);
-  } else if (http10) {
-    AppendHeader("Connection", "keep-alive", out_head_);
-  }
-  out_head_.append("\r\n");
+  AppendAnswerHead(context_->options, shape, response, context_->clock->Now(), out_head_);
   out_body_.clear();
-  if (!head_only_ && MayHaveBody(status_)) out_body_ = std::move(response.body);
+  if (HasBody(shape, status_)) out_body_ = std::move(response.body);
   if (chunked_ && !out_body_.empty()) FrameChunk();
   WriteNext();
 }

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +22,19 @@ class TransportEvents {
   virtual void OnWake() = 0;
 };
 
+// The way past the connection's I/O thread for an answer that another thread has ready: waking that
+// thread takes longer than writing does, and on a busy machine it has to wait for a core.
+// Thread-safe.
+class DirectWriter {
+ public:
+  virtual ~DirectWriter() = default;
+  // Writes of both, one after the other, what the peer takes at once. How many bytes that were:
+  // none when the connection is closed or nothing may be written past its thread any more.
+  virtual size_t TryWrite(std::string_view first, std::string_view second) = 0;
+  // Nothing is written any more once this has returned.
+  virtual void Shut() = 0;
+};
+
 // One thread.
 class Transport {
  public:
@@ -32,6 +47,8 @@ class Transport {
   // May wake early.
   virtual void WakeAt(std::chrono::nanoseconds when) = 0;
   virtual void ShutdownWrite() = 0;
+  // Null if there is none. Not to be used while a Write is outstanding.
+  virtual std::shared_ptr<DirectWriter> direct() { return nullptr; }
   // No event comes after this. Idempotent.
   virtual void Close() = 0;
   [[nodiscard]] virtual const std::string& peer() const = 0;

@@ -13,6 +13,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/executor.h"
+#include "engine/base/status.h"
 #include "engine/http/session.h"
 #include "engine/http/transport.h"
 
@@ -57,6 +58,9 @@ class FakeTransport final : public Transport {
   void WakeAt(std::chrono::nanoseconds when) override { wake_at = when; }
   void ShutdownWrite() override { write_shut = true; }
   void Close() override { closed = true; }
+  std::shared_ptr<DirectWriter> direct() override { return direct_; }
+  // From now on other threads may write too; made before the session is.
+  void AllowDirectWrites() { direct_ = std::make_shared<Direct>(*this); }
   [[nodiscard]] const std::string& peer() const override { return peer_; }
 
   // One event, if there is one to deliver.
@@ -89,9 +93,31 @@ class FakeTransport final : public Transport {
   bool write_shut = false;
   bool closed = false;
 
+  size_t direct_takes = SIZE_MAX;  // bytes of each direct write
+  int direct_writes = 0;
+
  private:
+  class Direct final : public DirectWriter {
+   public:
+    explicit Direct(FakeTransport& transport) : transport_(transport) {}
+    size_t TryWrite(std::string_view first, std::string_view second) override {
+      if (shut_) return 0;
+      BASALT_CHECK(!transport_.write_pending && !transport_.closed, "two writes at a time");
+      ++transport_.direct_writes;
+      const std::string both = std::string(first).append(second).substr(0, transport_.direct_takes);
+      transport_.written += both;
+      return both.size();
+    }
+    void Shut() override { shut_ = true; }
+
+   private:
+    FakeTransport& transport_;
+    bool shut_ = false;
+  };
+
   std::span<char> read_;
   std::string out_;
+  std::shared_ptr<Direct> direct_;
   const std::string peer_ = "192.0.2.1:1234";
 };
 
