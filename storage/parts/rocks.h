@@ -48,9 +48,10 @@ struct Database::Rocks {
   rocksdb::Status MakeWalReplaceable() BASALT_REQUIRES(write_mu);
   // All families, so that RocksDB's log begins anew.
   rocksdb::Status FlushAll() BASALT_REQUIRES(write_mu);
-  // After files were dropped, or could not be. RocksDB 7.8 wants removal of files to be off when it
+  // After files came or went, or could not. RocksDB 7.8 wants removal of files to be off when it
   // recovers after a MANIFEST that could not be changed (an assertion in ResumeImpl), and sees to
-  // it in a flush and an ingestion, but not in DeleteFilesInRanges. Recovering turns it on again.
+  // it in a flush, but not in DeleteFilesInRanges, nor where an ingestion takes its file numbers.
+  // Recovering turns it on again.
   void KeepFiles(bool until_next) BASALT_REQUIRES(write_mu);
 };
 

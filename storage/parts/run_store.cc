@@ -150,8 +150,10 @@ Status RunStore::Impl::Ingest(const std::vector<FinishedRun>& added) const {
   const MutexLock lock(rocks.write_mu);
   const PausedWork paused(*rocks.db);
   BASALT_TRY(FromRocks(rocks.Ready(), context));
-  return FromRocks(rocks.db->IngestExternalFile(rocks.handle(Family::kBlocks), paths, options),
-                   context);
+  const rocksdb::Status ingested =
+      rocks.db->IngestExternalFile(rocks.handle(Family::kBlocks), paths, options);
+  rocks.KeepFiles(!ingested.ok());
+  return FromRocks(ingested, context);
 }
 
 Status RunStore::Impl::FlushIndex(const std::vector<IndexFlush>& index) {
