@@ -239,7 +239,9 @@ Status ServerProcess::StartSlos() {
   slos_->Start();
   slo_views_.BindHistory(*slo_samples_, *slo_queries_);
   slo_views_.Bind(slos_.get(), slo_ledger_.get());
-  slo_recorder_ = std::make_unique<SloRecorder>(*slos_, *store_, SystemClock());
+  slo_recorder_ = std::make_unique<SloRecorder>(
+      *slos_, *store_, SystemClock(),
+      config_.alerting.sloth_period_ratio ? slo_queries_.get() : nullptr);
   RegisterSloMetrics(registry_, *slos_, *outbox_);
   slo_watch_ = std::make_unique<slo::SloWatch>(
       [this] {

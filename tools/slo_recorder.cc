@@ -12,10 +12,12 @@
 #include "storage/resolver.h"
 
 namespace basalt::cli {
-SloRecorder::SloRecorder(slo::Evaluator& slos, storage::Store& store, const Clock& clock)
+SloRecorder::SloRecorder(slo::Evaluator& slos, storage::Store& store, const Clock& clock,
+                         slo::SliQueries* sloth_mean)
     : slos_(slos),
       store_(store),
       clock_(clock),
+      sloth_mean_(sloth_mean),
       samples_(store),
       counters_(slos, samples_),
       thread_([this] { Run(); }) {}
@@ -61,24 +63,54 @@ class SloRecorder::Batch {
 
 Status SloRecorder::RecordOnce() {
   const int64_t now_ms = ToMs(clock_.Now());
+  const slo::PeriodRatio period =
+      sloth_mean_ == nullptr ? slo::PeriodRatio::kEvents : slo::PeriodRatio::kSloth;
+  const std::vector<slo::SloView> views = slos_.Slos(kDefaultTenant, kRecordedGroups);
   Batch batch(store_);
   std::vector<Labels> recorded;
-  for (const slo::SloView& view : slos_.Slos(kDefaultTenant, kRecordedGroups)) {
-    for (slo::RecordedSample& sample : slo::RecordedSeries(view)) {
+  for (const slo::SloView& view : views) {
+    for (slo::RecordedSample& sample : slo::RecordedSeries(view, period)) {
       batch.Add(sample.labels, now_ms, sample.value);
       recorded.push_back(std::move(sample.labels));
     }
   }
-  const Status counted = RecordCounters(recorded);
+  BASALT_TRY(batch.Append());
+  Batch rest(store_);
+  Status status;
+  if (sloth_mean_ != nullptr) status = RecordSlothMeans(views, now_ms, rest, recorded);
+  if (Status counted = RecordCounters(recorded); !counted.ok()) status = std::move(counted);
+  // What could not be asked for has not ended.
+  if (!status.ok()) recorded.insert(recorded.end(), recorded_.begin(), recorded_.end());
   std::sort(recorded.begin(), recorded.end());
+  recorded.erase(std::unique(recorded.begin(), recorded.end()), recorded.end());
   for (const Labels& labels : recorded_) {
     if (!std::binary_search(recorded.begin(), recorded.end(), labels)) {
-      batch.Add(labels, now_ms, kStaleMarker);
+      rest.Add(labels, now_ms, kStaleMarker);
     }
   }
-  BASALT_TRY(batch.Append());
+  BASALT_TRY(rest.Append());
   recorded_ = std::move(recorded);
-  return counted;
+  return status;
+}
+
+// After the ratios of now are stored, as sloth's rule runs after those: they count.
+Status SloRecorder::RecordSlothMeans(const std::vector<slo::SloView>& views, int64_t now_ms,
+                                     Batch& batch, std::vector<Labels>& recorded) {
+  Status status;
+  for (const slo::SloView& view : views) {
+    const std::string query = slo::SlothPeriodQuery(view);
+    if (query.empty()) continue;
+    const auto answer = sloth_mean_->Range(kDefaultTenant, query, now_ms, now_ms, 1000);
+    if (!answer.ok()) {
+      status = answer.status().WithContext("the mean ratio of slo " + view.id);
+      continue;
+    }
+    for (slo::RecordedSample& sample : slo::SlothPeriodSeries(view, *answer)) {
+      batch.Add(sample.labels, now_ms, sample.value);
+      recorded.push_back(std::move(sample.labels));
+    }
+  }
+  return status;
 }
 
 Status SloRecorder::RecordCounters(std::vector<Labels>& recorded) {

@@ -13,6 +13,7 @@
 #include "engine/slo/evaluator.h"
 #include "engine/slo/event_counters.h"
 #include "engine/slo/sample_store.h"
+#include "engine/slo/sli_queries.h"
 #include "storage/store.h"
 
 namespace basalt::cli {
@@ -27,8 +28,10 @@ inline constexpr size_t kRecordedGroups = 1000;
 // reason. A series that is no longer recorded ends with a stale marker.
 class SloRecorder {
  public:
-  // Both borrowed.
-  SloRecorder(slo::Evaluator& slos, storage::Store& store, const Clock& clock);
+  // All borrowed. `sloth_mean`: the period's ratio is sloth's mean of recorded ratios, asked here;
+  // null: it is of events.
+  SloRecorder(slo::Evaluator& slos, storage::Store& store, const Clock& clock,
+              slo::SliQueries* sloth_mean = nullptr);
   ~SloRecorder();  // stops
   SloRecorder(const SloRecorder&) = delete;
   SloRecorder& operator=(const SloRecorder&) = delete;
@@ -39,11 +42,14 @@ class SloRecorder {
  private:
   class Batch;
   Status RecordCounters(std::vector<Labels>& recorded);
+  Status RecordSlothMeans(const std::vector<slo::SloView>& views, int64_t now_ms, Batch& batch,
+                          std::vector<Labels>& recorded);
   void Run();
 
   slo::Evaluator& slos_;
   storage::Store& store_;
   const Clock& clock_;
+  slo::SliQueries* const sloth_mean_;
   const slo::StoreSamples samples_;
   slo::EventCounters counters_;
   std::vector<Labels> recorded_;  // the last time, sorted

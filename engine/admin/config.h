@@ -68,6 +68,7 @@ struct QueryConfig {
 
 struct AlertingConfig {
   std::vector<std::string> slo_paths;
+  bool sloth_period_ratio = false;  // recorded: sloth's mean of ratios instead of events'
   notify::Receivers receivers;  // everything else below `alerting`
   std::string external_url;     // links in alerts; empty: http://<http.listen>
 };

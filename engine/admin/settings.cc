@@ -91,6 +91,12 @@ Result<log::Format> LogFormat(const YAML::Node& node) {
   return log::ParseFormat(text);
 }
 
+Result<bool> SlothPeriodRatio(const YAML::Node& node) {
+  BASALT_TRY_ASSIGN(const std::string text, Scalar(node));
+  if (text == "events" || text == "sloth") return text == "sloth";
+  return InvalidArgument("must be events or sloth");
+}
+
 void AddServerSettings(std::vector<Setting>& out) {
   out.push_back(Text("http.listen", "Address of the HTTP server; port 0 picks a free one.",
                      [](Config& c) -> auto& { return c.http.listen; }));
@@ -311,6 +317,12 @@ void AddAlertingSettings(std::vector<Setting>& out) {
   out.push_back(List(
       "slo.paths", "Files, or directories of *.yml and *.yaml, with SLO definitions.",
       [](Config& c) -> auto& { return c.alerting.slo_paths; }, true));
+  out.push_back(Make(
+      "slo.period_ratio",
+      "What is recorded as the period's ratio: that of its events, or sloth's mean of 5-minute "
+      "ratios.",
+      false, [](Config& c) -> auto& { return c.alerting.sloth_period_ratio; }, SlothPeriodRatio,
+      [](bool is_sloth) { return std::string(is_sloth ? "sloth" : "events"); }));
   out.push_back(Make(
       "alerting.alertmanagers",
       "List of URLs, or of maps as Prometheus' alertmanagers: scheme, path_prefix, timeout, "

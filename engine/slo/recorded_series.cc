@@ -1,6 +1,7 @@
 #include "engine/slo/recorded_series.h"
 
 #include <string>
+#include <utility>
 
 #include "engine/slo/message.h"
 
@@ -9,7 +10,7 @@ namespace {
 
 class Recorder {
  public:
-  explicit Recorder(const SloView& view) : view_(view) {}
+  Recorder(const SloView& view, PeriodRatio period) : view_(view), period_(period) {}
 
   std::vector<RecordedSample> Take() {
     OfSlo();
@@ -58,6 +59,7 @@ class Recorder {
     const Labels labels = LabelsOf(group.labels);
     for (const WindowView& window : group.windows) {
       if (!window.ratio.has_value()) continue;
+      if (period_ == PeriodRatio::kSloth && window.length == view_.period) continue;
       const std::string length = FormatDuration(window.length);
       Labels own = labels;
       own.Set("sloth_window", length);
@@ -66,7 +68,7 @@ class Recorder {
         Add("slo:current_burn_rate:ratio", labels, *window.burn_rate);
       }
     }
-    if (!group.budget.remaining_ratio.has_value()) return;
+    if (!group.budget.remaining_ratio.has_value() || period_ == PeriodRatio::kSloth) return;
     Add("slo:period_burn_rate:ratio", labels, 1 - *group.budget.remaining_ratio);
     Add("slo:period_error_budget_remaining:ratio", labels, *group.budget.remaining_ratio);
   }
@@ -97,6 +99,7 @@ class Recorder {
   }
 
   const SloView& view_;
+  const PeriodRatio period_;
   std::vector<RecordedSample> out_;
 };
 
@@ -112,6 +115,45 @@ Labels RecordedLabels(std::string_view id, std::string_view service, std::string
   return labels;
 }
 
-std::vector<RecordedSample> RecordedSeries(const SloView& view) { return Recorder(view).Take(); }
+std::vector<RecordedSample> RecordedSeries(const SloView& view, PeriodRatio period) {
+  return Recorder(view, period).Take();
+}
+
+std::string SlothPeriodQuery(const SloView& view) {
+  if (view.groups.empty() || view.groups[0].windows.empty()) return "";
+  // Windows are by rising length: sloth takes the shortest one's.
+  std::string selector = "slo:sli_error:ratio_rate" +
+                         FormatDuration(view.groups[0].windows.front().length) + "{sloth_id=";
+  AppendQuoted(view.id, selector);
+  selector += ", sloth_service=";
+  AppendQuoted(view.service, selector);
+  selector += ", sloth_slo=";
+  AppendQuoted(view.name, selector);
+  selector += "}[" + FormatDuration(view.period) + "]";
+  return "sum_over_time(" + selector + ") / ignoring(sloth_window) count_over_time(" + selector +
+         ")";
+}
+
+std::vector<RecordedSample> SlothPeriodSeries(const SloView& view,
+                                              const std::vector<SliSeries>& answer) {
+  std::vector<RecordedSample> out;
+  const std::string period = FormatDuration(view.period);
+  const auto add = [&](const std::string& name, Labels labels, double value) {
+    labels.Set(kMetricName, name);
+    out.push_back({std::move(labels), value});
+  };
+  for (const SliSeries& group : answer) {
+    if (group.points.empty()) continue;
+    const double ratio = group.points.back().second;
+    Labels own = group.labels;
+    own.Set("sloth_window", period);
+    add("slo:sli_error:ratio_rate" + period, own, ratio);
+    if (view.budget_share <= 0) continue;  // nothing may fail: nothing is left to burn
+    const double burn = ratio / view.budget_share;
+    add("slo:period_burn_rate:ratio", group.labels, burn);
+    add("slo:period_error_budget_remaining:ratio", group.labels, 1 - burn);
+  }
+  return out;
+}
 
 }  // namespace basalt::slo

@@ -76,6 +76,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "or 2GiB"},
         BadCase{"bad_duration", "query:\n  timeout: 2 minutes\n",
                 "f.yml:2: query.timeout: unknown unit \" minutes\" in duration \"2 minutes\""},
+        BadCase{"period_ratio", "slo:\n  period_ratio: mean\n",
+                "f.yml:2: slo.period_ratio: must be events or sloth"},
         BadCase{"list_wanted", "slo:\n  paths: a.yml\n", "f.yml:2: slo.paths: needs a list"},
         BadCase{"section_wanted", "http: yes\n", "f.yml:1: http. needs a map of settings"},
         BadCase{"broken", "http: [\n", "f.yml:2: end of sequence flow not found"}),
@@ -206,11 +208,13 @@ TEST(Config, ReadsBackWhatItRenders) {
   config.http.cors_origin = "";
   config.storage.retention = std::chrono::hours(36);
   config.alerting.slo_paths = {"a.yml", "slos/b, c \"d\".yml"};
+  config.alerting.sloth_period_ratio = true;
   Config back;
   ASSERT_TRUE(ApplyYaml(RenderYaml(config), "rendered", back).ok()) << RenderYaml(config);
   EXPECT_EQ(RenderYaml(back), RenderYaml(config));
   EXPECT_EQ(back.storage.retention, config.storage.retention);
   EXPECT_EQ(back.alerting.slo_paths, config.alerting.slo_paths);
+  EXPECT_TRUE(back.alerting.sloth_period_ratio);
   EXPECT_EQ(back.http.cors_origin, "");
 }
 

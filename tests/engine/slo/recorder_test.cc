@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "engine/base/stale.h"
+#include "engine/slo/sli_queries.h"
+#include "query/engine.h"
 #include "storage/resolver.h"
 #include "storage/store.h"
 #include "tests/engine/slo/scenario.h"
@@ -167,6 +169,58 @@ TEST_F(RecorderTest, EventsAreCountedOnOverRestartsAndLateSamplesAreStoredAnew) 
     EXPECT_EQ(bad.at("a")[minute], 30 * rounds) << minute;
     EXPECT_EQ(total.at("a")[minute], 100 * rounds) << minute;
   }
+}
+
+TEST_F(RecorderTest, SlothsMeanIsWhatItsRuleGivesOverWhatIsStored) {
+  const query::Engine engine{query::EngineOptions{}};
+  EngineQueries queries(engine, *samples_);
+  recorder_.reset();
+  recorder_ = std::make_unique<cli::SloRecorder>(*evaluator_, *store_, clock_, &queries);
+  const std::string selector =
+      "slo:sli_error:ratio_rate5m{sloth_id=\"shop-requests\", sloth_service=\"shop\", "
+      "sloth_slo=\"requests\"}[30d]";
+  const std::string rule =
+      "sum_over_time(" + selector + ") / ignoring(sloth_window) count_over_time(" + selector + ")";
+  double requests = 0;
+  double errors = 0;
+  for (int n = 1; n <= 240; ++n) {
+    const int64_t t = kStartMs + n * 15'000;
+    // Much traffic without errors, then little with many; in between none at all.
+    const double more = n < 80 ? 1000 : (n < 120 ? 0 : 7);
+    requests += more;
+    errors += n < 120 ? 0 : 2;
+    clock_.Set(t);
+    Write("requests a", t, requests);
+    Write("errors a", t, errors);
+    clock_.Set(t + 200);
+    ASSERT_TRUE(evaluator_->Sweep().ok());
+    if (n % 2 != 0) continue;
+    ASSERT_TRUE(recorder_->RecordOnce().ok());
+    const auto ratios = Stored("slo:sli_error:ratio_rate5m");
+    const auto means = Stored("slo:sli_error:ratio_rate30d");
+    ASSERT_EQ(means.size(), ratios.size());
+    if (means.empty()) continue;
+    const auto answer = queries.Range(kDefaultTenant, rule, t + 200, t + 200, 1000);
+    ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+    ASSERT_EQ(answer->size(), 1U);
+    EXPECT_EQ(means.at("a").back(), answer->front().points.back().second) << n;
+    double sum = 0;
+    double count = 0;
+    for (const double ratio : ratios.at("a")) {
+      if (IsStaleMarker(ratio)) continue;
+      sum += ratio;
+      ++count;
+    }
+    const double mean = means.at("a").back();
+    EXPECT_NEAR(mean, sum / count, 1e-12) << n;
+    EXPECT_DOUBLE_EQ(Stored("slo:period_burn_rate:ratio").at("a").back(), mean / 0.001) << n;
+    EXPECT_DOUBLE_EQ(Stored("slo:period_error_budget_remaining:ratio").at("a").back(),
+                     1 - mean / 0.001)
+        << n;
+  }
+  // 0.28 for half of the time that had events, which the events themselves hardly show.
+  EXPECT_GT(Stored("slo:sli_error:ratio_rate30d").at("a").back(), 0.1);
+  EXPECT_LT(evaluator_->Slo(kDefaultTenant, "shop-requests")->groups[0].windows.back().ratio, 0.01);
 }
 
 TEST_F(RecorderTest, WithoutSlosNothingIsStored) {
