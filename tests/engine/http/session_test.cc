@@ -97,6 +97,15 @@ TEST_F(SessionTest, ABufferGrowsWithAHeaderAndIsNotKept) {
   EXPECT_EQ(h_.transport.room(), Session::kFirstBufferBytes);
 }
 
+TEST_F(SessionTest, TakesAnEmptyBodyInChunksThatComesInPieces) {
+  h_.transport.max_read = 1;
+  h_.Open();
+  EXPECT_THAT(h_.Ask(Post("Transfer-Encoding: chunked\r\n", "0\r\n\r\n")),
+              StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(h_.Ask(Post("Transfer-Encoding: chunked\r\n", "0\r\nA: b\r\n\r\n")),
+              StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(SessionTest, ABodyInChunksIsReadInLargePieces) {
   h_.Open();
   h_.Say(Post("Transfer-Encoding: chunked\r\n"));
