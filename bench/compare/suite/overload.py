@@ -17,6 +17,7 @@ SATURATING_CONNECTIONS = 64  # the more wait for the disk at once, the more shar
 # for the disk (64 MiB, 104 kB each) have room for. Only what is offered beyond these is refused, and waits for a thread that
 # reads it, so there must be more.
 OVERLOAD_CONNECTIONS = 6000
+SHORT_CONNECTIONS = 1200  # of a run that claims nothing: where descriptors are few, too
 MOST_CONNECTIONS = 8192  # of the server
 LEAST_OFFERED = 0.95  # of what is to be offered; else the run shows nothing
 LEAST_ACCEPTED, MOST_UNTIL_RECOVERED_S = 0.8, 5
@@ -71,6 +72,10 @@ class Load:
         return said
 
 
+def overload_connections(seconds):
+    return OVERLOAD_CONNECTIONS if seconds >= CLAIM_SECONDS else SHORT_CONNECTIONS
+
+
 def measure(kind, directory, seconds):
     server = kind(directory)
     server.more = CONFIG
@@ -83,7 +88,7 @@ def measure(kind, directory, seconds):
         say("%s: %d times that, for %d s" % (server.name, TIMES, seconds))
         memory = Memory(server.process)
         cpu = server.process.cpu_seconds()
-        over = load.flood(seconds, OVERLOAD_CONNECTIONS, TIMES * peak["accepted_rate"])
+        over = load.flood(seconds, overload_connections(seconds), TIMES * peak["accepted_rate"])
         cpu = server.process.cpu_seconds() - cpu
         after = load.flood(min(MOST_RECOVERY_S, max(1, seconds / 6)), SATURATING_CONNECTIONS, peak["accepted_rate"] / 2)
         most = memory.stop()
@@ -102,7 +107,7 @@ def run(kinds, options, results):
     found = results["overload"] = {"servers": {}, "notes": [
         "%d x what saturates it, offered for %d s by %d connections: remote write 1.0, %d requests of %d series, packed "
         "beforehand; refused requests are not sent again. Recovery: after it, half of the peak is offered; when the last request "
-        "was refused or took a second." % (TIMES, options.seconds, OVERLOAD_CONNECTIONS, TARGETS, SERIES),
+        "was refused or took a second." % (TIMES, options.seconds, overload_connections(options.seconds), TARGETS, SERIES),
         "Budgets: head %d MiB, cache %d MiB; bound of the process %d MiB." % (HEAD_MIB, CACHE_MIB, MOST_RSS_MIB)]}
     r = found["servers"]["basalt"] = measure(kinds["basalt"], os.path.join(options.work, "basalt"), options.seconds)
     report.write(options.out, results, {"overload": rows(found)})
