@@ -14,6 +14,15 @@ using std::chrono::nanoseconds;
 // samples that wait.
 constexpr size_t kPrimeBatch = 256;
 
+// A short period may have tiers that look further back.
+int64_t ReachOf(const Definition& definition) {
+  int64_t reach_ms = definition.period.count();
+  for (const Window& window : definition.layout->windows()) {
+    reach_ms = std::max(reach_ms, window.length_ms);
+  }
+  return reach_ms;
+}
+
 }  // namespace
 
 struct SloSet::Loading {
@@ -230,7 +239,7 @@ void SloSet::FindLeaves(SloIndex slo, History& history, const LiveLeaves& live,
     if (!one.leaves.empty()) loading.push_back(std::move(one));
     return OkStatus();
   };
-  const storage::TimeRange range{end_ms - definition.period.count() - kMaxGapMs, INT64_MAX};
+  const storage::TimeRange range{end_ms - ReachOf(definition) - kMaxGapMs, INT64_MAX};
   if (const Status status = history.ForEachSelection(definition, slo, nullptr, range, visit);
       !status.ok()) {
     NoteError(status.WithContext("slo " + definition.id));
@@ -289,11 +298,11 @@ void SloSet::Prepare(const Loading& loading, std::vector<std::vector<PrimedLeaf>
   }
 }
 
-// The longest period of the SLOs that count a leaf: how far back its history matters.
+// The longest period or window of the SLOs that count a leaf: how far back its history matters.
 int64_t SloSet::PeriodOf(std::span<const Contribution> contributions) const {
   int64_t longest_ms = 0;
   for (const Contribution& c : contributions) {
-    longest_ms = std::max(longest_ms, definitions_[c.slo].period.count());
+    longest_ms = std::max(longest_ms, ReachOf(definitions_[c.slo]));
   }
   return longest_ms;
 }

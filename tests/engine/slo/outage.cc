@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
+#include <iterator>
 #include <set>
+#include <utility>
 
+#include "engine/base/stale.h"
 #include "engine/slo/simulation.h"
 
 namespace basalt::slo {
@@ -18,10 +19,26 @@ std::string Describe(const oracle::Episode& episode) {
          (episode.firing ? "firing" : std::to_string(episode.ends_ms - kStartMs)) + "]";
 }
 
-std::string TemporaryDirectory() {
-  std::string path = (std::filesystem::temp_directory_path() / "outage-XXXXXX").string();
-  return ::mkdtemp(path.data()) == nullptr ? "." : path;
-}
+// FakeStore, as plays see stores.
+class MemoryStore final : public PlayedStore {
+ public:
+  Status Write(const Labels& labels, int64_t t_ms, double value, int64_t start_ms) override {
+    store_.Write(labels, t_ms, value, start_ms);
+    return OkStatus();
+  }
+  Status Delete(const Labels& labels, int64_t from_ms, int64_t to_ms) override {
+    store_.Delete(labels, from_ms, to_ms);
+    return OkStatus();
+  }
+  Status Forget(const Labels& labels) override {
+    store_.Forget(labels);
+    return OkStatus();
+  }
+  SampleStore& samples() override { return store_; }
+
+ private:
+  FakeStore store_;
+};
 
 std::string Describe(const std::vector<oracle::Episode>& episodes) {
   std::string out;
@@ -31,19 +48,9 @@ std::string Describe(const std::vector<oracle::Episode>& episodes) {
 
 }  // namespace
 
-Play::Play(const std::string& group_by, int max_groups, bool compare, bool judge_every_round)
-    : group_by_(group_by),
-      max_groups_(max_groups),
-      compare_(compare),
-      judge_every_round_(judge_every_round),
-      clock_(kStartMs),
-      directory_(TemporaryDirectory()) {
-  Restart(kStartMs);
-}
-
-Play::~Play() {
-  std::error_code error;
-  std::filesystem::remove_all(directory_, error);
+Play::Play(PlayOptions options) : options_(std::move(options)), clock_(kStartMs) {
+  store_ = options_.store ? options_.store(clock_) : std::make_unique<MemoryStore>();
+  StartEvaluator();
 }
 
 void Play::Exclude(int64_t from_ms, int64_t to_ms) {
@@ -72,11 +79,15 @@ void Play::Differ(const std::string& what) {
   if (mismatch_.empty()) mismatch_ = what;
 }
 
+void Play::Must(const char* what, const Status& status) {
+  if (!status.ok()) Differ(std::string(what) + ": " + status.ToString());
+}
+
 std::vector<std::string> Play::GroupsOf(const std::string& series) {
-  if (group_by_.empty()) return {""};
+  if (options_.group_by.empty()) return {""};
   const std::string own = series.substr(series.find(' ') + 1);
-  if (max_groups_ == 0) return {own};
-  if (!series.starts_with("up") && own_groups_.size() < static_cast<size_t>(max_groups_)) {
+  if (options_.max_groups == 0) return {own};
+  if (!series.starts_with("up") && own_groups_.size() < static_cast<size_t>(options_.max_groups)) {
     own_groups_.insert(own);
   }
   return {own_groups_.contains(own) ? own : kOther, kTotal};
@@ -97,53 +108,64 @@ std::vector<oracle::Series*> Play::TrueSeries(const std::string& series) {
 }
 
 void Play::Write(const std::string& series, int64_t t_ms, double value, int64_t start_ms) {
-  store_.Write(Scenario::LabelsOf(series), t_ms, value, start_ms);
+  Must("write", store_->Write(Scenario::LabelsOf(series), t_ms, value, start_ms));
   for (oracle::Series* one : TrueSeries(series)) one->samples[t_ms] = {value, start_ms, false};
 }
 
 void Play::Stale(const std::string& series, int64_t t_ms) {
-  store_.WriteStale(Scenario::LabelsOf(series), t_ms);
+  Must("write", store_->Write(Scenario::LabelsOf(series), t_ms, kStaleMarker, 0));
   for (oracle::Series* one : TrueSeries(series)) one->samples[t_ms] = {0, 0, true};
 }
 
 void Play::Delete(const std::string& series, int64_t from_ms, int64_t to_ms) {
-  store_.Delete(Scenario::LabelsOf(series), from_ms, to_ms);
+  Must("delete", store_->Delete(Scenario::LabelsOf(series), from_ms, to_ms));
   for (oracle::Series* one : TrueSeries(series)) {
     one->samples.erase(one->samples.lower_bound(from_ms), one->samples.upper_bound(to_ms));
   }
 }
 
-void Play::Forget(const std::string& series) { store_.Forget(Scenario::LabelsOf(series)); }
+void Play::Forget(const std::string& series) {
+  Must("forget", store_->Forget(Scenario::LabelsOf(series)));
+}
 
 void Play::Sweep(int64_t now_ms) {
   clock_.Set(std::max(now_ms, clock_.now_ms()));
-  const Status status = evaluator_->Sweep();
-  if (!status.ok()) Differ("sweep: " + status.ToString());
+  Must("tick", store_->Tick());
+  Must("sweep", evaluator_->Sweep());
 }
 
 void Play::Restart(int64_t now_ms) {
   clock_.Set(std::max(now_ms, clock_.now_ms()));
+  evaluator_.reset();
+  Must("restart", store_->Restart());
+  StartEvaluator();
+}
+
+std::vector<Definition> Play::Slo() const {
+  const bool bounded = options_.max_groups > 0;
+  const std::string bound =
+      bounded ? "    max_groups: " + std::to_string(options_.max_groups) + "\n" : "";
+  return ShopSlo(options_.group_by, bound + options_.more, bounded);
+}
+
+void Play::StartEvaluator() {
   EvaluatorOptions options;
   options.clock = &clock_;
-  options.judge_every_round = judge_every_round_;
-  auto ledger = Ledger::Open(directory_ + "/ledger.yml");
+  options.judge_every_round = options_.judge_every_round;
+  auto ledger = Ledger::Open(directory_.path("ledger.yml"));
   if (!ledger.ok()) return Differ("ledger: " + ledger.status().ToString());
-  evaluator_.reset();
   ledger_ = std::move(ledger).value();
   options.ledger = ledger_.get();
-  evaluator_ = std::make_unique<Evaluator>(store_, sink_, options);
-  const std::string more =
-      max_groups_ > 0 ? "    max_groups: " + std::to_string(max_groups_) + "\n" : "";
-  const Status status = evaluator_->SetDefinitions(ShopSlo(group_by_, more, max_groups_ > 0));
-  if (!status.ok()) Differ("load: " + status.ToString());
+  evaluator_ = std::make_unique<Evaluator>(store_->samples(), sink_, options);
+  Must("load", evaluator_->SetDefinitions(Slo()));
 }
 
 std::optional<GroupView> Play::View(const std::string& group) const {
   const auto slo = evaluator_->Slo(kDefaultTenant, kSlo);
   if (!slo.has_value()) return std::nullopt;
-  if (max_groups_ > 0 && group == kTotal) return slo->total;
+  if (options_.max_groups > 0 && group == kTotal) return slo->total;
   for (const GroupView& view : slo->groups) {
-    if (group_by_.empty() || view.labels.Get(group_by_) == group) return view;
+    if (options_.group_by.empty() || view.labels.Get(options_.group_by) == group) return view;
   }
   return std::nullopt;
 }
@@ -156,7 +178,7 @@ void Play::Judge(int64_t t_ms, const std::string& group) {
     Sweep(t_ms + 6'300);  // somebody is waited for
     view = View(group);
   }
-  if (!compare_) return;
+  if (!options_.compare) return;
   Pass(t_ms, group);
   const oracle::Oracle& truth = truths_.at(group);
   const std::string at = "at +" + std::to_string(t_ms - kStartMs) + " ms: ";
@@ -165,11 +187,13 @@ void Play::Judge(int64_t t_ms, const std::string& group) {
     return Differ(at + "settled up to +" + std::to_string(ToMs(*view->as_of) - kStartMs));
   }
   CompareAlerts(t_ms, truth, *view);
-  if (judged_++ % 3 == 0) CompareWindows(t_ms, truth, *view);
+  if (judged_++ % 3 != 0) return;
+  CompareWindows(t_ms, truth, *view);
+  if (!options_.budget_begins.empty()) CompareBudget(t_ms, truth, view->budget);
 }
 
 void Play::Pass(int64_t t_ms, const std::string& group) {
-  if (!compare_) return;
+  if (!options_.compare) return;
   oracle::Oracle& truth = truths_.at(group);
   truth.Recount();
   truth.Round(t_ms);
@@ -211,6 +235,29 @@ void Play::CompareWindows(int64_t t_ms, const oracle::Oracle& truth, const Group
   }
 }
 
+void Play::CompareBudget(int64_t t_ms, const oracle::Oracle& truth, const BudgetView& budget) {
+  const std::string at = "at +" + std::to_string(t_ms - kStartMs) + " ms: the budget ";
+  const std::vector<int64_t>& begins = options_.budget_begins;
+  const auto next = std::lower_bound(begins.begin(), begins.end(), t_ms);
+  if (next == begins.begin() || next == begins.end()) return Differ(at + "is of no known period");
+  const int64_t from = *std::prev(next);
+  if (ToMs(budget.begins_at) != from || ToMs(budget.ends_at) != *next) {
+    return Differ(at + "is that of " + std::to_string(ToMs(budget.begins_at)) + " to " +
+                  std::to_string(ToMs(budget.ends_at)) + ", not of " + std::to_string(from) +
+                  " to " + std::to_string(*next));
+  }
+  const oracle::Sums sums = truth.Window(t_ms, t_ms - from);
+  const auto bad = static_cast<double>(sums.bad);
+  const double allowed = static_cast<double>(sums.total) / 1000;
+  const bool same = std::abs(budget.consumed - bad) < 0.01 &&
+                    std::abs(budget.total - allowed) < 0.01 &&
+                    std::abs(budget.remaining - (allowed - bad)) < 0.02;
+  if (same && budget.exact) return;
+  Differ(at + "has " + std::to_string(budget.consumed) + " of " + std::to_string(budget.total) +
+         ", not " + std::to_string(bad) + " of " + std::to_string(allowed) +
+         (budget.exact ? "" : ", and is estimated"));
+}
+
 void Play::CompareSimulation() {
   if (!agrees()) return;
   oracle::Oracle hindsight(1, 1000);
@@ -231,7 +278,7 @@ void Play::CompareSimulation() {
   options.exclusions = ledger_->All();
   for (const bool every_round : {false, true}) {
     options.judge_every_round = every_round;
-    const auto report = Simulate(ShopSlo(), store_, options);
+    const auto report = Simulate(Slo(), store_->samples(), options);
     if (!report.ok()) return Differ("simulate: " + report.status().ToString());
     for (const bool urgent : {true, false}) {
       std::vector<oracle::Episode> expected =
@@ -254,7 +301,7 @@ void Play::CompareSimulation() {
 
 void Play::Finish() {
   for (const auto& [group, truth] : truths_) {
-    if (max_groups_ > 0 && group != kTotal) continue;  // the total speaks for its groups
+    if (options_.max_groups > 0 && group != kTotal) continue;  // the total speaks for its groups
     for (const bool urgent : {true, false}) {
       std::vector<oracle::Episode> expected = urgent ? truth.past_pages : truth.past_tickets;
       const oracle::Episode& last = urgent ? truth.page : truth.ticket;
@@ -262,8 +309,9 @@ void Play::Finish() {
       std::vector<oracle::Episode> found;
       for (const notify::Alert& alert : sink_.published) {
         if (alert.urgent != urgent) continue;
-        if (max_groups_ > 0 && alert.identity.Get("alertname") != "ShopErrors") continue;
-        if (!group_by_.empty() && alert.identity.Get(group_by_) != (max_groups_ > 0 ? "" : group)) {
+        if (options_.max_groups > 0 && alert.identity.Get("alertname") != "ShopErrors") continue;
+        if (!options_.group_by.empty() &&
+            alert.identity.Get(options_.group_by) != (options_.max_groups > 0 ? "" : group)) {
           continue;
         }
         if (!found.empty() && found.back().firing) found.pop_back();  // a newer word on the same
@@ -310,13 +358,15 @@ std::string Play::Published() const {
 }
 
 std::string PublishedBy(const OutageShape& shape, bool judge_every_round) {
-  Play play(shape.group_by, shape.max_groups, false, judge_every_round);
+  Play play({shape.group_by, shape.max_groups, false, judge_every_round, shape.more});
   shape.play(play);
   return play.Published();
 }
 
-std::string PlayOut(const OutageShape& shape) {
-  Play play(shape.group_by, shape.max_groups);
+std::string PlayOut(const OutageShape& shape,
+                    const std::function<std::unique_ptr<PlayedStore>(const FakeClock&)>& store) {
+  Play play(
+      {shape.group_by, shape.max_groups, true, false, shape.more, shape.budget_begins, store});
   shape.play(play);
   play.Finish();
   if (!play.agrees()) return play.mismatch();

@@ -13,21 +13,32 @@
 #include "engine/slo/evaluator.h"
 #include "tests/engine/slo/fake_store.h"
 #include "tests/engine/slo/oracle.h"
+#include "tests/engine/slo/played_store.h"
 #include "tests/engine/slo/scenario.h"
+#include "tests/support/temporary_directory.h"
 
 namespace basalt::slo {
+
+struct PlayOptions {
+  std::string group_by;  // "" or "instance"
+  // Above 0: the total alerts too. It is the group Play::kTotal, and kOther is what is beyond them.
+  int max_groups = 0;
+  bool compare = true;  // Judge asks the oracle; without it, what is published is all there is
+  bool judge_every_round = false;
+  std::string more = "";  // further keys of the SLO
+  // Of an SLO with a calendar: when its budgets begin, known from elsewhere. What is played lies
+  // between the first and the last.
+  std::vector<int64_t> budget_begins = {};
+  // By the play's clock, which outlives it. Empty: a store in memory.
+  std::function<std::unique_ptr<PlayedStore>(const FakeClock&)> store = {};
+};
 
 class Play {
  public:
   static constexpr const char* kTotal = "*";
   static constexpr const char* kOther = "__other__";
 
-  // `group_by` is "" or "instance". With `max_groups` above 0 the total alerts too: it is the group
-  // kTotal here, and kOther is what is beyond them.
-  // `compare`: Judge asks the oracle; without it, what is published is all there is to see.
-  explicit Play(const std::string& group_by, int max_groups = 0, bool compare = true,
-                bool judge_every_round = false);
-  ~Play();
+  explicit Play(PlayOptions options);
 
   // As Scenario::Write: "errors a" is errors_total{job="shop",instance="a"}.
   void Write(const std::string& series, int64_t t_ms, double value, int64_t start_ms = 0);
@@ -36,7 +47,7 @@ class Play {
   void Forget(const std::string& series);  // it leaves memory
 
   void Sweep(int64_t now_ms);
-  // A new evaluator over the same store and sink.
+  // The process ends and begins anew: a new evaluator over the same sink and what is stored.
   void Restart(int64_t now_ms);
   // (from, to] does not count any more, by the ledger; and does again. Whole minutes.
   void Exclude(int64_t from_ms, int64_t to_ms);
@@ -68,17 +79,18 @@ class Play {
   void Differ(const std::string& what);
   void CompareAlerts(int64_t t_ms, const oracle::Oracle& truth, const GroupView& view);
   void CompareWindows(int64_t t_ms, const oracle::Oracle& truth, const GroupView& view);
+  void CompareBudget(int64_t t_ms, const oracle::Oracle& truth, const BudgetView& budget);
+  void StartEvaluator();
+  [[nodiscard]] std::vector<Definition> Slo() const;
+  void Must(const char* what, const Status& status);  // it is no outage if that fails
 
-  const std::string group_by_;
-  const int max_groups_;
-  const bool compare_;
-  const bool judge_every_round_;
+  const PlayOptions options_;
   std::set<std::string> own_groups_;  // the first max_groups_ that came
+  const TemporaryDirectory directory_;
   FakeClock clock_;
-  FakeStore store_;
+  std::unique_ptr<PlayedStore> store_;
   RecordingSink sink_;
   std::map<std::string, oracle::Oracle> truths_;  // by value of group_by
-  const std::string directory_;
   std::unique_ptr<Ledger> ledger_;
   std::vector<std::string> excluded_;
   std::unique_ptr<Evaluator> evaluator_;
@@ -91,15 +103,21 @@ struct OutageShape {
   std::function<void(Play&)> play;
   int pages = -1;               // how many are expected; -1: whatever the oracle says
   bool publishes_once = false;  // a page is published as firing once, restarts or not
+  // As of PlayOptions.
   std::string group_by;
-  int max_groups = 0;  // as of Play
+  int max_groups = 0;
+  std::string more = "";
+  std::vector<int64_t> budget_begins = {};
 };
 
 // The whole list, quick ones first.
 const std::vector<OutageShape>& OutageShapes();
 
-// Plays a shape to its end or to its first disagreement. Empty: it agrees with the oracle.
-std::string PlayOut(const OutageShape& shape);
+// Plays a shape to its end or to its first disagreement, over a store in memory or, if given,
+// another one. Empty: it agrees with the oracle.
+std::string PlayOut(
+    const OutageShape& shape,
+    const std::function<std::unique_ptr<PlayedStore>(const FakeClock&)>& store = {});
 // What it publishes, with Quiet (quiet.h) or without it.
 std::string PublishedBy(const OutageShape& shape, bool judge_every_round);
 

@@ -35,5 +35,7 @@ struct Counters {
 
 // Outages that no script describes: several targets or groups, shards, replicas, exclusions.
 std::vector<OutageShape> PlayedOutages();
+// Around clock changes, for budgets of a local day.
+std::vector<OutageShape> CalendarOutages();
 
 }  // namespace basalt::slo

@@ -36,7 +36,7 @@ std::function<void(Play&)> Scripted(Script script) {
 std::vector<OutageShape> MakeShapes() {
   std::vector<OutageShape> shapes;
   const auto scripted = [&](const char* name, int pages, Script script) {
-    shapes.push_back({name, Scripted(std::move(script)), pages, pages == 1, "", 0});
+    shapes.push_back({name, Scripted(std::move(script)), pages, pages == 1, "", 0, "", {}});
   };
   scripted("quiet", 0, {.steps = 100, .error_share = [](int) { return 0.0; }});
   scripted("within_budget", 0, {.steps = 300, .error_share = [](int) { return 0.0005; }});
@@ -117,6 +117,7 @@ std::vector<OutageShape> MakeShapes() {
             .process_restarts = [](int i) { return i % 70 == 69; },
             .basalt_restarts = [](int i) { return i % 31 == 30; }});
   for (const OutageShape& played : PlayedOutages()) shapes.push_back(played);
+  for (const OutageShape& played : CalendarOutages()) shapes.push_back(played);
   scripted("daily_traffic_and_a_slow_burn", -1,
            {.steps = 4400,
             .error_share = [](int i) { return Between(i, 1500, 3000) ? 0.0035 : 0.0001; },

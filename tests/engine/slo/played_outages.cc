@@ -509,7 +509,7 @@ std::vector<OutageShape> PlayedOutages() {
   std::vector<OutageShape> shapes;
   const auto add = [&](const char* name, void (*play)(Play&), int pages = -1,
                        const char* group_by = "", int max_groups = 0) {
-    shapes.push_back({name, play, pages, pages == 1, group_by, max_groups});
+    shapes.push_back({name, play, pages, pages == 1, group_by, max_groups, "", {}});
   };
   add("late_data", LateData);
   add("an_exclusion_before", AnExclusionBefore, 1);
