@@ -22,7 +22,7 @@ inline constexpr TapId kNoTap{0};
 
 enum class SampleKind : uint8_t {
   kInOrder,    // newer than every sample of the series before it
-  kLate,       // older than the newest: inserted between
+  kLate,       // older than the newest, or may be: its series has been read back and has only this
   kOverwrite,  // replaced a sample of the same time whose bits differed
 };
 // An identical sample at an existing time is a no-op and is not reported.

@@ -111,6 +111,7 @@ void InsertLate(LeafState& state, const LeafSample& sample) {
 Booking Advance(LeafState& state, const LeafSample& sample, bool born) {
   if (IsStaleMarker(sample.value)) {
     state.ended = true;
+    state.marker_ms = std::max(state.marker_ms, sample.time_ms);
     return {sample.time_ms, sample.time_ms, 0};
   }
   if (IsFirst(state, sample.time_ms)) {
@@ -132,6 +133,7 @@ Booking AdvanceGauge(LeafState& state, const LeafSample& sample) {
   const int64_t t = sample.time_ms;
   if (IsStaleMarker(sample.value)) {
     state.ended = true;
+    state.marker_ms = std::max(state.marker_ms, sample.time_ms);
     return {t, t, 0};
   }
   const bool first = IsFirst(state, t);

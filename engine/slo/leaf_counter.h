@@ -44,6 +44,7 @@ struct LeafState {
   bool seen = false;
   bool ended = false;     // by a stale marker
   double last_count = 0;  // LeafSample::count of the last sample
+  int64_t marker_ms = 0;  // of the newest stale marker since the last sample; 0: none
 };
 
 struct LeafSample {
@@ -66,6 +67,11 @@ inline bool IsCountable(double value) { return std::isfinite(value) && value >= 
 // True if the next sample would be a series' first one, so that it matters whether its target was
 // there before (`Advance`'s born).
 bool IsFirst(const LeafState& state, int64_t time_ms);
+
+// Nothing of the series is newer, whatever its store can say of that.
+inline bool IsNewest(const LeafState& state, int64_t time_ms) {
+  return time_ms > state.last_ms && time_ms > state.marker_ms;
+}
 
 // A sample has turned up before state.last_ms. What was booked is corrected elsewhere; here the
 // distances of the last samples are, on which the limit of a gap depends.

@@ -119,9 +119,12 @@ void Taps::Partition::Count(LeafNumber number, SampleKind kind, const LeafSample
   const int64_t t = sample.time_ms;
   if (!IsStaleMarker(sample.value)) SawTarget(leaf.target, t, position, events);
   if (leaf.presence_only) return;
+  // A store that was opened a moment ago calls late what may be; the other half of a scrape that a
+  // restart has cut in two would be missing until its round has settled without it.
+  if (kind == SampleKind::kLate && IsNewest(leaf.state, t)) kind = SampleKind::kInOrder;
   if (kind != SampleKind::kInOrder) {
-    if (kind == SampleKind::kOverwrite && t == leaf.state.last_ms && leaf.state.seen &&
-        IsCountable(sample.value)) {
+    // Also if it is called late: what is sealed already is not looked up while samples are applied.
+    if (t == leaf.state.last_ms && leaf.state.seen && IsCountable(sample.value)) {
       leaf.state.last_value = sample.value;  // what comes next is counted from here
       leaf.state.last_count = sample.count;
     }

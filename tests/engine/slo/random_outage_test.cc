@@ -6,17 +6,20 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <vector>
 
 namespace basalt::slo {
 namespace {
 
 constexpr uint64_t kSeeds = 12;
+// That have found something once. 162: an edge that was read before a gap over it had ended.
+constexpr uint64_t kKnown[] = {162};
 
 TEST(RandomOutage, FiresAndResolvesWhereBruteForceSays) {
   const uint64_t only = FromEnvironment("BASALT_SLO_SEED", 0);
   const uint64_t count = FromEnvironment("BASALT_SLO_SEEDS", kSeeds);
-  std::vector<uint64_t> seeds;
+  std::vector<uint64_t> seeds(std::begin(kKnown), std::end(kKnown));
   for (uint64_t seed = 1; seed <= count; ++seed) seeds.push_back(seed);
   if (only != 0) seeds = {only};
   size_t pages = 0;

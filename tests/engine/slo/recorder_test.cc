@@ -1,8 +1,6 @@
 // What SLOs record (tools/slo_recorder.h) over the real store.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +12,8 @@
 #include "storage/resolver.h"
 #include "storage/store.h"
 #include "tests/engine/slo/scenario.h"
+#include "tests/engine/slo/small_store.h"
+#include "tests/support/temporary_directory.h"
 #include "tools/slo_recorder.h"
 
 namespace basalt::slo {
@@ -24,17 +24,7 @@ using MatchType = storage::MatchType;
 class RecorderTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    dir_ = std::filesystem::path(::testing::TempDir()) /
-           ("slo_recorder_test_" + std::to_string(::getpid()) + "_" +
-            ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::remove_all(dir_);
-    storage::StoreOptions options;
-    options.directory = dir_;
-    options.partitions = 2;
-    options.sync = storage::SyncMode::kInterval;
-    options.block_cache_bytes = 8u << 20;
-    options.clock = &clock_;
-    auto store = storage::Store::Open(options);
+    auto store = storage::Store::Open(SmallStore(directory_.path("data"), clock_));
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     store_ = std::move(store).value();
     samples_ = std::make_unique<StoreSamples>(*store_);
@@ -49,18 +39,10 @@ class RecorderTest : public ::testing::Test {
     evaluator_.reset();
     samples_.reset();
     store_.reset();
-    std::filesystem::remove_all(dir_);
   }
   void Write(const std::string& series, int64_t t_ms, double value) {
     storage::BatchBuilder builder(store_->resolver(), kDefaultTenant);
-    const Labels labels = Scenario::LabelsOf(series);
-    std::string raw;
-    AppendCanonical(labels, raw);
-    if (!builder.SelectKnown(HashBytes128(raw))) {
-      std::vector<LabelView> views;
-      for (const Label& label : labels) views.push_back({label.name, label.value});
-      builder.SelectLabels(HashBytes128(raw), views);
-    }
+    Select(builder, Scenario::LabelsOf(series));
     builder.AddSample(t_ms, value);
     ASSERT_TRUE(store_->Append(builder.Finish()).ok());
   }
@@ -94,7 +76,7 @@ class RecorderTest : public ::testing::Test {
     return out;
   }
 
-  std::filesystem::path dir_;
+  const TemporaryDirectory directory_;
   FakeClock clock_{kStartMs};
   RecordingSink sink_;
   std::unique_ptr<storage::Store> store_;

@@ -2,17 +2,18 @@
 #include "storage/store.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
 #include <functional>
 #include <thread>
 
+#include "engine/base/stale.h"
 #include "engine/slo/slo_files.h"
 #include "storage/resolver.h"
 #include "tests/engine/slo/scenario.h"
+#include "tests/engine/slo/small_store.h"
+#include "tests/support/temporary_directory.h"
 
 namespace basalt::slo {
 namespace {
@@ -27,17 +28,10 @@ struct Written {
 
 class SloOverStore : public ::testing::Test {
  protected:
-  void SetUp() override {
-    dir_ = std::filesystem::path(::testing::TempDir()) /
-           ("slo_store_test_" + std::to_string(::getpid()) + "_" +
-            ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::remove_all(dir_);
-  }
   void TearDown() override {
     evaluator_.reset();
     samples_.reset();
     store_.reset();
-    std::filesystem::remove_all(dir_);
   }
   void Open(const Clock& clock, const std::string& group_by = "") {
     evaluator_.reset();
@@ -46,13 +40,7 @@ class SloOverStore : public ::testing::Test {
       ASSERT_TRUE(store_->Close().ok());
     }
     store_.reset();
-    storage::StoreOptions options;
-    options.directory = dir_;
-    options.partitions = 4;
-    options.sync = storage::SyncMode::kInterval;
-    options.block_cache_bytes = 8u << 20;
-    options.clock = &clock;
-    auto store = storage::Store::Open(options);
+    auto store = storage::Store::Open(SmallStore(directory_.path("data"), clock));
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     store_ = std::move(store).value();
     samples_ = std::make_unique<StoreSamples>(*store_);
@@ -60,26 +48,19 @@ class SloOverStore : public ::testing::Test {
     slo_options.clock = &clock;
     slo_options.sweep_interval = std::chrono::milliseconds(1);
     evaluator_ = std::make_unique<Evaluator>(*samples_, sink_, slo_options);
-    const Status status = evaluator_->SetDefinitions(ShopSlo(group_by));
+    const Status status = evaluator_->SetDefinitions(ShopSlo(group_by, more_));
     ASSERT_TRUE(status.ok()) << status.ToString();
   }
   void Write(const std::vector<Written>& samples) {
     storage::BatchBuilder builder(store_->resolver(), kDefaultTenant);
     for (const Written& sample : samples) {
-      const Labels labels = Scenario::LabelsOf(sample.series);
-      std::string raw;
-      AppendCanonical(labels, raw);
-      if (!builder.SelectKnown(HashBytes128(raw))) {
-        std::vector<LabelView> views;
-        for (const Label& label : labels) views.push_back({label.name, label.value});
-        builder.SelectLabels(HashBytes128(raw), views);
-      }
+      Select(builder, Scenario::LabelsOf(sample.series));
       builder.AddSample(sample.t_ms, sample.value);
       oracle::Series& one = truth_.series[sample.series];
       one.target = sample.series.substr(sample.series.find(' ') + 1);
       one.bad = sample.series.starts_with("errors") ? 1 : 0;
       one.total = sample.series.starts_with("requests") ? 1 : 0;
-      one.samples[sample.t_ms] = {sample.value, 0, false};
+      one.samples[sample.t_ms] = {sample.value, 0, IsStaleMarker(sample.value)};
     }
     const auto result = store_->Append(builder.Finish());
     ASSERT_TRUE(result.ok()) << result.status().ToString();
@@ -101,7 +82,8 @@ class SloOverStore : public ::testing::Test {
     }
   }
 
-  std::filesystem::path dir_;
+  std::string more_;  // further keys of the SLO
+  const TemporaryDirectory directory_;
   FakeClock clock_{kStartMs};  // outlives the store, which looks at it while it closes
   RecordingSink sink_;
   oracle::Oracle truth_{1, 1000};
@@ -162,6 +144,68 @@ TEST_F(SloOverStore, AgreesWithBruteForceThroughSealsRestartsAndDeletes) {
   ExpectWindows(last);
 }
 
+// A store that was closed has all series in files: whether a sample is newer than what is there is
+// not known to it.
+TEST_F(SloOverStore, AScrapeThatACleanRestartCutsInTwoIsOneRound) {
+  for (const bool ended : {false, true}) {
+    SCOPED_TRACE(ended ? "its target was away before" : "its target was there");
+    const int64_t begin = kStartMs + (ended ? 100 * kScrapeMs : 0);
+    clock_.Set(begin);
+    Open(clock_);
+    int64_t t = begin;
+    for (int i = 0; i < 10; ++i, t += kScrapeMs) {
+      Write({{"requests a", t, 100.0 * i}, {"errors a", t, 1.0 * i}});
+      clock_.Set(t + 200);
+      ASSERT_TRUE(evaluator_->Sweep().ok());
+    }
+    if (ended) {
+      Write({{"requests a", t, kStaleMarker}, {"errors a", t, kStaleMarker}});
+      t += kScrapeMs;
+    }
+    clock_.Set(t + 100);
+    Write({{"errors a", t, 11}});
+    Open(clock_);
+    Write({{"requests a", t, 1100}});
+    clock_.Set(t + 200);
+    ASSERT_TRUE(evaluator_->Sweep().ok());
+    ASSERT_NO_FATAL_FAILURE(ExpectWindows(t)) << "it is waited for, or decided without";
+  }
+}
+
+TEST_F(SloOverStore, ASampleThatIsReplacedAfterItWasSealedIsCountedFrom) {
+  Open(clock_);
+  int64_t t = kStartMs;
+  for (int i = 0; i < 10; ++i, t += kScrapeMs) {
+    Write({{"requests a", t, 100.0 * i}, {"errors a", t, 1.0 * i}});
+    clock_.Set(t + 200);
+    ASSERT_TRUE(evaluator_->Sweep().ok());
+  }
+  ASSERT_TRUE(store_->Settle().ok());
+  Write({{"errors a", t - kScrapeMs, 12}});
+  clock_.Set(t - 100);
+  ASSERT_TRUE(evaluator_->Sweep().ok());
+  Write({{"requests a", t, 1000}, {"errors a", t, 13}});
+  clock_.Set(t + 200);
+  ASSERT_TRUE(evaluator_->Sweep().ok());
+  ExpectWindows(t);
+}
+
+// A budget of an hour, and tiers that look back for three days.
+TEST_F(SloOverStore, WindowsLongerThanThePeriodAreThereAfterARestart) {
+  more_ = "    period: 1h\n    tiers: [{severity: ticket, long: 6h, short: 30m, factor: 1}]\n";
+  Open(clock_);
+  int64_t t = kStartMs;
+  for (int i = 0; i < 100; ++i, t += 60'000) {
+    Write({{"requests a", t, 100.0 * i}, {"errors a", t, 1.0 * i}});
+    clock_.Set(t + 200);
+    ASSERT_TRUE(evaluator_->Sweep().ok());
+  }
+  ExpectWindows(t - 60'000);
+  Open(clock_);
+  ASSERT_TRUE(evaluator_->Sweep().ok());
+  ExpectWindows(t - 60'000);
+}
+
 // Two SLOs over the same events: one by counters, one by what the test says. `write` gives the
 // other one's samples of a step with that many more events and errors, or since the process began.
 struct Twin {
@@ -196,14 +240,6 @@ slos:
     std::vector<Definition> all = ShopSlo();
     all.push_back(checked.definitions[0]);
     ASSERT_TRUE(evaluator_->SetDefinitions(std::move(all)).ok());
-  }
-  static void Select(storage::BatchBuilder& builder, const Labels& labels) {
-    std::string raw;
-    AppendCanonical(labels, raw);
-    if (builder.SelectKnown(HashBytes128(raw))) return;
-    std::vector<LabelView> views;
-    for (const Label& label : labels) views.push_back({label.name, label.value});
-    builder.SelectLabels(HashBytes128(raw), views);
   }
   void ExpectTwins(int step) {
     const auto counters = evaluator_->Slo(kDefaultTenant, "shop-requests");
