@@ -188,7 +188,10 @@ Result<TimeRange> History::Reach(const StoredLeaf& leaf, int64_t time_ms) {
         if (t < time_ms) reach.min_ms = t;
         if (t > time_ms && after++ < kAfter) reach.max_ms = std::max(reach.max_ms, t);
       };
-      for (const int64_t t : columns.time_ms) look(t);
+      // Markers and numbers that count nothing bound no gap: it reaches over them.
+      for (size_t k = 0; k < columns.time_ms.size(); ++k) {
+        if (IsCountable(columns.values[k])) look(columns.time_ms[k]);
+      }
       for (const storage::HistogramPoint& point : columns.histograms) look(point.time_ms);
     }));
   }
@@ -199,18 +202,30 @@ Result<bool> History::HasEvidence(const StoredLeaf& leaf, int64_t time_ms) {
   const std::string_view job = leaf.labels.Get("job");
   const std::string_view instance = leaf.labels.Get("instance");
   if (job.empty() || instance.empty()) return false;
-  const TimeRange range{time_ms - kMinGapMs, time_ms - 1};
+  if (last_evidence_.has_value() && last_evidence_->time_ms == time_ms &&
+      last_evidence_->tenant == leaf.tenant && last_evidence_->partition == leaf.partition &&
+      last_evidence_->job == job && last_evidence_->instance == instance) {
+    return last_evidence_->found;
+  }
+  Evidence target{leaf.tenant, leaf.partition, std::string(job), std::string(instance), time_ms};
+  BASALT_TRY_ASSIGN(target.found, ReadEvidence(target));
+  last_evidence_ = std::move(target);
+  return last_evidence_->found;
+}
+
+Result<bool> History::ReadEvidence(const Evidence& target) {
+  const TimeRange range{target.time_ms - kMinGapMs, target.time_ms - 1};
   for (const std::string& name : index_.metric_names()) {
     const storage::MatcherSet matchers = {{MatchType::kEqual, std::string(kMetricName), name},
-                                          {MatchType::kEqual, "job", std::string(job)},
-                                          {MatchType::kEqual, "instance", std::string(instance)}};
-    BASALT_TRY_ASSIGN(const auto selection, snapshot_->Select(leaf.tenant, leaf.partition, matchers,
-                                                              range, kMaxLeavesPerSlo));
+                                          {MatchType::kEqual, "job", target.job},
+                                          {MatchType::kEqual, "instance", target.instance}};
+    BASALT_TRY_ASSIGN(const auto selection, snapshot_->Select(target.tenant, target.partition,
+                                                              matchers, range, kMaxLeavesPerSlo));
     bool found = false;
     for (size_t i = 0; i < selection->size() && !found; ++i) {
       // Only what an SLO counts is evidence, as in the taps; `up` always is.
       const Labels labels = selection->labels(i);
-      if (!TapIndex::IsPresence(labels) && index_.Match(leaf.tenant, labels).empty()) continue;
+      if (!TapIndex::IsPresence(labels) && index_.Match(target.tenant, labels).empty()) continue;
       BASALT_TRY(ReadOne(*selection, i, range, [&](const SeriesColumns& columns) {
         found |= std::any_of(columns.values.begin(), columns.values.end(),
                              [](double value) { return !IsStaleMarker(value); }) ||

@@ -85,10 +85,23 @@ class History {
   Result<storage::TimeRange> Reach(const StoredLeaf& leaf, int64_t time_ms);
 
  private:
+  // What HasEvidence read last. The leaves of a target are born in one scrape and come in a row;
+  // for each to look through all of its target's would take the square of them.
+  struct Evidence {
+    TenantId tenant{};
+    PartitionId partition{0};
+    std::string job;
+    std::string instance;
+    int64_t time_ms = 0;
+    bool found = false;
+  };
+
   Result<bool> HasEvidence(const StoredLeaf& leaf, int64_t time_ms);
+  Result<bool> ReadEvidence(const Evidence& target);
 
   const TapIndex& index_;
   const std::shared_ptr<const storage::Snapshot> snapshot_;
+  std::optional<Evidence> last_evidence_;
 };
 
 // The values of an SLO's group_by labels; empty for an absent one.

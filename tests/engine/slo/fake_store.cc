@@ -75,8 +75,8 @@ class FakeCursor final : public storage::SampleCursor {
 
 class FakeSelection final : public storage::Selection {
  public:
-  explicit FakeSelection(std::vector<const FakeStore::Series*> series)
-      : series_(std::move(series)) {}
+  FakeSelection(const FakeStore& store, std::vector<const FakeStore::Series*> series)
+      : store_(store), series_(std::move(series)) {}
   [[nodiscard]] size_t size() const override { return series_.size(); }
   [[nodiscard]] SeriesOrdinal ordinal(size_t i) const override { return series_[i]->ordinal; }
   [[nodiscard]] GroupId group(size_t /*i*/) const override { return GroupId{0}; }
@@ -89,10 +89,12 @@ class FakeSelection final : public storage::Selection {
   }
   [[nodiscard]] std::unique_ptr<storage::SampleCursor> Read(
       size_t begin, size_t end, const storage::ReadOptions& options) const override {
+    store_.CountRead(end - begin);
     return std::make_unique<FakeCursor>(series_, begin, end, options.range);
   }
 
  private:
+  const FakeStore& store_;
   const std::vector<const FakeStore::Series*> series_;
 };
 
@@ -113,7 +115,7 @@ class FakeSnapshot final : public storage::Snapshot {
     }
     if (found.size() > max_series) return ResourceExhausted("too many series");
     return std::shared_ptr<const storage::Selection>(
-        std::make_shared<FakeSelection>(std::move(found)));
+        std::make_shared<FakeSelection>(store_, std::move(found)));
   }
   Result<std::vector<std::string>> LabelNames(TenantId, const std::vector<storage::MatcherSet>&,
                                               storage::TimeRange, size_t, bool&) const override {

@@ -68,6 +68,9 @@ class FakeStore final : public SampleStore {
   [[nodiscard]] const storage::Reader& reader() const override;
   [[nodiscard]] const std::vector<std::unique_ptr<Series>>& series() const { return series_; }
   [[nodiscard]] bool fail_reads() const { return fail_reads_; }
+  // Series whose samples were read, each time counted.
+  [[nodiscard]] uint64_t series_read() const { return series_read_; }
+  void CountRead(uint64_t series) const { series_read_ += series; }
   [[nodiscard]] storage::ApplyObserver* observer() const { return observer_; }
   [[nodiscard]] uint32_t partitions() const { return partitions_; }
 
@@ -84,6 +87,7 @@ class FakeStore final : public SampleStore {
   storage::ApplyObserver* observer_ = nullptr;
   uint64_t seq_ = 0;
   bool fail_reads_ = false;
+  mutable uint64_t series_read_ = 0;
 };
 
 }  // namespace basalt::slo

@@ -200,6 +200,30 @@ TEST(Groups, AsManyAsMaxGroupsHaveTheirOwn) {
   EXPECT_EQ(ViewOf(s).other_series, 0U);
 }
 
+// Whether a leaf was born at its first sample is read off the others of its target.
+TEST(Groups, ManyNewOnesOfOneTargetAreReadInProportion) {
+  Scenario s("path", "    max_groups: 1000\n");
+  constexpr uint64_t kPaths = 300;
+  for (int i = 0; i < 3; ++i) {
+    for (const std::string name : {"errors_total", "requests_total"}) {
+      for (uint64_t p = 0; p < kPaths; ++p) {
+        const Labels labels{{"__name__", name},
+                            {"instance", "a"},
+                            {"job", "shop"},
+                            {"path", "/" + std::to_string(p)}};
+        s.store.Write(labels, At(i), i);
+      }
+    }
+  }
+  s.Sweep(At(2) + 200);
+  ASSERT_EQ(s.evaluator->Stats().groups, kPaths + 1);  // and the total
+  const uint64_t live = s.store.series_read();
+  EXPECT_LT(live, 10 * 2 * kPaths);
+  s.Restart(At(2) + 300);
+  ASSERT_EQ(s.evaluator->Stats().groups, kPaths + 1);  // and the total
+  EXPECT_LT(s.store.series_read() - live, 10 * 2 * kPaths);
+}
+
 TEST(Groups, ATotalThatAlertsNoLongerIsResolved) {
   Scenario s("instance", "", kStartMs, true);
   Shop shop(s);
