@@ -164,7 +164,7 @@ void SloSet::SettleHistory(GroupIndex g, int64_t until_ms, std::vector<Transitio
 void SloSet::SettleRun(GroupIndex g, int64_t until_ms) {
   SloGroup& group = *groups_[g];
   const int64_t next_ms = group.rounds.NextLoaded();
-  if (next_ms > group.quiet.until_ms) return;
+  if (next_ms > group.quiet.until_ms || next_ms == INT64_MAX) return;  // nothing of it is next
   until_ms = std::min({until_ms, group.quiet.until_ms, next_ms + kMaxStrideMs});
   const bool injects =
       options_.inject && next_ms < options_.inject_to_ms && until_ms >= options_.inject_from_ms;
