@@ -90,7 +90,7 @@ void PrintText(const storage::ScrubReport& report) {
     std::printf("everything is whole\n");
   } else {
     std::printf(
-        "%llu things are damaged; see storage/backup/README.md, \"When something is "
+        "%llu damaged; see storage/backup/README.md, \"When something is "
         "damaged\"\n",
         static_cast<unsigned long long>(report.damage_total));
   }
@@ -173,7 +173,7 @@ Result<int> ShowAnswer(const std::string& body, const VerifyCommandOptions& opti
     std::printf("everything is whole\n");
   } else {
     std::printf(
-        "%llu things are damaged; see storage/backup/README.md, \"When something is "
+        "%llu damaged; see storage/backup/README.md, \"When something is "
         "damaged\"\n",
         static_cast<unsigned long long>(damaged));
   }
