@@ -28,8 +28,9 @@ namespace basalt::query {
 class ResultCache;
 
 struct QueryStats {
-  uint64_t samples =
-      0;  // "totalQueryableSamples" of Prometheus: a window counts all its samples at each step
+  // "totalQueryableSamples" of Prometheus: a window counts all its samples at each step, whether
+  // they were read or told by summaries and flags. A histogram that was not read counts as one.
+  uint64_t samples = 0;
   uint64_t samples_read = 0;     // read from storage
   uint64_t rows_summarized = 0;  // rows of storage answered from their summaries
   uint64_t blocks_opened = 0;    // superblocks of storage that were looked into

@@ -68,6 +68,8 @@ Result<BackupInfo> RestoreBackup(const RestoreOptions& options);
 
 // The file whose presence says that a restore into this directory has not finished.
 inline constexpr const char* kRestoringMarker = "RESTORING";
+// In a backup directory: what it is, and its format.
+inline constexpr const char* kBackupMarker = "BASALT-BACKUP";
 
 // All backups, oldest first. Manifests that do not check are in `damaged`, by path.
 Result<std::vector<BackupInfo>> ListBackups(const std::string& directory,

@@ -96,6 +96,9 @@ Status StoreImpl::OpenFiles() {
     return FailedPrecondition(
         "a restore into it has not finished; run 'basalt restore' again and it goes on");
   }
+  // Our files would stand among those of the backup.
+  if (files.Stat(options.directory + "/" + kBackupMarker).ok())
+    return FailedPrecondition("is a backup; 'basalt restore' makes a data directory of it");
   BASALT_TRY_ASSIGN(core_.directory_lock, files.Lock(options.directory + "/LOCK"));
   LookAtDisk();
   BASALT_TRY_ASSIGN(core_.database, Database::Open({.directory = options.directory + "/db",

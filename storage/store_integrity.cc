@@ -31,7 +31,7 @@ Status StoreImpl::ScrubLog(ScrubPace& pace, ScrubReport& report) {
     report.Add({.file = "log/" + bad.file, .what = bad.what, .block = {}});
   }
   const uint64_t from = core_.log->SegmentFirst(core_.log->Head().seq);
-  const Status read = core_.log->Read(from, [&](const LogRecord& record) -> Status {
+  Status read = core_.log->Read(from, [&](const LogRecord& record) -> Status {
     BASALT_TRY(pace.Spend(record.bytes.size()));
     ++pace.progress.records;
     return CheckRecord(record, partitions);

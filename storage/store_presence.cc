@@ -53,7 +53,7 @@ Status ReadPresenceAt(const CursorSource& source, size_t begin, size_t end, Time
   const auto ask = [&](size_t to) -> Status {
     if (unknown == 0) return OkStatus();
     const size_t from = to - unknown;
-    const Status status =
+    Status status =
         read(begin + from, begin + to, present.subspan(from, std::exchange(unknown, 0)));
     if (!status.ok() && status.code() != StatusCode::kDataLoss) return status;
     if (damage.ok()) damage = status;

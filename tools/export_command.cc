@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -14,6 +16,7 @@
 #include "engine/base/status.h"
 #include "engine/http/client.h"
 #include "engine/http/url.h"
+#include "tools/server_call.h"
 
 namespace basalt::cli {
 namespace {
@@ -116,7 +119,7 @@ class ExportRun {
     std::error_code error;
     const bool resumes = std::filesystem::exists(ResumePath(), error);
     if (!resumes && std::filesystem::exists(options_.output, error))
-      return InvalidArgument(options_.output + ": is there already");
+      return InvalidArgument("-o " + options_.output + ": is there already; name another file");
     if (resumes) {
       BASALT_TRY_ASSIGN(const Progress before, Load(ResumePath()));
       if (before.query != progress_.query) {
@@ -131,7 +134,8 @@ class ExportRun {
                    static_cast<unsigned long long>(progress_.series));
     }
     file_.open(options_.output, std::ios::binary | (resumes ? std::ios::app : std::ios::trunc));
-    return file_ ? OkStatus() : Unavailable(options_.output + ": cannot be opened");
+    return file_ ? OkStatus()
+                 : InvalidArgument("-o " + options_.output + ": " + std::strerror(errno));
   }
 
   Result<http::ClientResponse> Fetch(http::Client& client, const std::string& query) {
@@ -142,10 +146,15 @@ class ExportRun {
                                  "&max_bytes=" + std::to_string(options_.page_bytes));
       if (response.ok() && response->status == 200) return response;
       if (response.ok() && response->status != 503 && response->status != 429) {
-        return InvalidArgument("HTTP status " + std::to_string(response->status) + ": " +
-                               response->body);
+        return InvalidArgument(RefusalText(response->status, response->body));
       }
-      last = response.ok() ? Unavailable(response->body) : response.status();
+      last = response.ok()
+                 ? Unavailable(RefusalText(response->status, response->body))
+                 : response.status().WithContext("is 'basalt serve' running? (--url says where)");
+      if (attempt == 0) {
+        std::fprintf(stderr, "basalt export: %s; trying again for a minute\n",
+                     std::string(last.message()).c_str());
+      }
     }
     return last;
   }

@@ -14,6 +14,7 @@
 #include "engine/base/status.h"
 #include "engine/http/client.h"
 #include "engine/ingest/native_format.h"
+#include "tools/server_call.h"
 
 namespace basalt::cli {
 namespace {
@@ -25,12 +26,16 @@ constexpr std::string_view kNativePath = "/api/v1/import/native";
 constexpr int kAttempts = 60;  // of a piece that the server cannot take yet
 constexpr auto kRetryAfter = std::chrono::seconds(1);
 
+constexpr uint64_t kShownRefusals = 10;  // pieces whose refused lines are told of
+
 struct Format {
-  const char* path;
-  const char* content_type;
+  const char* path = "";
+  const char* content_type = "";
 };
 
 Result<Format> FormatOf(const std::string& name, const std::string& first_line) {
+  if (first_line.find('\0') != std::string::npos)
+    return InvalidArgument("line 1: is binary, and no section of 'basalt export' either");
   if (name == "json" || (name.empty() && first_line.starts_with("{\"metric\"")))
     return Format{"/api/v1/import", "application/json"};
   if (name == "openmetrics")
@@ -39,6 +44,16 @@ Result<Format> FormatOf(const std::string& name, const std::string& first_line) 
     return Format{"/api/v1/import/prometheus", "text/plain"};
   return InvalidArgument("--format: \"" + name +
                          "\" is none of prometheus, openmetrics, json, native");
+}
+
+// For a terminal: what a line held that is not text is shown as '?'.
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\n') || byte == 0x7f) c = '?';
+  }
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
 }
 
 // One file on its way, piece by piece; every piece is durable before the next one is sent.
@@ -53,8 +68,9 @@ class Importer {
     BASALT_TRY(is_native ? RunSections(in, from_line) : RunLines(in, from_line));
     Progress(true);
     return refused_ == 0 ? OkStatus()
-                         : InvalidArgument(name_ + ": " + std::to_string(refused_) +
-                                           " pieces held something that was refused; see above");
+                         : InvalidArgument(name_ +
+                                           ": some of it was refused, see above; the rest "
+                                           "is stored");
   }
 
  private:
@@ -87,7 +103,13 @@ class Importer {
       message_bytes = 0;
     }
     if (in.gcount() != 0) return Broken(lines_ + 1, "cut short");
+    BASALT_TRY(CheckBeginning(from_section, lines_));
     return piece.empty() ? OkStatus() : Send(piece);
+  }
+  [[nodiscard]] Status CheckBeginning(uint64_t from, uint64_t count) const {
+    if (from <= count + 1) return OkStatus();
+    return InvalidArgument(name_ + ": --from-line " + std::to_string(from) +
+                           " is past its end: it has " + std::to_string(count));
   }
   [[nodiscard]] Status Broken(uint64_t section, std::string_view why) const {
     return InvalidArgument(name_ + ": section " + std::to_string(section) + ": " +
@@ -101,7 +123,9 @@ class Importer {
     while (std::getline(in, line)) {
       ++number;
       if (number == 1) {
-        BASALT_TRY_ASSIGN(format_, FormatOf(options_.format, line));
+        auto format = FormatOf(options_.format, line);
+        if (!format.ok()) return format.status().WithContext(name_);
+        format_ = *format;
       }
       if (number < from_line) continue;
       if (piece.empty()) first_line_ = number;
@@ -115,6 +139,7 @@ class Importer {
       }
     }
     if (in.bad()) return Unavailable(name_ + ": cannot be read");
+    BASALT_TRY(CheckBeginning(from_line, number));
     return piece.empty() ? OkStatus() : Send(piece);
   }
 
@@ -130,19 +155,19 @@ class Importer {
                                           {"X-Basalt-First-Line", std::to_string(first_line_)}},
                                          body);
       if (!response.ok()) {
-        last = response.status();
+        last = response.status().WithContext("is 'basalt serve' running? (--url says where)");
+        if (attempt == 0) TellOfWaiting(last);
         continue;
       }
       if (response->status == 503 || response->status == 429) {
-        last = Unavailable(response->body);
+        last = Unavailable(RefusalText(response->status, response->body));
+        if (attempt == 0) TellOfWaiting(last);
         continue;
       }
       if (response->status == 400) {  // all but what the message names is stored
-        std::fprintf(stderr, "\n%s: %s", name_.c_str(), response->body.c_str());
-        ++refused_;
+        TellOfRefusal(response->body);
       } else if (response->status / 100 != 2) {
-        last = InvalidArgument("HTTP status " + std::to_string(response->status) + ": " +
-                               response->body);
+        last = InvalidArgument(RefusalText(response->status, response->body));
         break;
       }
       const std::string_view too_old = response->headers.Get("X-Basalt-Samples-Too-Old");
@@ -156,6 +181,22 @@ class Importer {
                             "; go on with --from-line " + std::to_string(first_line_));
   }
 
+  void TellOfWaiting(const Status& why) const {
+    std::fprintf(stderr, "%s%s: %s; trying again for a minute\n", LineEnd(), name_.c_str(),
+                 std::string(why.message()).c_str());
+  }
+  void TellOfRefusal(const std::string& why) {
+    ++refused_;
+    if (refused_ <= kShownRefusals)
+      std::fprintf(stderr, "%s%s: %s\n", LineEnd(), name_.c_str(), Printable(why).c_str());
+    if (refused_ == kShownRefusals)
+      std::fprintf(stderr, "%s: further refusals are not shown\n", name_.c_str());
+  }
+  // Ends the progress line, if one stands there.
+  [[nodiscard]] const char* LineEnd() const {
+    return shown_ != begun_ && ::isatty(STDERR_FILENO) != 0 ? "\n" : "";
+  }
+
   // At most once a second, on one line of a terminal.
   void Progress(bool done) {
     const auto now = SteadyClock::now();
@@ -166,7 +207,7 @@ class Importer {
     const double seconds = std::chrono::duration<double>(now - begun_).count();
     std::fprintf(stderr, "%s%s: %llu %s, %.1f MB, %.1f MB/s%s", terminal ? "\r" : "", name_.c_str(),
                  static_cast<unsigned long long>(lines_),
-                 format_.path == kNativePath ? "sections" : "lines",
+                 std::string_view(format_.path) == kNativePath ? "sections" : "lines",
                  static_cast<double>(bytes_) / 1e6,
                  static_cast<double>(bytes_) / 1e6 / (seconds > 0 ? seconds : 1), done ? "\n" : "");
     if (done && too_old_ > 0) {

@@ -16,6 +16,8 @@
 
 #include "engine/base/executor.h"
 #include "engine/base/log.h"
+#include "engine/http/api/api.h"
+#include "engine/http/api/params.h"
 #include "engine/http/api/write_handler.h"
 #include "engine/ingest/fair_queue.h"
 #include "engine/ingest/otlp/otlp_service.h"
@@ -52,7 +54,7 @@ class LateWriteHandler final : public http::api::WriteHandler {
 
   void Write(http::api::WriteRequest request, http::api::WriteDone done) override {
     ingest::WriteService* service = service_.load(std::memory_order_acquire);
-    if (service == nullptr) return done(Unwritten(request, Unavailable(kNotReady), 503));
+    if (service == nullptr) return done(Unwritten(request.headers, Unavailable(kNotReady)));
     // The body is decoded before the call returns; what is kept after it are batches.
     service->RemoteWrite(
         {.tenant = request.tenant,
@@ -63,16 +65,16 @@ class LateWriteHandler final : public http::api::WriteHandler {
   }
 
   // For what comes to no service.
-  static http::Response Unwritten(const http::api::WriteRequest& request, const Status& why,
-                                  int overload_status) {
-    ingest::WriteAnswer answer = ingest::AnswerForError(why, overload_status);
-    answer.tells_written = ingest::IsWrite2(request.headers.Get("Content-Type"));
+  static http::Response Unwritten(const http::Headers& headers, const Status& why) {
+    ingest::WriteAnswer answer = ingest::AnswerForError(why);
+    answer.tells_written = ingest::IsWrite2(headers.Get("Content-Type"));
     return ToResponse(answer);
   }
 
   static http::Response ToResponse(const ingest::WriteAnswer& answer) {
     http::Response response = http::TextResponse(answer.status, answer.message);
     if (answer.status == 204) response.body.clear();
+    response.overloaded = answer.overloaded;
     if (answer.retry_after_seconds > 0) {
       response.headers.emplace_back("Retry-After", std::to_string(answer.retry_after_seconds));
     }
@@ -152,10 +154,9 @@ class InlineExecutor final : public Executor {
 // queue's threads. Called on an I/O thread. Thread-safe.
 class FairHandler final : public http::api::WriteHandler {
  public:
-  // `refused` is told of requests that find no room, and says with which status they are answered.
-  // All must outlive it.
+  // `refused` is told of requests that find no room. All must outlive it.
   FairHandler(http::api::WriteHandler& handler, ingest::FairQueue& queue,
-              std::function<int(TenantId)> refused)
+              std::function<void(TenantId)> refused)
       : handler_(handler), queue_(queue), refused_(std::move(refused)) {}
 
   void Write(http::api::WriteRequest request, http::api::WriteDone done) override {
@@ -172,15 +173,28 @@ class FairHandler final : public http::api::WriteHandler {
         BASALT_LOG(kError, "a write failed", {"error", e.what()});
       }
     });
-    if (posted) return;
-    held->second(LateWriteHandler::Unwritten(
-        held->first, ResourceExhausted("too many requests of this tenant wait"), refused_(tenant)));
+    if (!posted) held->second(NoRoom(tenant, held->first.headers));
+  }
+
+  // The answer to a request whose header is here, if there is no room for it now: its body need not
+  // be read into memory to be refused. Null: let it come.
+  std::optional<http::Response> Admit(const http::Headers& headers) {
+    const Result<TenantId> tenant = http::api::ParseTenant(headers.Get(http::api::kTenantHeader));
+    // A bad one is told so by who reads all of the request.
+    if (!tenant.ok() || queue_.HasRoom(*tenant)) return std::nullopt;
+    return NoRoom(*tenant, headers);
   }
 
  private:
+  http::Response NoRoom(TenantId tenant, const http::Headers& headers) {
+    refused_(tenant);
+    return LateWriteHandler::Unwritten(headers,
+                                       ResourceExhausted("too many requests of this tenant wait"));
+  }
+
   http::api::WriteHandler& handler_;
   ingest::FairQueue& queue_;
-  const std::function<int(TenantId)> refused_;
+  const std::function<void(TenantId)> refused_;
 };
 
 // OTLP metrics over HTTP, onto the OtlpService. Thread-safe.
@@ -220,6 +234,7 @@ class LateOtlpHandler final : public http::api::WriteHandler {
     using ingest::otlp::Encoding;
     http::Response response;
     response.status = ingest::otlp::HttpStatusOf(answer);
+    response.overloaded = ingest::otlp::IsOverloaded(answer);
     response.body = ingest::otlp::ResponseBody(answer, encoding);
     response.content_type =
         encoding == Encoding::kJson ? "application/json" : "application/x-protobuf";

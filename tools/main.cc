@@ -1,7 +1,11 @@
 // basalt: serve | relay | query | import | export | delete | purges | slo check | slo simulate |
 // backup | restore | verify | alerts | version.
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "tools/alerts_command.h"
 #include "tools/backup_command.h"
@@ -18,6 +22,8 @@
 #include "tools/verify_command.h"
 
 namespace {
+
+constexpr int kWrongUsage = 2;
 
 void DescribeServe(CLI::App& app, basalt::cli::ServeOptions& options) {
   CLI::App* serve = app.add_subcommand("serve", "Run the server");
@@ -69,6 +75,7 @@ void DescribeRelay(CLI::App& app, basalt::cli::RelayCommandOptions& options) {
       ->capture_default_str();
   relay->add_option("--max-spool", options.max_spool, "Size of the buffer")->capture_default_str();
   relay->add_option("--tenant", options.tenant, "The tenant that it writes for")
+      ->check(CLI::Range(uint32_t{0}, UINT32_MAX))
       ->capture_default_str();
   relay->add_option("--ready-file", options.ready_file,
                     "Write the HTTP base URL here once it listens");
@@ -106,8 +113,10 @@ void DescribeImport(CLI::App& app, basalt::cli::ImportCommandOptions& options) {
   import->add_option("--url", options.url, "Base URL of the server")->capture_default_str();
   import->add_option("--format", options.format,
                      "prometheus, openmetrics, json or native [by how it begins]");
-  import->add_option("--from-line", options.from_line,
-                     "Begin with this line (section) of the first file");
+  import
+      ->add_option("--from-line", options.from_line,
+                   "Begin with this line (section) of the first file")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 62));
 }
 
 void DescribeExport(CLI::App& app, basalt::cli::ExportCommandOptions& options) {
@@ -223,7 +232,7 @@ void DescribeAlerts(CLI::App& app, basalt::cli::AlertsOptions& options) {
       "  basalt alerts report --month 2026-11 --team payments");
   CLI::App* list = alerts->add_subcommand("list", "The latest ones first");
   list->add_option("--state", options.state, "firing or resolved");
-  list->add_option("--limit", options.limit, "How many [50]");
+  list->add_option("--limit", options.limit, "How many [50]")->check(CLI::Range(1, 1'000'000));
   CLI::App* acknowledge = alerts->add_subcommand("acknowledge", "Somebody has seen it");
   CLI::App* feedback = alerts->add_subcommand("feedback", "Was there something to do?");
   feedback->add_option("--actionable", options.actionable, "yes, no, self_healed or vendor")
@@ -308,7 +317,7 @@ int RunBackupCommand(const CLI::App& app, const BackupOptions& options) {
   if (backup->got_subcommand("verify")) return basalt::cli::RunBackupVerify(options.verify);
   if (options.take.to.empty()) {
     std::fprintf(stderr, "basalt backup: --to is required (basalt backup --help)\n");
-    return 1;
+    return kWrongUsage;
   }
   return basalt::cli::RunBackup(options.take);
 }
@@ -326,12 +335,30 @@ void DescribeVerify(CLI::App& app, basalt::cli::VerifyCommandOptions& options) {
   verify->add_flag("--quiet", options.quiet, "No progress");
 }
 
+// What CLI11 says of a word that is no command is only that one is required.
+int Refuse(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* innermost = &app;
+  while (!innermost->get_subcommands().empty()) innermost = innermost->get_subcommands().back();
+  const std::vector<std::string> rest = innermost->remaining();
+  if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::RequiredError) || rest.empty() ||
+      rest.front().starts_with('-')) {
+    return app.exit(error) == 0 ? 0 : kWrongUsage;
+  }
+  std::string known;
+  for (const CLI::App* command : innermost->get_subcommands({}))
+    known += (known.empty() ? "" : ", ") + command->get_name();
+  std::fprintf(stderr, "basalt: unknown command \"%s\"; there are %s\n", rest.front().c_str(),
+               known.c_str());
+  return kWrongUsage;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
       "Basalt: a metrics engine that Prometheus writes to, that PromQL reads, and that pages on "
-      "SLOs"};
+      "SLOs",
+      "basalt"};
   app.require_subcommand(1);
   app.footer("Run 'basalt COMMAND --help' for examples.");
   basalt::cli::ServeOptions serve;
@@ -358,7 +385,15 @@ int main(int argc, char** argv) {
   DescribeBackup(app, backup);
   DescribeVerify(app, verify);
   app.add_subcommand("version", "Print the version");
-  CLI11_PARSE(app, argc, argv);
+  app.set_version_flag("--version", std::string("basalt ") + basalt::cli::kVersion,
+                       "Print the version");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return Refuse(app, error);
+  }
+  // gRPC's own words for what we report ourselves; whoever debugs it sets the variable.
+  ::setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 
   if (app.got_subcommand("serve")) return basalt::cli::RunServe(serve);
   if (app.got_subcommand("relay")) return basalt::cli::RunRelay(relay);

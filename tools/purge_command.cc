@@ -2,9 +2,11 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "engine/http/client.h"
 #include "engine/http/url.h"
+#include "tools/server_call.h"
 
 namespace basalt::cli {
 namespace {
@@ -16,15 +18,16 @@ Result<http::ClientResponse> Ask(const std::string& url, std::string_view method
                                  const std::string& path, const std::string& form) {
   BASALT_TRY_ASSIGN(http::Url parsed, http::ParseUrl(url));
   http::Client client(std::move(parsed), {.timeout = kTimeout});
-  BASALT_TRY_ASSIGN(
-      http::ClientResponse response,
-      client.Send(method, path, {{"Content-Type", "application/x-www-form-urlencoded"}}, form));
-  if (response.status / 100 != 2) return Unavailable(response.body);
+  auto sent =
+      client.Send(method, path, {{"Content-Type", "application/x-www-form-urlencoded"}}, form);
+  if (!sent.ok()) return sent.status().WithContext("is 'basalt serve' running? (--url says where)");
+  http::ClientResponse response = std::move(sent).value();
+  if (response.status / 100 != 2) return Unavailable(RefusalText(response.status, response.body));
   return response;
 }
 
-int Complain(const Status& status) {
-  std::fprintf(stderr, "basalt: %s\n", std::string(status.message()).c_str());
+int Complain(const char* command, const Status& status) {
+  std::fprintf(stderr, "basalt %s: %s\n", command, std::string(status.message()).c_str());
   return 1;
 }
 
@@ -43,10 +46,10 @@ int RunDelete(const DeleteCommandOptions& options) {
   if (!options.start.empty()) AddParameter(form, "start", options.start);
   if (!options.end.empty()) AddParameter(form, "end", options.end);
   const auto deleted = Ask(options.url, "POST", "/api/v1/admin/tsdb/delete_series", form);
-  if (!deleted.ok()) return Complain(deleted.status());
+  if (!deleted.ok()) return Complain("delete", deleted.status());
   if (options.clean) {
     const auto cleaned = Ask(options.url, "POST", "/api/v1/admin/tsdb/clean_tombstones", "");
-    if (!cleaned.ok()) return Complain(cleaned.status());
+    if (!cleaned.ok()) return Complain("delete", cleaned.status());
   }
   const std::string_view id = deleted->headers.Get("X-Basalt-Purge-Id");
   return RunPurges({.id = std::string(id), .url = options.url}) == 1 ? 1 : 0;
@@ -55,7 +58,7 @@ int RunDelete(const DeleteCommandOptions& options) {
 int RunPurges(const PurgesCommandOptions& options) {
   const std::string path = "/api/v1/admin/purges" + (options.id.empty() ? "" : "/" + options.id);
   const auto answer = Ask(options.url, "GET", path, "");
-  if (!answer.ok()) return Complain(answer.status());
+  if (!answer.ok()) return Complain("purges", answer.status());
   std::printf("%s\n", answer->body.c_str());
   const bool is_pending = answer->body.find("\"state\":\"pending\"") != std::string::npos;
   return !options.id.empty() && is_pending ? 2 : 0;

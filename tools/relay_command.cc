@@ -72,12 +72,10 @@ class RelayProcess {
   FairHandler fair_writes_{write_handler_, queue_, [this](TenantId tenant) {
                              writes_->Refuse(tenant, ingest::Protocol::kRemoteWrite1,
                                              ingest::Refusal::kOverload, "too many requests wait");
-                             return 503;
                            }};
   FairHandler fair_otlp_{otlp_handler_, queue_, [this](TenantId tenant) {
                            writes_->Refuse(tenant, ingest::Protocol::kOtlp,
                                            ingest::Refusal::kOverload, "too many requests wait");
-                           return 503;
                          }};
   std::unique_ptr<http::Server> http_;
 };
@@ -173,6 +171,12 @@ Status RelayProcess::StartHttp() {
   server.listen = options_.listen;
   server.executors = {&hand_on_, &admin_, &admin_};
   server.registry = &registry_;
+  server.session.admit = [this](const http::Request& request) -> std::optional<http::Response> {
+    if (request.method != http::Method::kPost) return std::nullopt;
+    if (request.path == "/api/v1/write") return fair_writes_.Admit(request.headers);
+    const bool is_otlp = request.path == "/v1/metrics" || request.path == "/api/v1/otlp/v1/metrics";
+    return is_otlp ? fair_otlp_.Admit(request.headers) : std::nullopt;
+  };
   BASALT_TRY_ASSIGN(http_, http::Server::Start(server, std::move(router)));
   return OkStatus();
 }

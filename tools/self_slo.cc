@@ -133,6 +133,16 @@ void RegisterSloMetrics(metrics::Registry& registry, const slo::Evaluator& slos,
     AppendValue(out, "basalt_slo_audit_mismatch_total",
                 "Of these, those that differed. Has to stay 0.", Type::kCounter,
                 number(s.audit_mismatches));
+    for (const slo::SloProblem& one : s.problems) {
+      Labels labels{{"sloth_id", one.id}};
+      if (one.tenant != kDefaultTenant) {
+        labels.Set("tenant", std::to_string(static_cast<uint32_t>(one.tenant)));
+      }
+      AppendValue(out, "basalt_slo_problem",
+                  "1: the SLO is not evaluated, or not over all of its series; "
+                  "/api/v1/slo/<id> says why.",
+                  Type::kGauge, 1, std::move(labels));
+    }
     const notify::OutboxStats o = outbox.Stats();
     AppendDelivery(o, out);
   });

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <fstream>
@@ -60,15 +61,24 @@ class ServerProcess {
 
  private:
   Status StartHttp();
-  Status StartSlos();
+  Status StartSlos(std::vector<slo::Definition> definitions);
+  Status ReloadAll();
   // SLO files changed on disk: all or nothing, as with Reload.
   void ReloadSlos();
+  void NoteReload(bool ok);
   [[nodiscard]] std::string ExternalUrl() const {
     return config_.alerting.external_url.empty() ? base_url() : config_.alerting.external_url;
   }
   // Says what is allowed and unwise.
   void WarnOfReceivers() const {
-    for (const std::string& warning : notify::Warnings(config_.alerting.receivers))
+    const notify::Receivers& receivers = config_.alerting.receivers;
+    if (!config_.alerting.slo_paths.empty() && receivers.alertmanagers.empty() &&
+        receivers.webhooks.empty()) {
+      BASALT_LOG(kWarn,
+                 "nobody is told of alerts, which are only at /api/v1/alerts: name an Alertmanager "
+                 "(--alertmanager, alerting.alertmanagers) or one of alerting.webhooks");
+    }
+    for (const std::string& warning : notify::Warnings(receivers))
       BASALT_LOG(kWarn, "alert receivers", {"warning", warning});
   }
   void Welcome() const;
@@ -85,10 +95,9 @@ class ServerProcess {
     return {handler, executors_.tenants, [this, protocol](TenantId tenant) {
               // Nothing is counted while the log is replayed.
               ingest::WriteService* const service = counts_;
-              if (service == nullptr) return 503;
+              if (service == nullptr) return;
               service->Refuse(tenant, protocol, ingest::Refusal::kOverload,
                               "too many requests of this tenant wait");
-              return service->tenants().limits()->all.overload_status;
             }};
   }
   std::atomic<ingest::WriteService*> counts_ = nullptr;
@@ -103,10 +112,24 @@ class ServerProcess {
   FairHandler fair_json_ = Fair(import_json_, ingest::Protocol::kJsonLines);
   FairHandler fair_native_ = Fair(import_native_, ingest::Protocol::kNative);
   FairHandler fair_text_ = Fair(import_text_, ingest::Protocol::kExposition);
+  struct WritePath {
+    std::string_view path;
+    FairHandler* handler;
+  };
+  // OTLP at the path of Prometheus' receiver, and at the one that exporters use by default.
+  const std::array<WritePath, 6> write_paths_ = {
+      {{.path = "/api/v1/write", .handler = &fair_writes_},
+       {.path = "/api/v1/otlp/v1/metrics", .handler = &fair_otlp_},
+       {.path = "/v1/metrics", .handler = &fair_otlp_},
+       {.path = "/api/v1/import", .handler = &fair_json_},
+       {.path = "/api/v1/import/native", .handler = &fair_native_},
+       {.path = "/api/v1/import/prometheus", .handler = &fair_text_}}};
   SloViews slo_views_;
   MaintenanceDoors maintenance_;
   std::atomic<bool> ready_ = false;
   std::mutex reload_mu_;
+  std::atomic<bool> reload_ok_ = true;
+  std::atomic<int64_t> reloaded_ms_ = started_.time_since_epoch().count();
   std::mutex alerting_mu_;  // whether outbox_ is there, for requests
 
   // In the order of their making; Stop() takes them down backwards.
@@ -134,18 +157,17 @@ Status ServerProcess::StartHttp() {
   context.engine = &engine_;
   context.alerts = &slo_views_;
   context.slos = &slo_views_;
-  // OTLP at the path of Prometheus' receiver, and at the one that exporters use by default.
   const size_t max_body = config_.ingest.max_body_bytes;
-  context.writes = {
-      {.path = "/api/v1/write", .handler = &fair_writes_, .max_body_bytes = max_body},
-      {.path = "/api/v1/otlp/v1/metrics", .handler = &fair_otlp_, .max_body_bytes = max_body},
-      {.path = "/v1/metrics", .handler = &fair_otlp_, .max_body_bytes = max_body},
-      {.path = "/api/v1/import", .handler = &fair_json_, .max_body_bytes = max_body},
-      {.path = "/api/v1/import/native", .handler = &fair_native_, .max_body_bytes = max_body},
-      {.path = "/api/v1/import/prometheus", .handler = &fair_text_, .max_body_bytes = max_body}};
+  for (const auto& [path, handler] : write_paths_) {
+    context.writes.push_back(
+        {.path = std::string(path), .handler = handler, .max_body_bytes = max_body});
+  }
   context.registry = &registry_;
   context.ready = [this] { return ready_ ? OkStatus() : Unavailable(kNotReady); };
   context.reload = [this] { return Reload(); };
+  context.last_reload = [this] {
+    return http::api::LastReload{reload_ok_, Timestamp(Duration(reloaded_ms_))};
+  };
   context.settle = [this] {
     storage::Store* store = store_for_http_;
     return store == nullptr ? Unavailable(kNotReady) : store->Settle();
@@ -191,16 +213,27 @@ Status ServerProcess::StartHttp() {
   options.listen = config_.http.listen;
   options.session.path_prefix = config_.http.path_prefix;
   options.session.cors_origin = config_.http.cors_origin;
-  options.session.overload_status = config_.ingest.overload_status;
+  options.session.overload_status =
+      [status = config_.ingest.overload_status](std::string_view user_agent) {
+        return ingest::OverloadStatusFor(status, user_agent);
+      };
+  options.session.admit = [this](const http::Request& request) -> std::optional<http::Response> {
+    if (request.method != http::Method::kPost) return std::nullopt;
+    for (const auto& [path, handler] : write_paths_) {
+      if (request.path == path) return handler->Admit(request.headers);
+    }
+    return std::nullopt;
+  };
   options.max_connections = config_.http.max_connections;
   options.executors = {&executors_.hand_on, &executors_.query_requests, &executors_.admin};
   options.registry = &registry_;
-  BASALT_TRY_ASSIGN(http_, http::Server::Start(options, std::move(router)));
+  auto started = http::Server::Start(options, std::move(router));
+  if (!started.ok()) return started.status().WithContext("--http (http.listen)");
+  http_ = *std::move(started);
   return OkStatus();
 }
 
-Status ServerProcess::StartSlos() {
-  BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions, LoadDefinitions(config_));
+Status ServerProcess::StartSlos(std::vector<slo::Definition> definitions) {
   notify::OutboxOptions outbox;
   outbox.directory = config_.storage.directory;
   std::vector<std::string> warnings;
@@ -232,6 +265,8 @@ Status ServerProcess::StartSlos() {
   slo::EvaluatorOptions options;
   options.ledger = slo_ledger_.get();
   options.queries = slo_queries_.get();
+  options.max_slos = config_.alerting.max_slos;
+  options.max_groups = config_.alerting.max_slo_groups;
   options.external_url = ExternalUrl();
   slos_ = std::make_unique<slo::Evaluator>(*slo_samples_, *outbox_, options);
   const size_t count = definitions.size();
@@ -258,7 +293,7 @@ Status ServerProcess::StartSlos() {
 Status ServerProcess::Start() {
   RaiseFileLimitFor(config_);
   // A wrong SLO file is noticed before anything is opened.
-  BASALT_TRY(LoadDefinitions(config_).status());
+  BASALT_TRY_ASSIGN(std::vector<slo::Definition> definitions, LoadDefinitions(config_));
   // The port first: a taken one is noticed before a long replay, and health checks are answered
   // during it.
   BASALT_TRY(StartHttp());
@@ -268,6 +303,14 @@ Status ServerProcess::Start() {
   BASALT_LOG(kInfo, "the store is open", {"series", stats.total_series},
              {"replayed_records", stats.replayed_records}, {"replay_ms", stats.replay_ms});
   admin::RegisterSelfMetrics(registry_, *store_, kVersion);
+  registry_.AddCollector([this](std::vector<metrics::Family>& out) {
+    metrics::AppendValue(out, "basalt_config_last_reload_successful",
+                         "1 if the latest reload, or change of SLO files, was taken.",
+                         metrics::Type::kGauge, reload_ok_ ? 1 : 0);
+    metrics::AppendValue(out, "basalt_config_last_reload_success_timestamp_seconds",
+                         "When the configuration was last taken, in seconds since 1970.",
+                         metrics::Type::kGauge, static_cast<double>(reloaded_ms_) / 1000);
+  });
   RegisterQueryMetrics(registry_, engine_);
   write_service_ = std::make_unique<ingest::WriteService>(*store_, SystemClock(), registry_,
                                                           admin::LimitsOf(config_), config_.ha);
@@ -277,15 +320,16 @@ Status ServerProcess::Start() {
   otlp_service_ = std::make_unique<ingest::otlp::OtlpService>(
       *store_, SystemClock(), *write_service_, MakeOtlpSettings(config_));
   if (config_.grpc.enabled) {
-    BASALT_TRY_ASSIGN(rpc_,
-                      rpc::Server::Start({.address = config_.grpc.listen}, *store_, SystemClock(),
-                                         executors_.tenants, *write_service_, *otlp_service_));
+    auto rpc = rpc::Server::Start({.address = config_.grpc.listen}, *store_, SystemClock(),
+                                  executors_.tenants, *write_service_, *otlp_service_);
+    if (!rpc.ok()) return rpc.status().WithContext("--grpc (grpc.listen)");
+    rpc_ = *std::move(rpc);
   }
   if (config_.self.interval > Duration(0)) {
     self_scrape_ = std::make_unique<admin::SelfScrape>(registry_, *store_, SystemClock(),
                                                        http_->address(), config_.self.interval);
   }
-  BASALT_TRY(StartSlos());
+  BASALT_TRY(StartSlos(std::move(definitions)));
   maintenance_.Bind(
       store_.get(),
       std::make_shared<admin::Snapshots>(*store_, config_.storage.directory, SystemClock()),
@@ -336,6 +380,7 @@ void ServerProcess::Welcome() const {
 void ServerProcess::ReloadSlos() {
   const std::lock_guard lock(reload_mu_);
   auto definitions = LoadDefinitions(config_);
+  NoteReload(definitions.ok());
   if (!definitions.ok()) {
     BASALT_LOG(kError, "changed SLO files are wrong; the ones before go on",
                {"error", std::string(definitions.status().message())});
@@ -350,8 +395,19 @@ void ServerProcess::ReloadSlos() {
   BASALT_LOG(kInfo, "changed SLO files are in effect", {"count", count});
 }
 
+void ServerProcess::NoteReload(bool ok) {
+  reload_ok_ = ok;
+  if (ok) reloaded_ms_ = SystemClock().Now().time_since_epoch().count();
+}
+
 Status ServerProcess::Reload() {
   const std::lock_guard lock(reload_mu_);
+  const Status status = ReloadAll();
+  NoteReload(status.ok());
+  return status;
+}
+
+Status ServerProcess::ReloadAll() {
   BASALT_TRY_ASSIGN(admin::Config wanted, MakeConfig(options_));
   for (const std::string& key : admin::KeysThatNeedRestart(config_, wanted)) {
     BASALT_LOG(kWarn, "a changed setting needs a restart", {"key", key});

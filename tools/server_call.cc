@@ -20,15 +20,18 @@ Result<std::string> CallServer(const std::string& url, std::string_view method,
                                          " (is 'basalt serve' running there?)");
   }
   if (response->status / 100 == 2) return std::move(response->body);
+  return Unavailable(url + ": " + RefusalText(response->status, response->body));
+}
+
+std::string RefusalText(int status, std::string_view body) {
   simdjson::dom::parser parser;
   simdjson::dom::element answer;
   std::string_view text;
-  if (parser.parse(response->body).get(answer) == simdjson::SUCCESS &&
+  if (parser.parse(body.data(), body.size()).get(answer) == simdjson::SUCCESS &&
       answer["error"].get(text) == simdjson::SUCCESS) {
-    return Unavailable(url + ": " + std::string(text));
+    return std::string(text);
   }
-  return Unavailable(url + ": HTTP status " + std::to_string(response->status) + ": " +
-                     response->body.substr(0, 200));
+  return "HTTP status " + std::to_string(status) + ": " + std::string(body.substr(0, 200));
 }
 
 }  // namespace basalt::cli

@@ -18,7 +18,13 @@ int RunSloCheck(const SloCheckOptions& options) {
   for (const slo::Definition& definition : *definitions) {
     std::printf("ok: %s\n", definition.id.c_str());
   }
-  std::printf("%zu SLOs are sound, %zu warnings\n", definitions->size(), warnings.size());
+  if (definitions->empty()) {
+    std::printf("no SLO was found: a directory is read for *.yml and *.yaml, not below it\n");
+    return 1;
+  }
+  std::printf("%zu %s sound, %zu %s\n", definitions->size(),
+              definitions->size() == 1 ? "SLO is" : "SLOs are", warnings.size(),
+              warnings.size() == 1 ? "warning" : "warnings");
   return 0;
 }
 

@@ -79,7 +79,7 @@ Result<bool> Run(const SloDiffOptions& options) {
 int RunSloDiff(const SloDiffOptions& options) {
   const Result<bool> differs = Run(options);
   if (!differs.ok()) {
-    std::fprintf(stderr, "basalt slo diff: %s\n", differs.status().ToString().c_str());
+    std::fprintf(stderr, "basalt slo diff: %s\n", std::string(differs.status().message()).c_str());
     return 2;
   }
   return *differs ? 1 : 0;

@@ -290,14 +290,15 @@ int RunSloSimulate(const SloSimulateOptions& options) {
   if (!options.max_detection.empty()) {
     const Result<Duration> length = promql::ParseDuration(options.max_detection);
     if (!length.ok()) {
-      std::fprintf(stderr, "--max-detection: %s\n", length.status().ToString().c_str());
+      std::fprintf(stderr, "basalt slo simulate: --max-detection: %s\n",
+                   std::string(length.status().message()).c_str());
       return 2;
     }
     max_detection = *length;
   }
   const Result<Simulated> run = Run(options);
   if (!run.ok()) {
-    std::fprintf(stderr, "basalt slo simulate: %s\n", run.status().ToString().c_str());
+    std::fprintf(stderr, "basalt slo simulate: %s\n", std::string(run.status().message()).c_str());
     return 2;
   }
   Print(*run, options.markdown);

@@ -3,6 +3,7 @@
 //
 //   codec_report            all tables
 //   codec_report quick      without the expansion to 40 hosts
+//   codec_report shapes     made-up metrics instead, of other statistics; needs no data
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -13,6 +14,7 @@
 
 #include "bench/codec/gorilla.h"
 #include "bench/codec/recorded_rows.h"
+#include "bench/codec/shaped_rows.h"
 #include "storage/codec/integer_column.h"
 #include "storage/codec/raw_row.h"
 #include "storage/codec/row_coding.h"
@@ -275,10 +277,52 @@ void ReportCut(const RowCut& cut, bool hosts) {
          false, false);
 }
 
+// Rows by themselves, without their superblock's directory.
+void ReportShapes(size_t samples) {
+  constexpr size_t kRows = 64;
+  std::printf("== made-up rows of %zu samples\n", samples);
+  std::printf("    %-28s %9s %9s %9s %9s\n", "shape", "B/sample", "Gorilla", "enc ns", "dec ns");
+  for (const Shape& shape : MakeShapes(kRows, samples, /*seed=*/1)) {
+    size_t bytes = 0;
+    size_t gorilla_bytes = 0;
+    std::vector<std::string> coded(shape.rows.size());
+    std::vector<double> values(samples);
+    for (size_t i = 0; i < coded.size(); ++i) {
+      BASALT_CHECK(EncodeRow(shape.rows[i], coded[i]).ok());
+      BASALT_CHECK(coded[i].size() <= MaxRowBytes(samples));
+      BASALT_CHECK(DecodeRow(coded[i], values).ok());
+      BASALT_CHECK(std::memcmp(values.data(), shape.rows[i].data(), samples * 8) == 0);
+      bytes += coded[i].size();
+      std::string gorilla;
+      EncodeGorilla(shape.rows[i], gorilla);
+      gorilla_bytes += gorilla.size();
+    }
+    const size_t all = samples * coded.size();
+    std::string scratch;
+    const double encode = Nanoseconds(all, 0.1, [&] {
+      for (const auto& row : shape.rows) {
+        scratch.clear();
+        BASALT_CHECK(EncodeRow(row, scratch).ok());
+      }
+    });
+    const double decode = Nanoseconds(all, 0.1, [&] {
+      for (const std::string& row : coded) BASALT_CHECK(DecodeRow(row, values).ok());
+    });
+    std::printf("    %-28s %9.4f %9.4f %9.2f %9.2f\n", shape.name.c_str(),
+                static_cast<double>(bytes) / static_cast<double>(all),
+                static_cast<double>(gorilla_bytes) / static_cast<double>(all), encode, decode);
+  }
+}
+
 }  // namespace
 }  // namespace basalt::bench
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::strcmp(argv[1], "shapes") == 0) {
+    basalt::bench::ReportShapes(512);
+    basalt::bench::ReportShapes(120);
+    return 0;
+  }
   const bool quick = argc > 1 && std::strcmp(argv[1], "quick") == 0;
   basalt::bench::ReportCut({512, 1}, !quick);
   basalt::bench::ReportCut({60, 15}, !quick);

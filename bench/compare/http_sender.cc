@@ -18,10 +18,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::duration;
 
-// A lane may be this many requests a connection ahead of the slowest: a fleet's targets are scraped
-// at the same time, and no server is made for targets hours apart.
-constexpr uint64_t kLeadPerConnection = 8;
-
 struct Request {
   uint64_t number = 0;  // in the file
   size_t body_offset = 0;
@@ -56,7 +52,8 @@ class Sender {
     while (open_ != 0 && !report_.broken) {
       const double now = Now();
       double wait = 1;
-      latest_ = Slowest() + kLeadPerConnection * lanes_.size();
+      latest_ =
+          Slowest() + (options_.lead > 0 ? options_.lead : kLeadPerConnection * lanes_.size());
       for (Lane& lane : lanes_) Advance(lane, now, wait);
       Wait(wait);
       if (now - said >= 1) {

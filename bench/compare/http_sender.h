@@ -15,10 +15,16 @@
 
 namespace basalt::bench {
 
+inline constexpr uint64_t kLeadPerConnection = 8;
+
 struct SendOptions {
   std::string address;  // host:port, IPv4
   std::string path = "/api/v1/write";
   double samples_per_second = 0;  // 0: as fast as it is answered
+  // Requests that a connection may be ahead of the first unanswered one, in the file's order, which
+  // is that of time: a fleet's targets are scraped at the same time, and no server is made for
+  // targets hours apart. 0: kLeadPerConnection for each connection.
+  uint64_t lead = 0;
 };
 
 struct SendReport {

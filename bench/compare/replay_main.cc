@@ -9,16 +9,20 @@ namespace basalt::bench {
 namespace {
 
 Status Run(int argc, char** argv) {
-  BASALT_TRY_ASSIGN(
-      const Flags flags,
-      Flags::Parse(
-          argc, argv,
-          {{"file", ""}, {"to", "127.0.0.1:7480"}, {"path", "/api/v1/write"}, {"rate", "0"}}));
+  BASALT_TRY_ASSIGN(const Flags flags, Flags::Parse(argc, argv,
+                                                    {{"file", ""},
+                                                     {"to", "127.0.0.1:7480"},
+                                                     {"path", "/api/v1/write"},
+                                                     {"rate", "0"},
+                                                     {"lead", "0"}}));
   BASALT_TRY_ASSIGN(const auto file, RequestFile::Open(flags.Text("file")));
   if (file->header().protocol == Protocol::kColumns)
     return InvalidArgument(flags.Text("file") + ": columns go over the stream: compare_push");
-  SendOptions options{flags.Text("to"), flags.Text("path"), 0};
+  SendOptions options;
+  options.address = flags.Text("to");
+  options.path = flags.Text("path");
   BASALT_TRY_ASSIGN(options.samples_per_second, flags.Number<double>("rate", 0));
+  BASALT_TRY_ASSIGN(options.lead, flags.Number<uint64_t>("lead", 0));
   BASALT_TRY_ASSIGN(SendReport report, SendRequests(*file, options));
   std::printf(
       "{\"seconds\": %.3f, \"reconnects\": %llu, \"acked_requests\": %llu, \"acked_samples\": "

@@ -15,25 +15,22 @@ Hash128 Fingerprint(size_t target, size_t series) {
   return {both * 0x9E37'79B9'7F4A'7C15U ^ both >> 29, (both + 7) * 0xC2B2'AE3D'27D4'EB4FU};
 }
 
-// What asking for the time adds to what lies between two askings: a system call, of some
-// microseconds on virtual machines. The least of many, since the rest is other things.
-uint64_t CostOfAsking() {
-  uint64_t least = UINT64_MAX;
-  for (int i = 0; i < 1000; ++i) {
-    const uint64_t before = ThisThreadCpuNs();
-    least = std::min(least, ThisThreadCpuNs() - before);
-  }
-  return least;
+// Asks for the thread's CPU twice: the second answer less the first is what asking costs right now,
+// and so what it adds to a span that two askings bound. Asked each time: it is a system call of
+// some microseconds on virtual machines, and of more the busier they are.
+struct Asked {
+  uint64_t first_ns;
+  uint64_t cost_ns;
+};
+Asked AskTwice() {
+  const uint64_t first = ThisThreadCpuNs();
+  return {first, ThisThreadCpuNs() - first};
 }
 
 }  // namespace
 
 Load::Load(const LoadOptions& options, const Recording& recording, storage::Store& store)
-    : options_(options),
-      recording_(recording),
-      store_(store),
-      builder_(store.resolver(), {}),
-      asking_ns_(CostOfAsking()) {}
+    : options_(options), recording_(recording), store_(store), builder_(store.resolver(), {}) {}
 
 void Load::Run(size_t first_target, size_t first_scrape, size_t scrapes) {
   std::vector<uint32_t> order(options_.targets);
@@ -97,8 +94,10 @@ void Load::Send(std::vector<Sample>& samples) {
     --in_flight_;
     fell_.NotifyOne();
   });
-  append_ns_ += ThisThreadCpuNs() - resolved - asking_ns_;
-  resolve_ns_ += resolved - begin - labels_ns - asking_ns_;
+  const Asked appended = AskTwice();
+  const auto span = [&appended](uint64_t ns) { return ns - std::min(ns, appended.cost_ns); };
+  append_ns_ += span(appended.first_ns - resolved);
+  resolve_ns_ += span(resolved - begin - labels_ns);
   samples.clear();
 }
 

@@ -51,7 +51,6 @@ class Load {
   const Recording& recording_;
   storage::Store& store_;
   storage::BatchBuilder builder_;
-  const uint64_t asking_ns_;
   uint64_t samples_ = 0;
   uint64_t resolve_ns_ = 0;
   uint64_t append_ns_ = 0;

@@ -35,8 +35,8 @@ void RegisterMetrics(metrics::Registry& registry, const Journal& journal) {
          [&](const Totals& t) { return number(t.resolved); });
     each("basalt_alerts_flaps_total", "Alerts that fired again within an hour of resolving.",
          [&](const Totals& t) { return number(t.flaps); });
-    each("basalt_alerts_minutes_spent_total", "Work that alerts made, as feedback says.",
-         [&](const Totals& t) { return t.minutes; });
+    each("basalt_alerts_spent_seconds_total", "Work that alerts made, as feedback says.",
+         [&](const Totals& t) { return t.minutes * 60; });
     for (const auto& [key, totals] : all) {
       for (size_t i = 0; i < totals.verdicts.size(); ++i) {
         Labels with = labels(key);

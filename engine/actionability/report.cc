@@ -123,6 +123,7 @@ std::string ReportMarkdown(const Report& report) {
                     "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
   for (const TeamReport& team : report.teams) {
     std::vector<std::pair<size_t, std::string>> worst;
+    worst.reserve(team.worst.size());
     for (const auto& [slo, pages] : team.worst) worst.emplace_back(pages, slo);
     std::sort(worst.begin(), worst.end(),
               [](const auto& a, const auto& b) { return a.first > b.first; });

@@ -44,13 +44,29 @@ std::string KnownKeys(std::string_view prefix) {
   return text;
 }
 
+std::string NameOf(const std::string& prefix) {
+  return prefix.empty() ? "the file" : prefix.substr(0, prefix.size() - 1);
+}
+
+// Host and port of a server of ours. gRPC itself would take port 99999, and listen on 34463.
+Status CheckListen(const char* key, const std::string& listen) {
+  const std::string start = std::string(key) + ": \"" + listen + "\"";
+  const size_t colon = listen.rfind(':');
+  if (colon == std::string::npos)
+    return InvalidArgument(start + " is not host:port, such as 127.0.0.1:7480");
+  const std::string_view port = std::string_view(listen).substr(colon + 1);
+  uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (error != std::errc() || end != port.data() + port.size())
+    return InvalidArgument(start + ": the port is not a number from 0 to 65535");
+  return OkStatus();
+}
+
 // Reads a map whose keys continue `prefix`.
 Status ReadMap(const YAML::Node& map, const std::string& prefix, std::string_view name,
                Config& config) {
   if (map.IsNull()) return OkStatus();
-  if (!map.IsMap())
-    return At(name, map.Mark(),
-              (prefix.empty() ? "the file" : prefix) + " needs a map of settings");
+  if (!map.IsMap()) return At(name, map.Mark(), NameOf(prefix) + " needs a map of settings");
   std::set<std::string> seen;
   for (const auto& item : map) {
     if (!item.first.IsScalar()) return At(name, item.first.Mark(), "a key must be a plain name");
@@ -71,9 +87,7 @@ Status ReadMap(const YAML::Node& map, const std::string& prefix, std::string_vie
                     [&](const Setting& setting) { return setting.key.starts_with(key + "."); });
     if (!is_section) {
       return At(name, item.first.Mark(),
-                key + ": unknown key; " +
-                    (prefix.empty() ? "the file" : prefix.substr(0, prefix.size() - 1)) +
-                    " knows " + KnownKeys(prefix));
+                key + ": unknown key; " + NameOf(prefix) + " knows " + KnownKeys(prefix));
     }
     BASALT_TRY(ReadMap(item.second, key + ".", name, config));
   }
@@ -136,6 +150,12 @@ Status ApplyYamlFile(const std::string& path, Config& config) {
 }
 
 Status ValidateConfig(const Config& config) {
+  BASALT_TRY(CheckListen("http.listen", config.http.listen));
+  if (config.grpc.enabled) BASALT_TRY(CheckListen("grpc.listen", config.grpc.listen));
+  if (!config.http.path_prefix.empty() && !config.http.path_prefix.starts_with('/')) {
+    return InvalidArgument("http.path_prefix: \"" + config.http.path_prefix +
+                           "\" does not begin with '/'");
+  }
   const uint32_t n = config.storage.partitions;
   if (n == 0 || n > 65'536 || (n & (n - 1)) != 0) {
     return InvalidArgument("storage.partitions: " + std::to_string(n) +

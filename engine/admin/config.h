@@ -69,6 +69,8 @@ struct QueryConfig {
 struct AlertingConfig {
   std::vector<std::string> slo_paths;
   bool sloth_period_ratio = false;  // recorded: sloth's mean of ratios instead of events'
+  size_t max_slos = 100'000;        // engine/slo/slo_limits.h says where both come from
+  size_t max_slo_groups = 1'000'000;
   notify::Receivers receivers;  // everything else below `alerting`
   std::string external_url;     // links in alerts; empty: http://<http.listen>
 };

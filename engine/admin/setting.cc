@@ -18,7 +18,10 @@ Result<bool> Boolean(const YAML::Node& node) {
 
 Result<Duration> Time(const YAML::Node& node) {
   BASALT_TRY_ASSIGN(const std::string text, Scalar(node));
-  return promql::ParseDuration(text);
+  auto duration = promql::ParseDuration(text);
+  if (duration.ok()) return duration;
+  return InvalidArgument(std::string(duration.status().message()) +
+                         "; write 500ms, 30s, 1h30m, 15d or 1y");
 }
 
 Result<size_t> Bytes(const YAML::Node& node) {

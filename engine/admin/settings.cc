@@ -1,4 +1,6 @@
 // The list of all settings.
+#include <array>
+
 #include "engine/admin/setting.h"
 #include "engine/base/labels.h"
 #include "engine/notify/receivers_yaml.h"
@@ -7,6 +9,12 @@
 
 namespace basalt::admin {
 namespace {
+
+// By their numbers.
+constexpr std::array<std::pair<ingest::OverloadStatus, std::string_view>, 3> kOverloadNames = {
+    {{ingest::OverloadStatus::kBySender, "auto"},
+     {ingest::OverloadStatus::k429, "429"},
+     {ingest::OverloadStatus::k503, "503"}}};
 
 std::string ShowDuration(Duration d) { return promql::FormatDuration(d); }
 
@@ -74,11 +82,12 @@ Result<ingest::UnsortedLabels> Unsorted(const YAML::Node& node) {
   return InvalidArgument("\"" + text + "\" is neither reject nor sort");
 }
 
-Result<int> Overload(const YAML::Node& node) {
+Result<ingest::OverloadStatus> Overload(const YAML::Node& node) {
   BASALT_TRY_ASSIGN(const std::string text, Scalar(node));
-  if (text == "503") return 503;
-  if (text == "429") return 429;
-  return InvalidArgument("\"" + text + "\" is neither 503 nor 429");
+  for (const auto& [status, name] : kOverloadNames) {
+    if (text == name) return status;
+  }
+  return InvalidArgument("\"" + text + "\" is not one of auto, 429, 503");
 }
 
 Result<log::Level> LogLevel(const YAML::Node& node) {
@@ -261,11 +270,12 @@ void AddRequestSettings(std::vector<Setting>& out) {
       [](Config& c) -> auto& { return c.tenant_limits; }, true));
   out.push_back(Make(
       "ingest.overload_status",
-      "What HTTP senders are told when there is no room: 503, which Prometheus tries again, or "
-      "429, "
-      "which it drops unless retry_on_http_429 is set.",
+      "What HTTP senders are told when there is no room: 429, 503, or auto: 503 for Prometheus and "
+      "what is built on its client, which drop what is answered 429, and 429 for all others.",
       false, [](Config& c) -> auto& { return c.ingest.overload_status; }, Overload,
-      [](int v) { return std::to_string(v); }));
+      [](ingest::OverloadStatus v) {
+        return std::string(kOverloadNames[static_cast<size_t>(v)].second);
+      }));
   out.push_back(TimeSetting("ingest.max_ahead", "How far in the future a sample may lie.",
                             [](Config& c) -> auto& { return c.ingest.max_ahead; }));
 }
@@ -317,6 +327,13 @@ void AddAlertingSettings(std::vector<Setting>& out) {
   out.push_back(List(
       "slo.paths", "Files, or directories of *.yml and *.yaml, with SLO definitions.",
       [](Config& c) -> auto& { return c.alerting.slo_paths; }, true));
+  out.push_back(NumberSetting<size_t>("slo.max_slos",
+                                      "SLOs that are evaluated; files with more are refused.",
+                                      [](Config& c) -> auto& { return c.alerting.max_slos; }));
+  out.push_back(NumberSetting<size_t>(
+      "slo.max_groups",
+      "Groups of all SLOs together, 4.6 KB each; further ones count in their SLO's __other__.",
+      [](Config& c) -> auto& { return c.alerting.max_slo_groups; }));
   out.push_back(Make(
       "slo.period_ratio",
       "What is recorded as the period's ratio: that of its events, or sloth's mean of 5-minute "

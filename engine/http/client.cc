@@ -218,7 +218,7 @@ struct Client::Impl {
       secure.set_verify_callback(asio::ssl::host_name_verification(name), error);
     }
     secure.async_handshake(asio::ssl::stream_base::client, [&](error_code e) { error = e; });
-    const Status status = Finish(error, "TLS with");
+    Status status = Finish(error, "TLS with");
     if (!status.ok() && error.category() == asio::error::get_ssl_category())
       return Unauthenticated(std::string(status.message()));
     return status;

@@ -76,6 +76,8 @@ struct Response {
   std::string content_type = "text/plain; charset=utf-8";
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  // There is no room just now: the status is what SessionOptions::overload_status says.
+  bool overloaded = false;
 };
 
 // "Not Found" for 404; "Unknown" for codes that have no name.

@@ -1,7 +1,7 @@
 // Beast asserts that a last chunk has five bytes, of which two belong to the chunk before it; an
 // empty body that comes in pieces has none (found by fuzz_http_session). What follows is right
 // without.
-#define BOOST_DISABLE_ASSERTS
+#define BOOST_DISABLE_ASSERTS  // NOLINT(readability-identifier-naming): Boost names it
 #include "engine/http/request_parser.h"
 
 #include <boost/asio/buffer.hpp>

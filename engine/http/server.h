@@ -6,9 +6,9 @@
 // make grow has a bound below, and every wait a deadline. Boost is inside and in no header.
 //
 // What is answered without a handler: 400 (malformed; the connection closes), 404 ("404 page not
-// found"), 405 with Allow, 408 (too slow), 413, 417, 431,
-// 501 (transfer coding), 503 with Retry-After (bodies in flight, executor's queue full, too many
-// connections, stopping), OPTIONS 204.
+// found"), 405 with Allow, 408 (too slow), 413, 417, 431, 501 (transfer coding), 503 with
+// Retry-After (bodies in flight, executor's queue full: of writes, what `overload_status` says; too
+// many connections, stopping), OPTIONS 204.
 #pragma once
 
 #include <array>
@@ -50,8 +50,9 @@ struct SessionOptions {
   Duration linger_timeout = std::chrono::seconds(2);
   size_t linger_bytes = 1u << 20;
 
-  // 503 or 429: how a write is answered, with Retry-After, that there is no memory or no place for.
-  int overload_status = 503;
+  // With which status a sender of this User-Agent is told that there is no memory or no place for
+  // what it writes. Unset: 503.
+  std::function<int(std::string_view user_agent)> overload_status;
 
   // Origins that browsers may call from: "*", or one exact origin; empty sends no CORS headers at
   // all.

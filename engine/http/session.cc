@@ -2,8 +2,10 @@
 #include "engine/http/session.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <exception>
+#include <span>
 #include <utility>
 
 #include "engine/base/log.h"
@@ -37,6 +39,13 @@ Response QueueFull(RouteClass route_class, int status) {
   }
   response.headers.emplace_back("Retry-After", "1");
   return response;
+}
+
+// Where bodies go that nobody wants. The thread's own, so that a flood of refused requests touches
+// no memory but this.
+std::span<char> Scrap(size_t wanted) {
+  thread_local std::array<char, 64u << 10> scrap;
+  return std::span(scrap).first(std::min(wanted, scrap.size()));
 }
 
 // The path and query of "/a?b", "http://host/a?b" or "*"; empty if the target is none of these.
@@ -108,7 +117,8 @@ void Session::ReadMore() {
   }
   if (state_ == State::kBody && body_bytes_ > 0) {
     reading_ = reading_body_ = true;
-    transport_.Read(body_.spare().first(body_bytes_ - body_.size()));
+    transport_.Read(refusal_.has_value() ? Scrap(body_bytes_)
+                                         : body_.spare().first(body_bytes_ - body_.size()));
     return;
   }
   FitBuffer();
@@ -156,7 +166,9 @@ void Session::OnRead(size_t bytes) {
     return;
   }
   context_->metrics->CountBytes(bytes, 0);
-  if (into_body) {
+  if (into_body && refusal_.has_value()) {
+    body_bytes_ -= bytes;
+  } else if (into_body) {
     body_.Advance(bytes);
   } else {
     end_ += bytes;
@@ -229,6 +241,7 @@ bool Session::OnHeader() {
   request_.headers = std::move(head.headers);
   request_.peer = transport_.peer();
   route_ = nullptr;
+  overload_status_ = 503;
   refusal_.reset();
   head_only_ = head.method == Method::kHead;
   close_after_ = !head.keep_alive;
@@ -288,6 +301,9 @@ std::optional<Response> Session::RouteRequest() {
     return response;
   }
   route_ = match.route;
+  if (route_->route_class == RouteClass::kIngest && context_->options.overload_status) {
+    overload_status_ = context_->options.overload_status(request_.headers.Get("User-Agent"));
+  }
   request_.path_params = std::move(match.path_params);
   return context_->options.admit == nullptr ? std::nullopt : context_->options.admit(request_);
 }
@@ -317,9 +333,10 @@ bool Session::TakeBody(std::optional<Response> refusal) {
     Answer(std::move(*refusal), /*close=*/true);
     return true;
   }
-  if (!context_->bodies->Reserve(body_, std::max<size_t>(length, 1))) {
+  const bool wanted = !refusal.has_value() || head.chunked;
+  if (wanted && !context_->bodies->Reserve(body_, std::max<size_t>(length, 1))) {
     context_->metrics->CountRefusal(Refusal::kBodyMemory);
-    Answer(refusal.has_value() ? std::move(*refusal) : NoBodyMemory(OverloadStatus()),
+    Answer(refusal.has_value() ? std::move(*refusal) : NoBodyMemory(overload_status_),
            /*close=*/true);
     return true;
   }
@@ -336,6 +353,13 @@ bool Session::TakeBody(std::optional<Response> refusal) {
 
 bool Session::ProcessBody() {
   const std::string_view here = buffered().substr(0, body_bytes_ - body_.size());
+  if (refusal_.has_value()) {
+    body_bytes_ -= here.size();
+    Consume(here.size());
+    if (body_bytes_ > 0) return false;
+    Dispatch();
+    return true;
+  }
   if (!here.empty()) {
     std::memcpy(body_.spare().data(), here.data(), here.size());
     body_.Advance(here.size());
@@ -373,18 +397,13 @@ bool Session::ProcessChunkedBody() {
     }
     if (!context_->bodies->Reserve(body_, body_.size() + piece.size())) {
       context_->metrics->CountRefusal(Refusal::kBodyMemory);
-      Answer(refusal_.has_value() ? std::move(*refusal_) : NoBodyMemory(OverloadStatus()),
+      Answer(refusal_.has_value() ? std::move(*refusal_) : NoBodyMemory(overload_status_),
              /*close=*/true);
       return false;
     }
     std::memcpy(body_.spare().data(), piece.data(), piece.size());
     body_.Advance(piece.size());
   }
-}
-
-int Session::OverloadStatus() const {
-  const bool is_write = route_ != nullptr && route_->route_class == RouteClass::kIngest;
-  return is_write ? context_->options.overload_status : 503;
 }
 
 // Header and body are complete.
@@ -437,7 +456,7 @@ void Session::Dispatch() {
   if (posted) return;
   sink->Abandon();  // dropped without an answer, it would send one
   context_->metrics->CountRefusal(Refusal::kQueueFull);
-  Answer(QueueFull(route_->route_class, OverloadStatus()), /*close=*/false);
+  Answer(QueueFull(route_->route_class, overload_status_), /*close=*/false);
 }
 
 }  // namespace basalt::http

@@ -50,7 +50,7 @@ class Session final : public TransportEvents,
  public:
   // Bodies of refused requests up to this size are read and thrown away, so that the connection can
   // be kept.
-  static constexpr size_t kMaxDiscardedBytes = 64u << 10;
+  static constexpr size_t kMaxDiscardedBytes = 1u << 20;
   // An answer goes to the transport in slices, each with a write_timeout of its own.
   static constexpr size_t kWriteSliceBytes = 256u << 10;
   // What a connection's buffer begins with, and has again when a larger one is not needed any more:
@@ -109,8 +109,6 @@ class Session final : public TransportEvents,
   std::optional<Response> CheckHead(const RequestHead& head);
   std::optional<Response> RouteRequest();
   bool TakeBody(std::optional<Response> refusal);
-  // Of the request in hand, if there is no memory or no place for it.
-  [[nodiscard]] int OverloadStatus() const;
   void Dispatch();
 
   // Answers without a handler. `close`: the connection cannot be used any more.
@@ -151,12 +149,13 @@ class Session final : public TransportEvents,
   const Route* route_ = nullptr;
   std::optional<Response>
       refusal_;            // decided from the header, sent when the body is out of the way
-  size_t body_bytes_ = 0;  // by Content-Length
+  size_t body_bytes_ = 0;  // by Content-Length; of a refused request, those that are still to come
   size_t max_body_bytes_ = 0;
   bool head_only_ = false;  // HEAD
   bool wants_continue_ = false;
   bool sending_continue_ = false;
   std::string origin_;
+  int overload_status_ = 503;  // if there is no memory or no place for it
   std::stop_source cancel_;
   std::chrono::nanoseconds started_{0};
 

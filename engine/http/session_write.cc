@@ -74,6 +74,7 @@ AnswerShape Session::ShapeOf(bool streamed) {
 void Session::BeginWriting(Response&& response, bool streamed) {
   const AnswerShape shape = ShapeOf(streamed);
   state_ = State::kWriting;
+  if (response.overloaded) response.status = overload_status_;
   status_ = response.status;
   chunked_ = streamed && !shape.http10;
   out_sent_ = 0;

@@ -37,6 +37,12 @@ void FairQueue::RunOne() {
   task();
 }
 
+bool FairQueue::HasRoom(TenantId tenant) const {
+  const MutexLock lock(mu_);
+  const auto found = waiting_.find(tenant);
+  return (found == waiting_.end() ? 0 : found->second.size()) < max_queued_ - queued_;
+}
+
 size_t FairQueue::queued() const {
   const MutexLock lock(mu_);
   return queued_;

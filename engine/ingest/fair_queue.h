@@ -27,6 +27,8 @@ class FairQueue {
   // Runs `task` when it is its tenant's turn. False, and `task` is dropped, if the tenant has its
   // share of places already or the pool is stopping.
   [[nodiscard]] bool Post(TenantId tenant, Task task) BASALT_EXCLUDES(mu_);
+  // Whether Post would find a place for this tenant now.
+  [[nodiscard]] bool HasRoom(TenantId tenant) const BASALT_EXCLUDES(mu_);
   [[nodiscard]] size_t queued() const BASALT_EXCLUDES(mu_);
 
  private:

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/base/time.h"
+#include "engine/ingest/overload.h"
 
 namespace basalt::ingest {
 
@@ -35,9 +36,7 @@ struct Limits {
   uint64_t max_active_series = 0;
   // Beyond max_active_series: counters that are folded (firewall.h), 24 bytes each. 0: none are.
   uint64_t max_folded_series = 1'000'000;
-  // How HTTP senders are told that there is no room just now: 503, which Prometheus tries again, or
-  // 429, which it drops unless `retry_on_http_429` is set.
-  int overload_status = 503;
+  OverloadStatus overload_status = OverloadStatus::kBySender;
   Duration max_ahead = kMaxSampleAhead;  // of a sample's time before the server's clock
 };
 

@@ -298,7 +298,7 @@ Status PushDecoder::Message::AddHistogram(pbf_reader message) {
         start_ms = message.get_sint64();
         break;
       case tag_and_type(4, kVarint):
-        h.is_float = message.get_bool();
+        h.is_float = wire::ReadBool(message);
         break;
       case tag_and_type(5, kVarint):
         h.count = message.get_uint64();

@@ -58,6 +58,10 @@ inline bool TakeVarint(const char*& p, const char* end, uint64_t& v) {
   return false;
 }
 
+// A bool. Not protozero's get_bool, which looks at the varint's first byte alone: that lies behind
+// the message where a message ends with the tag.
+inline bool ReadBool(protozero::pbf_reader& message) { return message.get_uint64() != 0; }
+
 // {1 offset, 2 length}, in both.
 HistogramSpan ReadSpan(protozero::pbf_reader message);
 // Unknown numbers become kUnknown: a newer sender is not refused for them.

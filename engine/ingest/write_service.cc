@@ -42,16 +42,13 @@ bool IsWrite2(std::string_view content_type) {
 
 namespace {
 
-int HttpStatus(StatusCode code, int overload_status) {
+int HttpStatus(StatusCode code) {
   switch (code) {
     case StatusCode::kInvalidArgument:
       return 400;
     case StatusCode::kUnimplemented:
       return 415;
-    // Not 429 unless somebody wants it: a Prometheus drops what is answered so, unless told
-    // otherwise (retry_on_http_429), and keeps what is answered 503.
     case StatusCode::kResourceExhausted:
-      return overload_status;
     case StatusCode::kUnavailable:
     case StatusCode::kDeadlineExceeded:
     case StatusCode::kCancelled:
@@ -74,13 +71,14 @@ void AddElection(const HaSender& sender, Timestamp now, storage::BatchBuilder& b
 
 }  // namespace
 
-WriteAnswer AnswerForError(const Status& status, int overload_status) {
+WriteAnswer AnswerForError(const Status& status) {
   WriteAnswer answer;
-  answer.status = HttpStatus(status.code(), overload_status);
+  answer.status = HttpStatus(status.code());
+  answer.overloaded = status.code() == StatusCode::kResourceExhausted;
   answer.message = status.message();
   // Long enough for a group commit or a background seal, short enough that a queue does not grow
   // for nothing.
-  if (answer.status == 503 || answer.status == 429) answer.retry_after_seconds = 1;
+  if (answer.status == 503) answer.retry_after_seconds = 1;
   return answer;
 }
 
@@ -274,16 +272,21 @@ void WriteService::Write(Protocol protocol, ContentCoding coding, uint64_t first
   if (batches.empty() && admission.folds.empty()) return done(answer);
   Append(request.tenant, std::move(admission), std::move(batches),
          [this, protocol, tenant = request.tenant, answer = std::move(answer),
-          done = std::move(done), overload = tenants_.limits()->all.overload_status](
-             const Result<storage::AppendResult>& result) mutable {
+          done = std::move(done)](const Result<storage::AppendResult>& result) mutable {
            if (result.ok()) {
              tenants_.Stored(tenant, *result);
+             // What retention leaves out is no mistake of the sender's, and is not written either.
+             // The store counts floats and histograms together; a request mostly has one kind.
+             const uint64_t too_old = result->samples_too_old;
+             const uint64_t floats = std::min(answer.samples_written, too_old);
+             answer.samples_written -= floats;
+             answer.histograms_written -= std::min(answer.histograms_written, too_old - floats);
              answer.stored = *result;
              answer.token = result->token;
              return done(answer);
            }
            Refuse(tenant, protocol, RefusalOf(result.status()), result.status().message());
-           WriteAnswer failed = AnswerForError(result.status(), overload);
+           WriteAnswer failed = AnswerForError(result.status());
            failed.tells_written = answer.tells_written;
            done(failed);
          });

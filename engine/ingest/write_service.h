@@ -42,6 +42,7 @@ struct WriteRequest {
 struct WriteAnswer {
   int status = 204;
   std::string message;
+  bool overloaded = false;      // over HTTP as OverloadStatusFor() says, and not as `status` does
   int retry_after_seconds = 0;  // 0: no header
   LogPosition token;            // where the write stands in the log
   storage::AppendResult stored;
@@ -155,7 +156,7 @@ class WriteService {
 bool IsWrite2(std::string_view content_type);
 
 // How an append's failure is answered: 503 for whatever may pass (too much in flight, a full disk:
-// `overload_status`; starting, stopping: 503), 500 otherwise.
-WriteAnswer AnswerForError(const Status& status, int overload_status = 503);
+// `overloaded`; starting, stopping), 500 otherwise.
+WriteAnswer AnswerForError(const Status& status);
 
 }  // namespace basalt::ingest

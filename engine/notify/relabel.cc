@@ -8,6 +8,7 @@
 #include <charconv>
 #include <utility>
 
+#include "engine/base/regex_syntax.h"
 #include "engine/notify/letter_case.h"
 
 namespace basalt::notify {
@@ -200,7 +201,7 @@ Result<RelabelRule> RelabelRule::Make(RelabelSpec spec) {
   re2::RE2::Options options(re2::RE2::Quiet);
   options.set_max_mem(kMaxRegexBytes);
   // Anchored by its text and not by the call, so that what upstream takes means the same here.
-  compiled->regex = std::make_unique<re2::RE2>("^(?s:" + spec.regex + ")$", options);
+  compiled->regex = std::make_unique<re2::RE2>("^(?s:" + SpelledForRe2(spec.regex) + ")$", options);
   if (!compiled->regex->ok())
     return InvalidArgument("regex: \"" + spec.regex + "\": " + compiled->regex->error());
   compiled->names.resize(1 + static_cast<size_t>(compiled->regex->NumberOfCapturingGroups()));

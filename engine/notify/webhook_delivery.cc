@@ -95,6 +95,7 @@ void Outbox::DeliverGroups(Receiver& receiver) {
   });
   for (const auto& [labels, group] : order) {
     std::vector<OutgoingAlert> alerts;
+    alerts.reserve(group->alerts.size());
     for (const Due& due : group->alerts) alerts.push_back(due.out);
     const Result<int> answer =
         Post(receiver, WebhookJson(webhook, *labels, alerts, options_.external_url), group->urgent);

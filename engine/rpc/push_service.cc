@@ -138,6 +138,9 @@ class PushReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
       }
       stream_.OnMessage(flat_, shared_from_this());
     }
+    // The next read may be long in coming, and what is decoded already is not to wait for it.
+    slice = {};
+    request_.Clear();
     {
       const MutexLock lock(mu_);
       reading_ = Reading::kIdle;

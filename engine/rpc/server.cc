@@ -36,6 +36,12 @@ class GrpcServer final : public Server {
     builder.RegisterService(&push_);
     builder.RegisterService(&otlp_);
     builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
+    // Left to itself gRPC widens a stream's window to what the line could carry, which on one
+    // machine is megabytes a stream that wait undecoded, outside every bound of ours.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
+                               static_cast<int>(options.max_read_ahead_per_stream));
+    builder.SetResourceQuota(grpc::ResourceQuota("basalt-rpc").Resize(options.max_read_bytes));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                                static_cast<int>(options.max_streams_per_connection));
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,

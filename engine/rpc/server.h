@@ -1,6 +1,5 @@
-// engine/rpc/server.h -- the gRPC server: basalt.v1.Ingest, OpenTelemetry's
-// MetricsService, health and reflection. gRPC stays
-// inside the .cc files.
+// engine/rpc/server.h -- the gRPC server: basalt.v1.Ingest, OpenTelemetry's MetricsService, health
+// and reflection. gRPC stays inside the .cc files.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +22,11 @@ struct ServerOptions {
   // Appends of one stream that wait for their ack. Beyond it the server stops reading that stream.
   size_t max_in_flight_per_stream = 32;
   uint32_t max_streams_per_connection = 1000;
+  // Of a stream beyond the message that is being read: what its writer may send ahead.
+  size_t max_read_ahead_per_stream = 256u << 10;
+  // Of all calls together that gRPC has read and nobody has decoded. Beyond it gRPC stops reading,
+  // and at last ends calls, whose writers resume with what was not acknowledged.
+  size_t max_read_bytes = 128u << 20;
 };
 
 // Everything passed in must outlive the server. Thread-safe.

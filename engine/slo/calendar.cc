@@ -130,4 +130,16 @@ Duration Calendar::longest() const {
   }
 }
 
+Duration Calendar::usual() const {
+  switch (rule_->unit) {
+    case 'm':
+    case 'h':
+      return longest();  // their hours are of one length
+    case 'd':
+      return Duration(rule_->count * kMsPerDay);
+    default:
+      return Duration(rule_->count * 365 / 12 * kMsPerDay);
+  }
+}
+
 }  // namespace basalt::slo

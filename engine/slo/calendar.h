@@ -38,6 +38,8 @@ class Calendar {
   [[nodiscard]] PeriodBounds PeriodAt(int64_t time_ms) const;
   // No period is longer.
   [[nodiscard]] Duration longest() const;
+  // What people call it: no hour more in autumn; a month has 30 d, a year 365.
+  [[nodiscard]] Duration usual() const;
   // "1M from 2026-01-01 00:00:00 America/New_York".
   [[nodiscard]] const std::string& text() const;
 

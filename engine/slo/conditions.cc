@@ -100,6 +100,12 @@ Truth Holds(const Moment& at, const Definition& definition, const BurnCondition&
                ? ExceedsOfPeriod(at, window, definition.period_index, condition.threshold)
                : Exceeds(at, window, condition.threshold);
   };
+  // Of a window that was asked for whole nothing can be taken out. The long one may have excluded
+  // errors in it; the short one says whether it still burns.
+  if (definition.polled.has_value() && definition.polled->by_windows() &&
+      IsMasked(at, condition.short_index)) {
+    return Truth::kUndefined;
+  }
   const Truth in_short = exceeds(condition.short_index);
   if (in_short == Truth::kNo) return Truth::kNo;
   const Truth both = And(in_short, exceeds(condition.long_index));

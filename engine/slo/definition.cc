@@ -67,9 +67,7 @@ std::vector<Tier> WorkbookTiers(Duration period) {
 }
 
 Duration TierPeriod(const Definition& definition) {
-  if (definition.calendar == nullptr) return definition.period;
-  if (definition.period == hours(31 * 24 + 1)) return kDefaultPeriod;
-  return definition.period > hours(1) ? definition.period - hours(1) : definition.period;
+  return definition.calendar == nullptr ? definition.period : definition.calendar->usual();
 }
 
 Result<std::vector<BurnCondition>> ConditionsOf(const std::vector<Tier>& tiers,

@@ -154,7 +154,7 @@ inline constexpr Duration kMaxPeriod = std::chrono::hours(24 * 400);
 // those (as in sloth), over any other period they scale with it and the factors stay 14.4, 6, 3
 // and 1: windows of an hour would cover more than the budget of a day, and little of a year's.
 std::vector<Tier> WorkbookTiers(Duration period);
-// The period that tiers are scaled to: a calendar's without its longest month and hour.
+// The period that tiers are scaled to: a calendar's usual one (Calendar::usual).
 Duration TierPeriod(const Definition& definition);
 // kOutOfRange if a threshold does not fit.
 Result<std::vector<BurnCondition>> ConditionsOf(const std::vector<Tier>& tiers,

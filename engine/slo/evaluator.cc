@@ -64,6 +64,8 @@ Status Evaluator::Load() {
   set_options.clock = options_.clock;
   set_options.settle_timeout = options_.settle_timeout;
   set_options.max_queued = options_.max_queued;
+  set_options.max_groups = options_.max_groups;
+  set_options.max_leaves = options_.max_leaves;
   set_options.judge_every_round = options_.judge_every_round;
   auto next = std::make_unique<SloSet>(definitions_, store_, set_options, restored);
   if (options_.ledger != nullptr) next->SetExclusions(options_.ledger->All());
@@ -84,6 +86,8 @@ Status Evaluator::Load() {
   ResolveOrphans(before);
   too_many_groups_.clear();
   WatchGroupCounts(before);
+  told_problems_.clear();
+  TellProblems();
   return OkStatus();
 }
 
@@ -274,6 +278,11 @@ EvaluatorStats Evaluator::Stats() const {
   stats.groups = set_->group_count();
   stats.bytes_per_group = set_->slots().bytes_per_group();
   stats.sweep = set_->stats();
+  for (SloIndex slo = 0; slo < set_->definitions().size(); ++slo) {
+    const std::string& problem = set_->problem_of(slo);
+    const Definition& definition = set_->definitions()[slo];
+    if (!problem.empty()) stats.problems.push_back({definition.tenant, definition.id, problem});
+  }
   for (GroupIndex g = 0; g < set_->group_count(); ++g) {
     for (const AlertState& alert : set_->group(g).alerts) stats.firing += alert.firing ? 1 : 0;
   }

@@ -48,11 +48,19 @@ struct EvaluatorOptions {
   std::string external_url;
   size_t max_queued = kMaxQueued;  // taps.h
   size_t max_slos = kMaxSlos;      // slo_limits.h
+  size_t max_groups = kMaxGroups;  // likewise
+  size_t max_leaves = kMaxLeavesPerSlo;
   bool judge_every_round = false;  // SloSetOptions'; for tests
   // Times that do not count; borrowed. Null: all of them do.
   const Ledger* ledger = nullptr;
   // Answers the queries of polled SLIs; borrowed. Null: they have no data, and say so.
   SliQueries* queries = nullptr;
+};
+
+struct SloProblem {
+  TenantId tenant = kDefaultTenant;
+  std::string id;
+  std::string problem;  // which limit, how many, and what to do
 };
 
 // Since construction, and gauges of now; for /metrics.
@@ -74,7 +82,8 @@ struct EvaluatorStats {
   uint64_t audit_skipped = 0;
   uint64_t audit_mismatches = 0;
   std::string audit_last_mismatch;
-  SweepStats sweep;  // of the current load
+  std::vector<SloProblem> problems;  // SLOs that are not evaluated, or not over all their series
+  SweepStats sweep;                  // of the current load
 };
 
 inline constexpr std::chrono::milliseconds kViewBudget{100};
@@ -96,10 +105,10 @@ class Evaluator {
 
   // Replaces all definitions: reads their history from the store and decides where they stand.
   // Alerts that the sink says are firing keep their identity and their start; those of SLOs that
-  // are gone are resolved. Blocks while history is read; samples that
-  // arrive meanwhile wait. kUnavailable, kResourceExhausted: it could not be read now; the next
-  // sweeps try again. kInvalidArgument, and those
-  // before go on: more than run together (slo_limits.h); names the first one beyond.
+  // are gone are resolved. Blocks while history is read; samples that arrive meanwhile wait.
+  // kUnavailable, kResourceExhausted: it could not be read now; the next sweeps try again.
+  // kInvalidArgument: more than run together (slo_limits.h); names the first one beyond, and the
+  // definitions of before go on.
   Status SetDefinitions(std::vector<Definition> definitions) BASALT_EXCLUDES(mu_);
 
   // Sweeps in a thread of its own until Stop() or destruction, and asks the queries of polled SLIs
@@ -156,6 +165,8 @@ class Evaluator {
   // "region=eu: 52 % (104 of 200); ...": the groups with most errors in the condition's short
   // window. Empty for what is no total.
   std::string WorstGroups(GroupIndex g, const AlertNumbers& numbers) BASALT_REQUIRES(mu_);
+  // Logs each problem of an SLO once a load.
+  void TellProblems() BASALT_REQUIRES(mu_);
   // Tickets of SLOs with more groups than their max_groups.
   void WatchGroupCounts(const std::vector<notify::Alert>& firing) BASALT_REQUIRES(mu_);
   void ResolveOrphans(const std::vector<notify::Alert>& before) BASALT_REQUIRES(mu_);
@@ -203,6 +214,7 @@ class Evaluator {
   std::map<Hash128, notify::Alert> absent_ BASALT_GUARDED_BY(mu_);  // that fire
   std::set<std::pair<GroupIndex, Severity>> held_back_ BASALT_GUARDED_BY(mu_);
   std::set<SloIndex> too_many_groups_ BASALT_GUARDED_BY(mu_);  // that people have been told of
+  std::set<SloIndex> told_problems_ BASALT_GUARDED_BY(mu_);
 
   Mutex thread_mu_;
   CondVar wake_;

@@ -67,6 +67,7 @@ void Evaluator::WatchForAbsence() {
   }
   Send(std::move(changed));
   WatchGroupCounts({});
+  TellProblems();
 }
 
 }  // namespace basalt::slo

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/log.h"
 #include "engine/slo/evaluator.h"
 #include "engine/slo/message.h"
 
@@ -78,6 +79,16 @@ std::string Evaluator::WorstGroups(GroupIndex total, const AlertNumbers& numbers
   return text;
 }
 
+void Evaluator::TellProblems() {
+  for (SloIndex slo = 0; slo < set_->definitions().size(); ++slo) {
+    const std::string& problem = set_->problem_of(slo);
+    if (problem.empty() || !told_problems_.insert(slo).second) continue;
+    const Definition& definition = set_->definitions()[slo];
+    BASALT_LOG(kError, "an SLO has a problem", {"slo", definition.id}, {"problem", problem},
+               {"file", definition.file}, {"line", definition.line});
+  }
+}
+
 void Evaluator::WatchGroupCounts(const std::vector<notify::Alert>& firing) {
   std::vector<notify::Alert> changed;
   for (SloIndex slo = 0; slo < set_->definitions().size(); ++slo) {
@@ -85,7 +96,8 @@ void Evaluator::WatchGroupCounts(const std::vector<notify::Alert>& firing) {
     if (!too_many && firing.empty()) continue;
     if (too_many && too_many_groups_.contains(slo)) continue;
     notify::Alert alert = MakeTooManyGroupsAlert(set_->definitions()[slo], options_.clock->Now(),
-                                                 options_.external_url);
+                                                 options_.external_url,
+                                                 set_->lacks_room(slo) ? options_.max_groups : 0);
     const auto before = std::find_if(firing.begin(), firing.end(), [&](const notify::Alert& one) {
       return one.identity == alert.identity;
     });

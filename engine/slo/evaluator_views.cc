@@ -92,7 +92,9 @@ SloView Evaluator::ViewOf(SloIndex slo, size_t max_groups, std::chrono::nanoseco
     view.polled_why = definition.polled->why;
     view.poll_interval = Duration(RoundIntervalMs(*definition.polled));
     view.poll_problem = poller_ == nullptr ? "nobody answers queries" : poller_->ProblemOf(slo);
+    view.limitations = LimitationsOf(*definition.polled, !definition.sli.group_by.empty());
   }
+  view.problem = set_->problem_of(slo);
   view.labels = definition.labels;
   view.group_by = definition.sli.group_by;
   for (const BurnCondition& condition : definition.conditions) {
@@ -320,6 +322,8 @@ std::vector<SloAlertRule> Evaluator::AlertRules(TenantId tenant) {
       rule.keep_firing_for = definition.keep_firing_for;
       rule.last_evaluation = last_sweep_;
       rule.evaluation_time = std::chrono::nanoseconds(stats_.last_sweep_ns);
+      rule.last_error = set_->problem_of(slo);
+      rule.healthy = rule.last_error.empty();
       const auto add = [&](GroupIndex g) BASALT_REQUIRES(mu_) {
         const SloGroup& group = set_->group(g);
         if (group.inconsistent) {

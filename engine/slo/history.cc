@@ -31,12 +31,16 @@ Status ReadOne(const storage::Selection& selection, size_t i, TimeRange range, F
   }
 }
 
+// Markers and what counts nothing tell no interval.
 size_t CountUpTo(const SeriesColumns& columns, int64_t time_ms) {
   const auto end = std::upper_bound(columns.time_ms.begin(), columns.time_ms.end(), time_ms);
+  const auto floats = std::count_if(columns.values.begin(),
+                                    columns.values.begin() + (end - columns.time_ms.begin()),
+                                    [](double value) { return IsCountable(value); });
   const auto histograms =
       std::count_if(columns.histograms.begin(), columns.histograms.end(),
                     [&](const auto& point) { return point.time_ms <= time_ms; });
-  return static_cast<size_t>(end - columns.time_ms.begin()) + static_cast<size_t>(histograms);
+  return static_cast<size_t>(floats) + static_cast<size_t>(histograms);
 }
 
 }  // namespace

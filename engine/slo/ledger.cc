@@ -91,7 +91,7 @@ std::vector<TimeSpan> Exclusion::Within(TimeSpan span) const {
   return {};
 }
 
-Result<std::unique_ptr<Ledger>> Ledger::Open(std::string path) {
+Result<std::unique_ptr<Ledger>> Ledger::Open(const std::string& path) {
   std::unique_ptr<Ledger> ledger(new Ledger(path));
   std::error_code error;
   if (!std::filesystem::exists(path, error)) return ledger;

@@ -44,7 +44,7 @@ inline constexpr size_t kMaxExclusions = 10'000;
 class Ledger {
  public:
   // Reads `path` if it exists. kDataLoss if it is not a ledger; kUnavailable if it cannot be read.
-  static Result<std::unique_ptr<Ledger>> Open(std::string path);
+  static Result<std::unique_ptr<Ledger>> Open(const std::string& path);
 
   // Checks, gives an id, and makes it durable. kInvalidArgument names the field; kResourceExhausted
   // beyond kMaxExclusions; kUnavailable if it cannot be written, and then it does not hold.

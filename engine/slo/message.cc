@@ -232,7 +232,7 @@ notify::Alert MakeAbsentAlert(const Definition& definition, const std::vector<st
 }
 
 notify::Alert MakeTooManyGroupsAlert(const Definition& definition, Timestamp now,
-                                     const std::string& external_url) {
+                                     const std::string& external_url, size_t all_groups) {
   notify::Alert alert;
   for (const Label& label : definition.labels) {
     if (!IsOwnerLabel(label.name)) alert.identity.Set(label.name, label.value);
@@ -242,16 +242,21 @@ notify::Alert MakeTooManyGroupsAlert(const Definition& definition, Timestamp now
   alert.labels = OwnerLabels(definition);
   alert.starts_at = now;
   if (!external_url.empty()) alert.generator_url = external_url + "/slo?id=" + definition.id;
-  const std::string most = std::to_string(definition.max_groups);
+  const std::string most =
+      std::to_string(all_groups > 0 ? all_groups : definition.max_groups) + " groups";
   alert.annotations.Set("title", definition.service + " " + definition.name +
-                                     " SLO has more than " + most + " groups.");
-  alert.annotations.Set(
-      "summary", "What is beyond " + most + " groups is alerted on together, as " +
-                     std::string(kOtherGroup) + ": " +
-                     (definition.max_groups < kMaxGroupsPerSlo ? "raise max_groups of the SLO at "
-                                                               : "no SLO has more; it stands at ") +
-                     definition.file + ":" + std::to_string(definition.line) +
-                     ", or group by labels of fewer values.");
+                                     " SLO has more than " +
+                                     (all_groups > 0 ? "its share of " : "") + most + ".");
+  const bool adds_up = !definition.polled.has_value() || definition.polled->adds_up();
+  const std::string beyond = adds_up ? " is alerted on together, as " + std::string(kOtherGroup)
+                                     : " is left out, since ratios do not add up";
+  const std::string advice =
+      all_groups > 0 ? "raise slo.max_groups, the bound of all SLOs together (this one stands at "
+      : definition.max_groups < kMaxGroupsPerSlo ? "raise max_groups of the SLO (it stands at "
+                                                 : "no SLO has more (it stands at ";
+  alert.annotations.Set("summary", "What is beyond " + most + beyond + ": " + advice +
+                                       definition.file + ":" + std::to_string(definition.line) +
+                                       "), or group by labels of fewer values.");
   alert.annotations.Set("description", definition.description);
   return alert;
 }

@@ -52,8 +52,9 @@ notify::Alert MakeAbsentAlert(const Definition& definition, const std::vector<st
 
 // A label of the SLO's has more values than it may have groups. A ticket.
 inline constexpr std::string_view kTooManyGroups = "SLOTooManyGroups";
+// `all_groups`: the bound on groups of all SLOs, if that is what there was no room in; else 0.
 notify::Alert MakeTooManyGroupsAlert(const Definition& definition, Timestamp now,
-                                     const std::string& external_url);
+                                     const std::string& external_url, size_t all_groups);
 
 // Replaces {{ $labels.x }} (also .Labels.x) and {{ $value }}; what else stands in braces stays.
 std::string ExpandTemplate(std::string_view text, const Labels& labels, std::string_view value);

@@ -359,11 +359,13 @@ void CheckOpenSloAlpha(const YAML::Node& document, YamlChecker& yaml) {
       if (good.empty() || total.empty()) {
         yaml.Error(ratio, "needs `good` and `total`, each with a `query`");
       } else {
-        SetEvents(yaml, {parts.at("good"), "(" + total + ") - (" + good + ")"},
-                  {parts.at("total"), total}, slo);
+        std::string bad = "(" + total;
+        bad.append(") - (").append(good).append(")");
+        SetEvents(yaml, {parts.at("good"), bad}, {parts.at("total"), total}, slo);
       }
     }
-    Finish(yaml, objective, WorkbookTiers(slo.period), errors_before, std::move(slo));
+    const std::vector<Tier> tiers = WorkbookTiers(slo.period);
+    Finish(yaml, objective, tiers, errors_before, std::move(slo));
   }
 }
 

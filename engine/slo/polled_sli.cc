@@ -67,6 +67,23 @@ bool Compare(double value, Comparison op, double bound) {
   return false;
 }
 
+std::vector<std::string> LimitationsOf(const PolledSli& sli, bool grouped) {
+  std::vector<std::string> out;
+  if (grouped && !sli.adds_up()) {
+    out.emplace_back(
+        "It has no total over its groups, and groups beyond max_groups are left out: ratios do not "
+        "add up.");
+  }
+  if (!sli.by_windows()) return out;
+  out.emplace_back(
+      "It has no basalt_slo_bad_events_total and basalt_slo_total_events_total, and no burn-down: "
+      "each window is asked by itself, so there are no events with times.");
+  out.emplace_back(
+      "An exclusion keeps a condition from deciding while its short window overlaps it; longer "
+      "windows and the budget have what was excluded in them.");
+  return out;
+}
+
 bool HasWindow(std::string_view query) {
   return std::regex_search(query.begin(), query.end(), WindowTemplate());
 }

@@ -45,7 +45,15 @@ struct PolledSli {
   std::string why;       // why it is not streamed
 
   [[nodiscard]] bool by_windows() const { return slice == Duration(0); }
+  // Whether what several groups answer can be added up to an answer for all of them: events can,
+  // and slices of time; ratios cannot without the events behind them.
+  [[nodiscard]] bool adds_up() const {
+    return kind != Kind::kRatio || (!by_windows() && slice_budget != SliceBudget::kEvents);
+  }
 };
+
+// What its query cannot tell, for people who would look for it; `grouped`: by labels. In sentences.
+std::vector<std::string> LimitationsOf(const PolledSli& sli, bool grouped);
 
 // A ratio has no events; it is shown as this many of which `ratio` are bad.
 inline constexpr int64_t kRatioScale = 1'000'000;

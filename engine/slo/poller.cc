@@ -270,7 +270,7 @@ void Poller::Poll(SloIndex slo, Progress& progress, uint64_t generation) {
   if (IsFull()) return;
 
   const int64_t replay_ms =
-      sli.by_windows() ? kPolledReplayMs : AlertReachMs(definition) + kPolledReplayMs;
+      sli.by_windows() ? kPolledReplayMs : AlertReachMs(definition) + kSlicesReplayMs;
   // After a long failure the replay is enough, too.
   int64_t from_ms = std::max(progress.asked_ms, to_ms - replay_ms);
   if (to_ms > from_ms) {

@@ -27,8 +27,10 @@ inline constexpr int64_t kPollIntervalMs = 30'000;
 inline constexpr int64_t kPollDelayMs = 10'000;
 // The period's window is the dearest and no alert needs it, but for `against_period`.
 inline constexpr int64_t kPollPeriodMs = 600'000;
-// What is replayed when an SLI by windows is loaded: how far back its alert's start is exact.
+// What is replayed when an SLI by windows is loaded: how far back its alert's start is exact. By
+// slices it is kReplayMs (slo_set.h), as of streamed ones.
 inline constexpr int64_t kPolledReplayMs = 3'600'000;
+inline constexpr int64_t kSlicesReplayMs = 6 * 3'600'000;
 // Times asked for in one query.
 inline constexpr int64_t kPolledSteps = 1440;
 // Rounds that wait for a sweep, at most; then nothing more is asked until they are taken.

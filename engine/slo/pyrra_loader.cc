@@ -206,6 +206,7 @@ std::vector<Tier> PyrraTiers(Duration period) {
     return (exact + Duration(minutes(1)) / 2) / Duration(minutes(1)) * Duration(minutes(1));
   };
   std::vector<Tier> tiers;
+  tiers.reserve(std::size(kRows));
   for (const Row& row : kRows) {
     tiers.push_back({row.severity,
                      // pyrra itself comes to 0m below 6 days.
@@ -254,7 +255,8 @@ void CheckPyrraResource(const YAML::Node& document, YamlChecker& yaml) {
   RecordNames(slo);
   Alerting(yaml, spec, slo);
   SetOwner(yaml, at, slo);
-  Finish(yaml, at, PyrraTiers(slo.period), errors_before, std::move(slo));
+  const std::vector<Tier> tiers = PyrraTiers(slo.period);
+  Finish(yaml, at, tiers, errors_before, std::move(slo));
 }
 
 }  // namespace basalt::slo

@@ -123,14 +123,15 @@ void Rounds::OrderLoaded() {
 }
 
 void Rounds::Resume(LeafIndex index, int64_t last_ms, int64_t interval_ms, Amount last_amount,
-                    bool has_ended) {
+                    int64_t ended_ms) {
   Leaf& leaf = leaves_[index];
   leaf.last_ms = last_ms;
   leaf.last_amount = last_amount;
-  leaf.ended = has_ended;
+  leaf.ended = ended_ms != 0;
+  leaf.ended_ms = ended_ms;
   Member& member = members_[leaf.member];
   if (last_ms < member.round_ms || (last_ms == member.round_ms && member.expected_ms != 0)) return;
-  if (has_ended) interval_ms = 0;
+  if (leaf.ended) interval_ms = 0;
   member.round_ms = last_ms;
   member.interval_ms = member.previous_interval_ms = interval_ms;
   Expect(leaf.member, interval_ms > 0 ? last_ms + interval_ms : 0);
@@ -151,6 +152,7 @@ void Rounds::Seen(LeafIndex index, int64_t t, Amount amount, nanoseconds now) {
     leaf.last_amount = amount;
   }
   leaf.ended = false;
+  leaf.ended_ms = 0;
   if (t == leaf.last_ms) WaitIfBehind(leaf);
 }
 
@@ -319,6 +321,14 @@ Rounds::Taken Rounds::PopLoaded(int64_t until_ms, const Counts& most, int64_t sl
   return Taken::kAll;
 }
 
+// The member's last interval is the gap then, and its round before was the leaf's last. A marker at
+// the round itself is of a leaf that ended alone: senders write it with the scrape that lacks it.
+bool Rounds::IsWantedBack(const Leaf& leaf) const {
+  const Member& member = members_[leaf.member];
+  return leaf.ended_ms != 0 && leaf.ended_ms < member.round_ms && member.interval_ms > 0 &&
+         leaf.last_ms == member.round_ms - member.interval_ms;
+}
+
 int64_t Rounds::FirstIncomplete() const {
   int64_t newest_ms = 0;
   for (const Member& member : members_) newest_ms = std::max(newest_ms, member.round_ms);
@@ -330,7 +340,7 @@ int64_t Rounds::FirstIncomplete() const {
       first_ms = std::min(first_ms, member.expected_ms);
     for (const LeafIndex index : member.leaves) {
       const Leaf& leaf = leaves_[index];
-      if (leaf.ended || leaf.last_ms == member.round_ms) continue;
+      if (leaf.last_ms == member.round_ms || (leaf.ended && !IsWantedBack(leaf))) continue;
       if (member.round_ms - leaf.last_ms <= most_ms)
         first_ms = std::min(first_ms, leaf.last_ms + 1);
     }
@@ -349,7 +359,7 @@ void Rounds::OpenLoaded(nanoseconds now) {
   loaded_order_.clear();
   for (auto& [time_ms, round] : open_) round.arrived = now;
   for (Leaf& leaf : leaves_) {
-    if (!leaf.ended) WaitIfBehind(leaf);
+    if (!leaf.ended || IsWantedBack(leaf)) WaitIfBehind(leaf);
   }
 }
 

@@ -52,9 +52,10 @@ class Rounds {
   // reads of one leaf. Only PopAny takes them. Others among them are left out.
   void BookHistory(LeafIndex leaf, std::span<const Booking> bookings);
   // The leaf has reported `last_ms`, as history shows, so that it is expected in the next round,
-  // or, if it has ended, with its target's return. Before history is taken.
+  // or, if it has ended by a marker at `ended_ms` (0: it has not), with its target's return. Before
+  // history is taken.
   void Resume(LeafIndex leaf, int64_t last_ms, int64_t interval_ms, Amount last_amount,
-              bool has_ended);
+              int64_t ended_ms);
   // The leaf has reported the round at `time_ms` just now; its target's other leaves are waited
   // for.
   void Seen(LeafIndex leaf, int64_t time_ms, Amount amount, std::chrono::nanoseconds now);
@@ -135,12 +136,13 @@ class Rounds {
  private:
   struct Leaf {
     uint32_t member = 0;
+    bool ended = true;  // until it reports
     int64_t bad = 0;
     int64_t total = 0;
     int64_t last_ms = 0;
     Amount last_amount = 0;
     int64_t waits_for_ms = 0;  // the open round that counts this leaf as missing; 0: none
-    bool ended = true;         // until it reports
+    int64_t ended_ms = 0;      // Resume's
   };
   struct Member {
     uint64_t target = 0;
@@ -167,6 +169,8 @@ class Rounds {
   void StopWaiting(Leaf& leaf);
   // Whether all of its leaves have.
   [[nodiscard]] bool HasEnded(const Member& member) const;
+  // Of a leaf that has ended, in history: whether it did so with its target, which is back.
+  [[nodiscard]] bool IsWantedBack(const Leaf& leaf) const;
   // If its target is ahead of the leaf, it is waited for in the round that it lacks first.
   void WaitIfBehind(Leaf& leaf);
   // The open round of that time, begun now if there is none.

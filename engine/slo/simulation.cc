@@ -34,10 +34,27 @@ class UnobservedStore final : public SampleStore {
   SampleStore& store_;
 };
 
+// A window that was asked for whole has its events evenly: nobody knows more of it.
+void InjectIntoWindows(const Injection& injection, const Definition& definition,
+                       SettledRound& round) {
+  for (size_t w = 0; w < round.windows.size(); ++w) {
+    if (!round.windows[w].has_value()) continue;
+    const int64_t length_ms = definition.layout->windows()[w].length_ms;
+    const int64_t inside_ms = std::min(injection.to_ms, round.time_ms) -
+                              std::max(injection.from_ms, round.time_ms - length_ms);
+    if (inside_ms <= 0) continue;
+    Counts& counts = *round.windows[w];
+    const auto good = static_cast<Int128>(counts.total - counts.bad);
+    counts.bad += static_cast<Amount>(good * injection.share.num / injection.share.den * inside_ms /
+                                      length_ms);
+  }
+}
+
 void Inject(const std::vector<Injection>& injections, const Definition& definition,
             SettledRound& round) {
   for (const Injection& injection : injections) {
     if (!injection.slo.empty() && injection.slo != definition.id) continue;
+    InjectIntoWindows(injection, definition, round);
     if (round.time_ms < injection.from_ms || round.time_ms >= injection.to_ms) continue;
     const Amount good = round.counts.total - round.counts.bad;
     round.counts.bad +=
@@ -96,7 +113,8 @@ Status FeedPolled(SloSet& set, const SimulationOptions& options, SliQueries& que
     if (!definition.polled.has_value()) continue;
     const PolledSli& sli = *definition.polled;
     const int64_t piece_ms = kPolledSteps * RoundIntervalMs(sli);
-    int64_t at = options.from_ms - (sli.by_windows() ? 0 : definition.period.count());
+    const int64_t reach_ms = std::max(definition.period.count(), AlertReachMs(definition));
+    int64_t at = options.from_ms - (sli.by_windows() ? 0 : reach_ms);
     while (at < options.to_ms) {
       const int64_t until = std::min(at + piece_ms, options.to_ms);
       Result<std::vector<PolledRound>> rounds =

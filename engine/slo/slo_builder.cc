@@ -10,6 +10,13 @@
 namespace basalt::slo {
 namespace {
 
+// The least objective, in percent and hundredths of it, whose budget times `factor` is below 1: the
+// burn rate can then be exceeded. For factors above 1.
+std::string LeastReachable(const Fraction& factor) {
+  const Int128 hundredths = Int128{10'000} * (factor.num - factor.den) / factor.num + 1;
+  return ToString(Fraction{static_cast<int64_t>(hundredths), 100});
+}
+
 // A burn-rate threshold of 1 or more can never be exceeded; nobody finds out until it should have.
 void WarnOfUnreachable(YamlChecker& checker, const Place& at, const Definition& slo) {
   for (const BurnCondition& condition : slo.conditions) {
@@ -22,10 +29,8 @@ void WarnOfUnreachable(YamlChecker& checker, const Place& at, const Definition& 
     if (Less(condition.threshold, Fraction{1, 1})) continue;
     checker.Warn(at, "the " + severity + " at burn rate " + ToString(condition.factor) +
                          " can never fire: it needs an error ratio above " +
-                         ToString(condition.threshold) + "; use an objective above " +
-                         ToString(Fraction{100 * (condition.factor.num - condition.factor.den),
-                                           condition.factor.num}) +
-                         " or disable this alert");
+                         ToString(condition.threshold) + "; use an objective of " +
+                         LeastReachable(condition.factor) + " or more, or disable this alert");
   }
 }
 
@@ -142,10 +147,13 @@ void SetPolled(YamlChecker& checker, const PlacedQuery& bad, const PlacedQuery& 
   if (sli.by_windows() && !is_events) slo.sli.scale = kRatioScale;
   if (slo.error_query.empty()) slo.error_query = bad.text;
   if (slo.total_query.empty()) slo.total_query = total.text;
-  checker.Warn(bad.at,
-               "is polled every " +
-                   FormatDuration(sli.by_windows() ? Duration(kPollIntervalMs) : sli.slice) +
-                   " by query and not streamed: " + sli.why);
+  std::string said = "is polled every " +
+                     FormatDuration(sli.by_windows() ? Duration(kPollIntervalMs) : sli.slice) +
+                     " by query and not streamed: " + sli.why;
+  for (const std::string& limitation : LimitationsOf(sli, !slo.sli.group_by.empty())) {
+    said += (said.back() == '.' ? " " : ". ") + limitation;
+  }
+  checker.Warn(bad.at, said);
   slo.polled = std::move(sli);
 }
 

@@ -22,9 +22,9 @@ CheckedSlos CheckSloText(std::string_view text, const std::string& file_name);
 CheckedSlos CheckSloFile(const std::string& path);
 
 // All of `paths` (a directory means its *.yml and *.yaml, sorted, not recursive), all or nothing:
-// an SLO id that stands twice is an error naming both places, and so are more SLOs than run together
-// (slo_limits.h), naming the first one beyond. kInvalidArgument holds one line
-// a problem. Warnings go to `warnings`, if given.
+// an SLO id that stands twice is an error naming both places, and so are more SLOs than run
+// together (slo_limits.h), naming the first one beyond. kInvalidArgument holds one line a problem.
+// Warnings go to `warnings`, if given.
 Result<std::vector<Definition>> LoadSloFiles(const std::vector<std::string>& paths,
                                              std::vector<Problem>* warnings = nullptr);
 

@@ -23,16 +23,16 @@ bool ExceedsMeasures(const Definition& slo, std::vector<Measure>& measures) {
 std::optional<Problem> FirstBeyond(const std::vector<Definition>& definitions, size_t max_slos) {
   if (definitions.size() > max_slos) {
     const Definition& slo = definitions[max_slos];
-    return Problem{true,
-                   slo.file,
-                   slo.line,
-                   1,
-                   "",
-                   "the SLO \"" + slo.id + "\" is one more than the " + std::to_string(max_slos) +
-                       " that one server evaluates (kMaxSlos), of " +
-                       std::to_string(definitions.size()) +
-                       " in all. Make SLOs that differ only in a label one with `by (label)`, or "
-                       "give each of several servers a part of them"};
+    return Problem{
+        true,
+        slo.file,
+        slo.line,
+        1,
+        "",
+        "the SLO \"" + slo.id + "\" is one more than the " + std::to_string(max_slos) +
+            " that one server evaluates (slo.max_slos), of " + std::to_string(definitions.size()) +
+            " in all. Raise it, make SLOs that differ only in a label one with `by (label)`, or "
+            "give each of several servers a part of them"};
   }
   std::vector<Measure> measures{Measure{}};  // as TapIndex, whether anybody asks for it or not
   for (const Definition& slo : definitions) {

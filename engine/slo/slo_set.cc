@@ -33,6 +33,9 @@ SloSet::SloSet(std::vector<Definition> definitions, SampleStore& store,
       groups_by_slo_(definitions_.size()),
       totals_(definitions_.size()),
       other_series_(definitions_.size()),
+      lacks_room_(definitions_.size()),
+      problems_(definitions_.size()),
+      leaf_counts_(definitions_.size()),
       entry_of_leaf_(store.reader().partition_count()) {}
 
 History* SloSet::OpenHistory() {
@@ -46,6 +49,20 @@ History* SloSet::OpenHistory() {
   return history_.get();
 }
 
+bool SloSet::HasRoomFor(SloIndex slo, uint64_t leaves) {
+  if (leaves <= options_.max_leaves && problems_[slo].empty()) return true;
+  std::string& problem = problems_[slo];
+  if (!problem.empty()) return false;
+  const std::string most = std::to_string(options_.max_leaves);
+  problem = leaf_counts_[slo] == 0
+                ? "it is not evaluated: its selectors match " + std::to_string(leaves) + " series"
+                : "series beyond " + most + " are not counted: its selectors match more";
+  problem += ", and one SLO may have " + most +
+             " (kMaxLeavesPerSlo). Narrow its selectors, give several SLOs a part of them each, or "
+             "record sums of them";
+  return false;
+}
+
 void SloSet::NoteError(const Status& status) {
   ++stats_.storage_errors;
   stats_.last_storage_error = status.ToString();
@@ -55,6 +72,11 @@ std::optional<GroupIndex> SloSet::GroupFor(SloIndex slo, const std::vector<std::
   auto& groups = groups_by_slo_[slo];
   if (const auto it = groups.find(values); it != groups.end()) return it->second;
   if (groups.size() >= definitions_[slo].max_groups) return std::nullopt;
+  // Each SLO has one group at least.
+  if (groups_.size() >= options_.max_groups && !groups.empty()) {
+    lacks_room_[slo] = true;
+    return std::nullopt;
+  }
   const GroupIndex g = AddGroup(slo, SloGroup::Kind::kOwn, values);
   groups.emplace(values, g);
   return g;
@@ -111,6 +133,8 @@ uint32_t SloSet::EntryFor(PartitionId partition, SeriesOrdinal ordinal, TargetNu
     ++entry.place_count;
   };
   for (const Contribution& c : contributions) {
+    if (!HasRoomFor(c.slo, leaf_counts_[c.slo] + 1)) continue;
+    ++leaf_counts_[c.slo];
     const auto own = GroupFor(c.slo, GroupValues(definitions_[c.slo], labels));
     if (!own.has_value()) {
       ++stats_.other_series;

@@ -31,6 +31,7 @@
 #include "engine/slo/quiet.h"
 #include "engine/slo/rounds.h"
 #include "engine/slo/sample_store.h"
+#include "engine/slo/slo_limits.h"
 #include "engine/slo/slots.h"
 #include "engine/slo/tap_index.h"
 #include "engine/slo/taps.h"
@@ -58,6 +59,8 @@ struct SloSetOptions {
   const Clock* clock = &SystemClock();
   std::chrono::nanoseconds settle_timeout = kSettleTimeout;
   size_t max_queued = kMaxQueued;
+  size_t max_groups = kMaxGroups;        // of all SLOs
+  size_t max_leaves = kMaxLeavesPerSlo;  // history.h
   // For simulations: replay from here instead of kReplayMs before now, up to `until_ms`, and report
   // every transition on the way.
   std::optional<int64_t> replay_from_ms = {};
@@ -219,11 +222,16 @@ class SloSet {
       SloIndex slo) const {
     return groups_by_slo_[slo];
   }
-  // The sum over all groups of an SLO with group_by; none before its first series, and of SLIs that
-  // are polled.
+  // The sum over all groups of an SLO with group_by; none before its first series, and of polled
+  // SLIs whose answers do not add up.
   [[nodiscard]] std::optional<GroupIndex> total_of(SloIndex slo) const { return totals_[slo]; }
-  // Series that its max_groups has put into kOtherGroup.
+  // Series (of polled SLIs: groups) that have no group of their own for want of room: in
+  // kOtherGroup, or left out where answers do not add up.
   [[nodiscard]] uint64_t other_series_of(SloIndex slo) const { return other_series_[slo]; }
+  // Some of them found no room among the groups of all SLOs (SloSetOptions::max_groups).
+  [[nodiscard]] bool lacks_room(SloIndex slo) const { return lacks_room_[slo]; }
+  // Why an SLO is not evaluated, or not over all of its series; empty: it is.
+  [[nodiscard]] const std::string& problem_of(SloIndex slo) const { return problems_[slo]; }
   [[nodiscard]] const SweepStats& stats() const { return stats_; }
   // A window of the group as of its last settled round. The edge is read back where needed, or,
   // unless `exactly`, counted in proportion. Call DropSnapshot after a run of reads.
@@ -305,6 +313,8 @@ class SloSet {
   struct Loading;
   void FindLeaves(SloIndex slo, History& history, const LiveLeaves& live,
                   std::vector<Loading>& loading);
+  // False: there are more than max_leaves, and the SLO says so.
+  bool HasRoomFor(SloIndex slo, uint64_t leaves);
   void ReadLeaves(Loading& loading, History& history, storage::TimeRange range);
   void Prepare(const Loading& loading, std::vector<std::vector<PrimedLeaf>>& primed);
   void Replay(const LiveLeaves& live, History& history, std::vector<Transition>& transitions);
@@ -367,6 +377,9 @@ class SloSet {
   std::vector<std::map<std::vector<std::string>, GroupIndex>> groups_by_slo_;
   std::vector<std::optional<GroupIndex>> totals_;  // by SLO
   std::vector<uint64_t> other_series_;             // by SLO
+  std::vector<bool> lacks_room_;                   // by SLO
+  std::vector<std::string> problems_;              // by SLO
+  std::vector<size_t> leaf_counts_;                // by SLO
   std::vector<LeafEntry> entries_;
   std::vector<Place> places_;
   std::unordered_map<uint64_t, uint32_t> entry_by_series_;  // SeriesKey

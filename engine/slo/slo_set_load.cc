@@ -1,5 +1,7 @@
 // How SloSet begins: the history of all SLOs when it is loaded, and of single leaves later.
 #include <algorithm>
+#include <set>
+#include <tuple>
 #include <unordered_set>
 #include <utility>
 
@@ -21,6 +23,18 @@ int64_t ReachOf(const Definition& definition) {
     reach_ms = std::max(reach_ms, window.length_ms);
   }
   return reach_ms;
+}
+
+// `round` of one group on top of those of others at that time.
+void AddRound(const SettledRound& round, SettledRound& sum) {
+  sum.time_ms = round.time_ms;
+  sum.counts += round.counts;
+  if (sum.windows.size() < round.windows.size()) sum.windows.resize(round.windows.size());
+  for (size_t w = 0; w < round.windows.size(); ++w) {
+    if (!round.windows[w].has_value()) continue;
+    if (!sum.windows[w].has_value()) sum.windows[w].emplace();
+    *sum.windows[w] += *round.windows[w];
+  }
 }
 
 }  // namespace
@@ -183,20 +197,45 @@ void SloSet::CompareWithPublished(GroupIndex g, std::vector<Transition>& transit
 
 void SloSet::Feed(std::vector<PolledRound> rounds, std::vector<Transition>& transitions) {
   std::unordered_set<GroupIndex> replayed;
-  for (PolledRound& polled : rounds) {
-    const auto g = GroupFor(polled.slo, polled.values);
-    if (!g.has_value()) {
-      ++stats_.dropped_groups;  // ratios of several groups do not add up to one
-      continue;
-    }
+  const auto feed = [&](GroupIndex g, PolledRound& polled) {
     SettledRound& round = polled.round;
-    if (round.time_ms <= slots_.head_ms(*g)) {
-      if (round.counts != Counts{}) AddLate(*g, {round.time_ms, round.time_ms, round.counts});
-      continue;
+    if (round.time_ms <= slots_.head_ms(g)) {
+      if (round.counts != Counts{}) AddLate(g, {round.time_ms, round.time_ms, round.counts});
+      return;
     }
     const bool tells = !polled.is_history || options_.replay_from_ms.has_value();
-    if (!tells) replayed.insert(*g);
-    SettleRound(*g, round, tells ? &transitions : nullptr);
+    if (!tells) replayed.insert(g);
+    SettleRound(g, round, tells ? &transitions : nullptr);
+  };
+  // Rounds come with those of all groups of their time, so sums are whole.
+  std::map<std::tuple<SloIndex, SloGroup::Kind, int64_t>, PolledRound> sums;
+  std::map<SloIndex, std::set<std::vector<std::string>>> beyond;
+  for (PolledRound& polled : rounds) {
+    const Definition& definition = definitions_[polled.slo];
+    const bool adds_up = definition.polled.has_value() && definition.polled->adds_up();
+    const auto add = [&](SloGroup::Kind kind) {
+      PolledRound& sum = sums[{polled.slo, kind, polled.round.time_ms}];
+      sum.is_history = polled.is_history;
+      AddRound(polled.round, sum.round);
+    };
+    if (adds_up && !definition.sli.group_by.empty()) add(SloGroup::Kind::kTotal);
+    if (const auto g = GroupFor(polled.slo, polled.values)) {
+      feed(*g, polled);
+      continue;
+    }
+    beyond[polled.slo].insert(polled.values);
+    if (adds_up) {
+      add(SloGroup::Kind::kOther);
+    } else {
+      ++stats_.dropped_groups;  // the view says so (LimitationsOf)
+    }
+  }
+  for (auto& [key, sum] : sums) {
+    const auto [slo, kind, time_ms] = key;
+    feed(kind == SloGroup::Kind::kTotal ? TotalOf(slo) : OtherOf(slo), sum);
+  }
+  for (const auto& [slo, groups] : beyond) {
+    other_series_[slo] = std::max<uint64_t>(other_series_[slo], groups.size());
   }
   for (const GroupIndex g : replayed) CompareWithPublished(g, transitions);
 }
@@ -237,13 +276,33 @@ void SloSet::FindLeaves(SloIndex slo, History& history, const LiveLeaves& live,
     }
     one.first.push_back(static_cast<uint32_t>(one.leaves.size()));
     if (!one.leaves.empty()) loading.push_back(std::move(one));
-    return OkStatus();
   };
   const storage::TimeRange range{end_ms - ReachOf(definition) - kMaxGapMs, INT64_MAX};
-  if (const Status status = history.ForEachSelection(definition, slo, nullptr, range, visit);
-      !status.ok()) {
+  // An SLO over some of its series would be wrong both ways, so all of them are found first.
+  std::vector<std::pair<PartitionId, std::shared_ptr<const storage::Selection>>> selections;
+  uint64_t found = 0;
+  const Status status = history.ForEachSelection(definition, slo, nullptr, range,
+                                                 [&](PartitionId partition, const auto& selection) {
+                                                   found += selection->size();
+                                                   selections.emplace_back(partition, selection);
+                                                   return OkStatus();
+                                                 });
+  if (status.code() == StatusCode::kResourceExhausted) {
+    found = std::max<uint64_t>(found, options_.max_leaves + 1);  // of one partition alone
+  } else if (!status.ok()) {
     NoteError(status.WithContext("slo " + definition.id));
   }
+  if (status.ok() && found > options_.max_leaves) {
+    std::unordered_set<uint64_t> distinct;  // several selectors may match a series
+    for (const auto& [partition, selection] : selections) {
+      for (size_t i = 0; i < selection->size(); ++i) {
+        distinct.insert(SeriesKey(partition, selection->ordinal(i), 0));
+      }
+    }
+    found = distinct.size();
+  }
+  if (!HasRoomFor(slo, found)) return;
+  for (const auto& [partition, selection] : selections) visit(partition, selection);
 }
 
 void SloSet::ReadLeaves(Loading& loading, History& history, storage::TimeRange range) {
@@ -291,7 +350,7 @@ void SloSet::Prepare(const Loading& loading, std::vector<std::vector<PrimedLeaf>
     for (const auto& [g, place] : PlacesOf(entries_[leaf.entry])) {
       if (!state.seen) break;
       groups_[g]->rounds.Resume(place, state.last_ms, state.interval_ms, leaf.history.last_amount,
-                                state.ended);
+                                state.ended ? state.marker_ms : 0);
     }
     primed[p].push_back({leaf.live->leaf, leaf.history.state, leaf.history.unevidenced_ms});
     ++stats_.primed_leaves;
@@ -332,11 +391,14 @@ void SloSet::PrimeWaiting(nanoseconds until) {
       if (counted.ok()) {
         BookHistory(entry, *counted);
         state = {leaf.leaf, counted->state, counted->unevidenced_ms};
-        if (counted->state.seen && !counted->state.ended) {
-          for (const auto& [g, place] : PlacesOf(entry)) {
+        for (const auto& [g, place] : PlacesOf(entry)) {
+          if (!counted->state.seen) break;
+          if (counted->state.ended) {
+            groups_[g]->rounds.End(place);  // with its target, perhaps, and comes back with it
+          } else {
             groups_[g]->rounds.Seen(place, counted->state.last_ms, counted->last_amount, now());
-            Touch(g);
           }
+          Touch(g);
         }
       } else {
         NoteError(counted.status());

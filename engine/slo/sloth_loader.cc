@@ -147,7 +147,8 @@ void Checker::Slo(const Place& at, const Fields& of_service, const std::string& 
   ApplySloPlugins(yaml_, of_service, dialect_.slo_plugins, slo);
   ApplySloPlugins(yaml_, fields, "plugins", slo);
   SetOwner(yaml_, at, slo);
-  Finish(yaml_, at, Tiers(fields, slo), errors_before, std::move(slo));
+  const std::vector<Tier> tiers = Tiers(fields, slo);  // before it is moved from
+  Finish(yaml_, at, tiers, errors_before, std::move(slo));
 }
 
 void Checker::Sli(const Place& parent, const Fields& fields, Definition& slo) {
@@ -224,7 +225,7 @@ void Checker::OneTier(const Place& at, const Definition& slo, std::vector<Tier>&
   }
   if (const auto factor = yaml_.Number(fields, "factor")) tier.factor = *factor;
   if (const auto percent = yaml_.Number(fields, "budget_percent")) {
-    const Result<Fraction> factor = FactorOf(*percent, slo.period, tier.long_window);
+    const Result<Fraction> factor = FactorOf(*percent, TierPeriod(slo), tier.long_window);
     if (!factor.ok()) return yaml_.Error(fields.at("budget_percent"), "has too many digits");
     tier.factor = *factor;
   }
@@ -277,8 +278,8 @@ void Checker::Alerting(const Place& parent, const Fields& fields, Definition& sl
       slo.absent->name = name;
     }
   }
-  slo.total_alerts =
-      dialect_.origin == Origin::kBasalt && !slo.sli.group_by.empty() && !slo.polled.has_value();
+  slo.total_alerts = dialect_.origin == Origin::kBasalt && !slo.sli.group_by.empty() &&
+                     (!slo.polled.has_value() || slo.polled->adds_up());
   if (own.contains("total_alert")) {
     if (dialect_.origin != Origin::kBasalt) {
       yaml_.Error(own.at("total_alert"), "is a key of basalt/v1");

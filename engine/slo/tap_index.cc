@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "engine/base/regex_syntax.h"
 #include "engine/base/status.h"
 
 namespace basalt::slo {
@@ -31,7 +32,7 @@ std::unique_ptr<RE2> Anchored(const std::string& pattern) {
   RE2::Options options;
   options.set_dot_nl(true);
   options.set_log_errors(false);
-  auto re = std::make_unique<RE2>("^(?:" + pattern + ")$", options);
+  auto re = std::make_unique<RE2>("^(?:" + SpelledForRe2(pattern) + ")$", options);
   BASALT_CHECK(re->ok(), "the parser let a bad regular expression pass");
   return re;
 }

@@ -114,7 +114,10 @@ struct SloView {
   bool polled = false;
   std::string polled_why;
   Duration poll_interval{0};
-  std::string poll_problem;  // the last query failed; empty: it did not
+  std::string poll_problem;              // the last query failed; empty: it did not
+  std::vector<std::string> limitations;  // of a polled SLI: what is not there, and why
+  // Why it is not evaluated, or not over all of its series; empty: it is.
+  std::string problem;
   Labels labels;
   std::vector<ConditionView> conditions;
   std::vector<std::string> group_by;
@@ -132,7 +135,7 @@ struct SloView {
   std::vector<GroupView> groups;
   uint64_t groups_omitted = 0;  // beyond the caller's limit
   // The sum over all groups of an SLO with group_by; none before its first series, and of polled
-  // SLIs.
+  // SLIs whose answers do not add up (`limitations`).
   std::optional<GroupView> total;
   bool total_alerts = false;  // it has alerts too
   uint64_t max_groups = 0;

@@ -260,6 +260,7 @@ Signatures MatchRows(const promql::VectorMatching& matching, const Matrix& lhs, 
 Labels MatchedLabels(const promql::VectorMatching& matching, const Labels& labels) {
   if (matching.on) {
     std::vector<Label> kept;
+    kept.reserve(matching.labels.size());
     for (const std::string& name : matching.labels)
       kept.push_back({name, std::string(labels.Get(name))});
     return Labels(std::move(kept));

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "query/promql/durations.h"
+
 namespace basalt::query::exec {
 namespace {
 
@@ -65,16 +67,26 @@ QueryContext::QueryContext(const EngineOptions& options, const QueryOptions& que
       cancel_(query.cancel),
       lookback_ms_((query.lookback.count() > 0 ? query.lookback : options.lookback).count()),
       downsample_(query.downsample),
-      deadline_(options.clock->Monotonic() +
-                (query.timeout.count() > 0 ? query.timeout : options.timeout)),
+      own_timeout_(query.timeout.count() > 0 && query.timeout < options.timeout),
+      timeout_(query.timeout.count() > 0 ? query.timeout : options.timeout),
+      deadline_(options.clock->Monotonic() + timeout_),
       held_by_all_(held_by_all) {}
 
 Status QueryContext::CheckRunning(const char* where) const {
   if (cancel_ != nullptr && cancel_->cancelled())
     return Cancelled(std::string("query was canceled in ") + where);
-  if (options_.clock->Monotonic() >= deadline_)
-    return DeadlineExceeded(std::string("query timed out in ") + where);
+  if (options_.clock->Monotonic() >= deadline_) return TimedOut(where);
   return OkStatus();
+}
+
+// Upstream's words first, for those who look for them.
+Status QueryContext::TimedOut(const char* where) const {
+  const std::string after =
+      std::string("query timed out in ") + where + " after " + promql::FormatDuration(timeout_);
+  return DeadlineExceeded(
+      own_timeout_
+          ? after + ", the request's timeout; ask for less, or give it more"
+          : after + ", the limit query.timeout; ask for fewer series or steps, or raise it");
 }
 
 Status QueryContext::CheckHeld(uint64_t held, uint64_t by_all) {

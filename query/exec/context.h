@@ -47,7 +47,8 @@ class QueryContext {
   [[nodiscard]] Downsample downsample() const { return downsample_; }
   [[nodiscard]] Counters& counters() { return counters_; }
 
-  // kCancelled or kDeadlineExceeded, in Prometheus' words, if the query must stop. `where` is
+  // kCancelled or kDeadlineExceeded, beginning with Prometheus' words and, of a timeout, going on
+  // with the limit and how to raise it, if the query must stop. `where` is
   // "query execution" or "expression evaluation". Cheap enough for every series; call it at least
   // every few thousand samples.
   [[nodiscard]] Status CheckRunning(const char* where = "expression evaluation") const;
@@ -73,6 +74,7 @@ class QueryContext {
   [[nodiscard]] Status Parallel(size_t n, const std::function<Status(size_t)>& task);
 
  private:
+  [[nodiscard]] Status TimedOut(const char* where) const;
   [[nodiscard]] Status CheckHeld(uint64_t held, uint64_t by_all);
 
   const EngineOptions& options_;
@@ -81,6 +83,8 @@ class QueryContext {
   const CancelToken* const cancel_;
   const int64_t lookback_ms_;
   const Downsample downsample_;
+  const bool own_timeout_;  // the request's, not the configuration's
+  const Duration timeout_;
   const std::chrono::nanoseconds deadline_;
   std::atomic<uint64_t>& held_by_all_;
   std::atomic<uint64_t> held_{0};

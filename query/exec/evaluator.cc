@@ -186,6 +186,7 @@ Result<Matrix> Evaluator::TakeAlike(AlikeFragments& alike, const plan::FragmentN
                                     const plan::FragmentInput& input) {
   if (alike.results.empty()) {
     std::vector<const plan::FragmentPlan*> plans;
+    plans.reserve(alike.members.size());
     for (const plan::FragmentNode* member : alike.members) plans.push_back(&member->fragment);
     BASALT_TRY_ASSIGN(alike.results, RunFolds(context_, plans, input));
     for (const Folded& result : alike.results) waiting_samples_ += result.rows.CountSamples();
@@ -221,7 +222,10 @@ Result<Grid> Evaluator::SubqueryGrid(const plan::SubqueryNode& node, const Grid&
 Result<Matrix> Evaluator::SubqueryCall(const plan::SubqueryCallNode& node, const Grid& grid) {
   BASALT_TRY_ASSIGN(const auto arguments, Arguments(node.arguments, grid));
   BASALT_TRY_ASSIGN(const Grid inner_grid, SubqueryGrid(node.subquery, grid));
+  // As upstream counts them, a subquery's samples are those that its windows look at.
+  const uint64_t counted = context_.counters().samples.load(std::memory_order_relaxed);
   BASALT_TRY_ASSIGN(const Matrix inner, Evaluate(*node.subquery.expr, inner_grid));
+  context_.counters().samples.store(counted, std::memory_order_relaxed);
   const RangeSpec spec{.function = node.function,
                        .mode = plan::RangeMode::kPlain,
                        .range_ms = node.subquery.range_ms,
@@ -325,8 +329,13 @@ Result<Matrix> Evaluator::Negate(const plan::NegateNode& node, const Grid& grid)
 }
 
 Result<Matrix> Evaluator::StepInvariant(const plan::StepInvariantNode& node, const Grid& grid) {
+  std::atomic<uint64_t>& samples = context_.counters().samples;
+  const uint64_t counted = samples.load(std::memory_order_relaxed);
   BASALT_TRY_ASSIGN(Matrix once,
                     Evaluate(*node.expr, {grid.start_ms, grid.start_ms, grid.step_ms}));
+  // Upstream counts the samples at each step that shows them.
+  const uint64_t of_one = samples.load(std::memory_order_relaxed) - counted;
+  samples.fetch_add(of_one * (grid.size() - 1), std::memory_order_relaxed);
   Matrix out(grid);
   out.Reserve(once.size(), once.size() * grid.size());
   for (Row& row : once.rows()) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/regex_syntax.h"
 #include "query/exec/assemble.h"
 #include "query/exec/evaluator.h"
 #include "query/exec/fragment.h"
@@ -32,7 +33,7 @@ bool Matches(const Matcher& m, std::string_view value) {
   RE2::Options options;
   options.set_dot_nl(true);
   options.set_log_errors(false);
-  const RE2 regex(m.value, options);
+  const RE2 regex(SpelledForRe2(m.value), options);
   const re2::StringPiece text(value.data() == nullptr ? "" : value.data(), value.size());
   return RE2::FullMatch(text, regex) == (m.type == MatchType::kRegex);
 }
@@ -256,9 +257,12 @@ Result<Matrix> Evaluator::Info(const plan::CallNode& node, const plan::Grid& gri
                                   BracedText(row.labels.ToLabels()));
       }
     }
-    // The time of each info sample decides between two that describe the same series.
+    // The time of each info sample decides between two that describe the same series. They are
+    // counted already.
+    const uint64_t counted = context_.counters().samples.load(std::memory_order_relaxed);
     fragment.function = plan::FunctionId::kTimestamp;
     BASALT_TRY_ASSIGN(info, RunFragments(context_, fragment, {}, input, annotations_));
+    context_.counters().samples.store(counted, std::memory_order_relaxed);
   }
   return Enricher(base, info, std::move(ignored), std::move(data)).Run();
 }

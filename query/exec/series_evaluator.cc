@@ -110,7 +110,8 @@ Status SeriesEvaluator::Evaluate(const storage::SeriesColumns& columns, const Ro
     EvaluateInstant(spec, columns, labels, plan_.has_function(), partition, out);
   }
   if (out.size() > rows) {
-    context_.counters().samples.fetch_add(out.rows().back().count, std::memory_order_relaxed);
+    context_.counters().samples.fetch_add(out.CountSamples(out.rows().back()),
+                                          std::memory_order_relaxed);
   }
   return OkStatus();
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/base/labels.h"
+#include "engine/base/regex_syntax.h"
 
 namespace basalt::promql {
 namespace {
@@ -82,11 +83,20 @@ Status Invalid(std::string_view reason, std::string_view fragment) {
   return InvalidArgument(std::move(message));
 }
 
+// The part of `pattern` that RE2 complains of, as it was before it was spelled for RE2.
+std::string AsGiven(std::string fragment, std::string_view pattern) {
+  constexpr std::string_view kOurs = "(?P<";
+  if (pattern.find(fragment) != std::string_view::npos) return fragment;
+  for (size_t at = 0; (at = fragment.find(kOurs, at)) != std::string::npos; at += 3)
+    fragment.replace(at, kOurs.size(), "(?<");
+  return fragment;
+}
+
 }  // namespace
 
 Status CheckRegex(const storage::Matcher& matcher) {
   if (!IsRegex(matcher)) return OkStatus();
-  const RE2 regex(matcher.value, Quiet());
+  const RE2 regex(SpelledForRe2(matcher.value), Quiet());
   if (regex.ok())
     return MatchesSingleBytes(matcher.value) ? Invalid(GoReason(RE2::ErrorBadEscape), "\\C")
                                              : OkStatus();
@@ -100,7 +110,7 @@ Status CheckRegex(const storage::Matcher& matcher) {
         return Invalid(GoReason(RE2::ErrorBadEscape), pattern.substr(pattern.rfind('\\')));
       return Invalid(GoReason(RE2::ErrorBadUTF8), pattern);
     default:
-      return Invalid(GoReason(regex.error_code()), regex.error_arg());
+      return Invalid(GoReason(regex.error_code()), AsGiven(regex.error_arg(), pattern));
   }
 }
 
@@ -112,7 +122,8 @@ bool MatchesEmpty(const storage::Matcher& matcher) {
       return !matcher.value.empty();
     case MatchType::kRegex:
     case MatchType::kNotRegex:
-      return RE2::FullMatch("", RE2(matcher.value, Quiet())) == (matcher.type == MatchType::kRegex);
+      return RE2::FullMatch("", RE2(SpelledForRe2(matcher.value), Quiet())) ==
+             (matcher.type == MatchType::kRegex);
   }
   return false;
 }

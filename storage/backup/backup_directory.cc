@@ -6,10 +6,11 @@
 #include <span>
 #include <utility>
 
+#include "storage/backup.h"
+
 namespace basalt::storage {
 namespace {
 
-constexpr std::string_view kFormatName = "BASALT-BACKUP";
 constexpr std::string_view kFormatText = "basalt-backup-directory 1\n";
 constexpr std::string_view kSuffix = ".manifest";
 constexpr std::string_view kTemporary = ".part";
@@ -45,14 +46,14 @@ Result<BackupDirectory> BackupDirectory::Open(Files& files, std::string path) {
     return NotFound(path + ": there is no such directory; name one that 'basalt backup --to' made");
   }
   BASALT_TRY(names.status());
-  const auto format = ReadSmallFile(files, path + "/" + std::string(kFormatName));
+  const auto format = ReadSmallFile(files, path + "/" + std::string(kBackupMarker));
   if (!format.ok() && format.status().code() != StatusCode::kNotFound) return format.status();
   if (!format.ok()) {
     return FailedPrecondition(path + ": is not a backup directory (it has no file " +
-                              std::string(kFormatName) + ")");
+                              std::string(kBackupMarker) + ")");
   }
   if (*format != kFormatText) {
-    return FailedPrecondition(path + "/" + std::string(kFormatName) +
+    return FailedPrecondition(path + "/" + std::string(kBackupMarker) +
                               ": written by another version of Basalt");
   }
   return BackupDirectory(files, std::move(path));
@@ -63,11 +64,11 @@ Result<BackupDirectory> BackupDirectory::OpenForWriting(Files& files, std::strin
   BASALT_TRY_ASSIGN(std::vector<std::string> names, files.List(path));
   std::erase_if(names, [](const std::string& name) {
     return name == "lost+found" || name == "LOCK" ||
-           name == std::string(kFormatName) + std::string(kTemporary);
+           name == std::string(kBackupMarker) + std::string(kTemporary);
   });
   BackupDirectory directory(files, path);
   if (names.empty()) {
-    BASALT_TRY(directory.WriteDurably(path, std::string(kFormatName), kFormatText));
+    BASALT_TRY(directory.WriteDurably(path, std::string(kBackupMarker), kFormatText));
   } else {
     auto opened = Open(files, path);
     if (opened.status().code() == StatusCode::kFailedPrecondition) {

@@ -45,9 +45,9 @@ Status EncodeRow(std::span<const double> values, std::string& out, const RowOpti
 
 // Decodes what EncodeRow wrote. `in` is exactly the row's bytes; `out.size()` is its sample count.
 // Safe on hostile bytes: reads only `in`, allocates nothing on the heap (150 KiB of stack; raw rows
-// keep zstd's memory, once a thread), takes time linear in `out.size()` + `in.size()`. Errors: kDataLoss if the bytes are no row of that many
-// samples (`out` then holds anything). Without a checksum of its own a row cannot tell every
-// damage: the superblock does. Thread-safe.
+// keep zstd's memory, once a thread), takes time linear in `out.size()` + `in.size()`. Errors:
+// kDataLoss if the bytes are no row of that many samples (`out` then holds anything). Without a
+// checksum of its own a row cannot tell every damage: the superblock does. Thread-safe.
 Status DecodeRow(std::string_view in, std::span<double> out);
 
 // Decodes samples [first, first + out.size()) of a row of `samples` samples; begins at the entry

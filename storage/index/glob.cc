@@ -162,7 +162,7 @@ class Parser {
         if (!IsAlnum(first) || !IsAlnum(last) || last < first) return false;
         in_.remove_prefix(2);
       }
-      for (int c = first; c <= last; ++c) {
+      for (int c = static_cast<unsigned char>(first); c <= static_cast<unsigned char>(last); ++c) {
         const Glob glob{.literals = {std::string(1, static_cast<char>(c))}, .at_least = {}};
         if (std::find(out.begin(), out.end(), glob) == out.end()) out.push_back(glob);
       }

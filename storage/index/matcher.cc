@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/regex_syntax.h"
+
 namespace basalt::storage {
 
 namespace index_internal {
@@ -91,7 +93,7 @@ Result<CompiledMatcher> CompiledMatcher::Compile(const Matcher& matcher) {
 Status CompiledMatcher::CompileExpression() {
   RE2::Options options;
   options.set_log_errors(false);
-  const std::string anchored = "^(?s:" + matcher_.value + ")$";
+  const std::string anchored = "^(?s:" + SpelledForRe2(matcher_.value) + ")$";
   regex_ = std::make_unique<RE2>(anchored, options);
   if (!regex_->ok()) {
     std::string text = matcher_.name + (positive_ ? "=~" : "!~");

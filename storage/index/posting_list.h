@@ -103,10 +103,10 @@ class PostingList {
   // The pointer stands in the memory of `inside_`.
   [[nodiscard]] void* pointer() const {
     void* p = nullptr;
-    std::memcpy(&p, inside_.data(), sizeof p);
+    std::memcpy(static_cast<void*>(&p), inside_.data(), sizeof p);
     return p;
   }
-  void SetPointer(void* p) { std::memcpy(inside_.data(), &p, sizeof p); }
+  void SetPointer(void* p) { std::memcpy(inside_.data(), static_cast<const void*>(&p), sizeof p); }
 
   uint32_t count_ = 0;
   std::array<uint32_t, kMaxInside> inside_{};

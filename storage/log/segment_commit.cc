@@ -1,6 +1,7 @@
 // The log's thread: what waits becomes durable together, in order, or is refused.
 #include <pthread.h>
 
+#include <thread>
 #include <utility>
 
 #include "storage/log/segment_log_impl.h"
@@ -19,6 +20,7 @@ void SegmentLogImpl::Run() {
   (void)::pthread_setname_np(::pthread_self(), "basalt-log");
   std::deque<Work> works;
   while (WaitForWork(works)) {
+    size_t appends = 0;
     while (!works.empty()) {
       if (Request* const request = works.front().request; request != nullptr) {
         works.pop_front();
@@ -29,6 +31,7 @@ void SegmentLogImpl::Run() {
         finished_.NotifyAll();
         continue;
       }
+      appends += works.front().group.done.size();
       if (const Status status = Commit(works.front().group); status.ok()) {
         works.pop_front();
       } else {
@@ -39,6 +42,9 @@ void SegmentLogImpl::Run() {
         options_.clock->Monotonic() - last_sync_ >= options_.sync_interval) {
       if (const Status status = SyncSegment(); !status.ok())
         (void)Fail(status);  // the next append tells
+    }
+    if (appends > 1 && options_.sync == SyncMode::kAlways) {
+      std::this_thread::sleep_for(options_.gather_time);
     }
   }
 }

@@ -3,7 +3,7 @@
 //
 // Group commit: one thread takes whatever is waiting, writes it with one call, syncs once, and
 // calls back in order; the records that arrive meanwhile form the next group. So the cost of
-// fdatasync is shared by as many as wait for it, and nobody waits for a timer.
+// fdatasync is shared by as many as wait for it. Who appends alone waits for no timer.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +27,9 @@ struct SegmentLogOptions {
   uint16_t lane = 0;
   SyncMode sync = SyncMode::kAlways;
   Duration sync_interval{1000};
+  // With kAlways: how long the next group gathers when several records shared the last one. A sync
+  // costs much the same CPU whatever it makes durable (README.md).
+  Duration gather_time{1};
   // A segment ends before the record that would exceed it, and is preallocated up to it, in steps.
   // A larger record gets a segment of its own.
   size_t segment_bytes = 128u << 20;

@@ -1,5 +1,5 @@
 // What was acknowledged survives SIGKILL at any instant, with seals, rewrites and checkpoints going
-// on. BASALT_CRASH_ROUNDS makes it longer (the build's target crash_long does 150).
+// on. BASALT_CRASH_ROUNDS makes it longer (the target crash_long does 1,000).
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>

@@ -14,7 +14,7 @@ namespace basalt::testing {
 inline constexpr size_t kBackupStep = storage::kStoreSteps;
 inline constexpr size_t kCrashSteps = kBackupStep + 1;
 
-// The long form of kill_test interrupts each step at least so often.
+// The long forms of kill_test and power_cut_test interrupt each step at least so often.
 inline constexpr uint64_t kLeastInterrupted = 20;
 
 struct StepTable {

@@ -167,9 +167,11 @@ class Backups(ServerTest):
 
         def refused():
             status, headers, _ = http("POST", server.url + "/api/v1/import/prometheus", b"late 1\n")
-            return status == 503 and headers["Retry-After"]
+            return status == 429 and headers["Retry-After"]
         wait_until(refused, "writes are refused", 10)
-        self.assertEqual(server.write(samples(100, 110))[0], 503)
+        self.assertEqual(server.write(samples(100, 110))[0], 429)
+        status, _, _ = http("POST", server.url + "/api/v1/import/prometheus", b"late 1\n", {"User-Agent": "Prometheus/3.5.3"})
+        self.assertEqual(status, 503, "which it sends again, unlike what is answered 429")
         self.assertEqual(server.scalar("sum(count_over_time(noise[2h]))", NOW + 100), SERIES * 100)
         _, _, body = http("GET", server.url + "/-/ready")
         self.assertIn("read-only", body.decode())

@@ -54,11 +54,23 @@ class Import(ServerTest):
         self.assertIn('line[2]: value "one" is not a number', done.stderr)
         self.assertEqual(self.server.scalar("good + on() fine"), 3)
 
+    def test_what_holds_no_line_of_text(self):
+        done = self.run_import("empty.txt", "")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("0 lines", done.stderr)
+        done = self.run_import("program", "\x7fELF\x00\x01\x1b[2J\n" * 10)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("line 1: is binary", done.stderr)
+
     def test_goes_on_after_an_interruption(self):
         done = self.run_import("page.txt", "first 1\nsecond 2\n", "--from-line", "2")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.server.query("first")["result"], [])
         self.assertEqual(self.server.scalar("second"), 2)
+        done = self.run_import("page.txt", "first 1\nsecond 2\n", "--from-line", "4")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--from-line 4 is past its end: it has 2", done.stderr)
+        self.assertNotEqual(self.run_import("page.txt", "first 1\n", "--from-line", "0").returncode, 0)
         self.server.process.kill()
         done = subprocess.run([basalt_binary(), "import", "/nonexistent"], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 1)

@@ -2,6 +2,7 @@
 """What an operator and a newcomer do: the command line, reload, logs, Basalt's own metrics, the demo."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,18 @@ class CommandLine(ServerTest):
             self.assertIn("Examples:", out)
         self.assertIn("storage.retention", run("serve", "--help-config")[1])
 
+    def test_what_is_no_command_is_named(self):
+        self.assertEqual(run("--version")[:2], run("version")[:2])
+        code, _, err = run("serv")
+        self.assertEqual(code, 2)
+        self.assertIn('unknown command "serv"; there are serve, relay,', err)
+        code, _, err = run("slo", "chek", "x.yml")
+        self.assertEqual(code, 2)
+        self.assertIn('unknown command "chek"; there are check,', err)
+        code, _, err = run("serve", "--htp", "x")
+        self.assertEqual(code, 2)
+        self.assertIn("--htp", err)
+
     def test_slo_check_tells_right_from_wrong_by_its_exit_code(self):
         good, bad = self.directory + "/good.yml", self.directory + "/bad.yml"
         with open(good, "w", encoding="utf-8") as f:
@@ -55,6 +68,10 @@ class CommandLine(ServerTest):
         self.assertIn("bad.yml:7", out)
         self.assertIn("objective", out)
         self.assertEqual(run("slo", "check", self.directory + "/absent.yml")[0], 1)
+        os.mkdir(self.directory + "/empty")
+        code, out, _ = run("slo", "check", self.directory + "/empty")
+        self.assertEqual(code, 1)
+        self.assertIn("no SLO was found", out)
 
     def test_query_prints_a_table_a_graph_and_errors(self):
         server = self.basalt()
@@ -107,11 +124,16 @@ class Reload(ServerTest):
         status, _, text = http("POST", server.url + "/-/reload", b"")
         self.assertEqual(status, 500)
         self.assertIn("c.yml", text.decode())
+        self.assertIn("\nbasalt_config_last_reload_successful 0\n", http("GET", server.url + "/metrics")[2].decode())
+        self.assertFalse(server.get("/api/v1/status/runtimeinfo")["reloadConfigSuccess"])
         self.assertEqual(self.ids(server), ["a-availability", "b-availability"])
         os.remove(broken)
         self.write("c.yml", SLO % "c")
         server.process.child.send_signal(signal.SIGHUP)
         wait_until(lambda: "c-availability" in self.ids(server), "the signal reloads")
+        wait_until(lambda: server.get("/api/v1/status/runtimeinfo")["reloadConfigSuccess"], "it is said")
+        self.assertIn("\nbasalt_config_last_reload_successful 1\n", http("GET", server.url + "/metrics")[2].decode())
+        self.assertIn("nobody is told of alerts", server.process.log(100000))
         self.assertEqual(http("GET", server.url + "/-/reload")[0], 405)
 
 
@@ -125,6 +147,8 @@ class Itself(ServerTest):
         self.assertIn("basalt-requests-availability", [slo["id"] for slo in server.get("/api/v1/slo")["slos"]])
         self.assertEqual(server.get("/api/v1/metadata", metric="basalt_log_syncs_total")["basalt_log_syncs_total"][0]["type"],
                          "counter")
+        for link in re.findall('href="([^"]+)"', http("GET", server.url + "/")[2].decode()):
+            self.assertEqual(http("GET", server.url + "/" + link)[0], 200, link)
         self.assertEqual(server.process.terminate(), 0)
         lines = [json.loads(line) for line in server.process.log(100000).splitlines()]
         self.assertIn("ready", [line["msg"] for line in lines])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Three times what the server can take: its memory stays inside its budgets, what it has no room for is answered 503 with
+"""Three times what the server can take: its memory stays inside its budgets, what it has no room for is answered 429 with
 Retry-After, nothing acknowledged is lost, accepted throughput stays, and it recovers at once.
 
 BASALT_OVERLOAD_SECONDS says how long the overload lasts (default 6; five minutes is the long form, and from one minute on throughput is a matter of passing, too). Prints what it
@@ -72,7 +72,7 @@ class Load:
                 if status == 204:
                     self.acked += 1
                     self.latencies.append(time.monotonic() - begin)
-                elif status in (429, 503):
+                elif status == 429:
                     self.refused += 1
                     self.without_retry_after += "retry-after" not in fields
                 else:

@@ -86,7 +86,7 @@ class QueryLimits(ServerTest):
         self.assertEqual(self.refused("steps", self.grid("load", step=0.01), "11,000 points"), "bad_data")
         self.assertEqual(self.refused("time", self.ask("/api/v1/query_range", timeout="1ms", start=self.end - 600,
                                                        end=self.end, step=1, query='sum(quantile_over_time(0.5, load{half="0"}[10m]))'),
-                                      "timed out"), "timeout")
+                                      "timed out", "the request's timeout"), "timeout")
         # Together they would hold more than query.memory, each by itself not.
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             together = list(pool.map(lambda _: self.grid('load{half="0"} + 1', step=3), range(24)))

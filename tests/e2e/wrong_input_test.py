@@ -2,6 +2,7 @@
 """Wrong input of every kind gets the right status and a message that names the field; nothing else is disturbed."""
 import http.client as http_client
 import json
+import os
 import subprocess
 import time
 import unittest
@@ -97,8 +98,8 @@ class WrongInput(ServerTest):
 
 
 class WrongStart(ServerTest):
-    def serve(self, *flags):
-        run = subprocess.run([basalt_binary(), "serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", *flags],
+    def serve(self, *flags, http="127.0.0.1:0", grpc="127.0.0.1:0"):
+        run = subprocess.run([basalt_binary(), "serve", "--http", http, "--grpc", grpc, *flags],
                              cwd=self.directory, capture_output=True, text=True, timeout=30, check=False)
         self.assertNotEqual(run.returncode, 0)
         return run.stderr
@@ -107,6 +108,21 @@ class WrongStart(ServerTest):
         with open(self.directory + "/c.yml", "w", encoding="utf-8") as f:
             f.write("http:\n  listen: 127.0.0.1:0\n  colour: red\n")
         self.assertIn("c.yml:3: http.colour: unknown key", self.serve("--config", "c.yml"))
+
+    def test_an_address_that_is_none_or_taken_names_its_flag(self):
+        self.assertIn('grpc.listen: "127.0.0.1:99999": the port is not', self.serve(grpc="127.0.0.1:99999"))
+        first = self.basalt()
+        taken = self.serve(http="127.0.0.1:%d" % first.port)
+        self.assertIn("--http (http.listen): ", taken)
+        self.assertIn("Address already in use", taken)
+
+    def test_a_backup_is_no_data_directory(self):
+        first = self.basalt()
+        backup = self.directory + "/backup"
+        subprocess.run([basalt_binary(), "backup", "--url", first.url, "--to", backup], check=True, capture_output=True)
+        before = sorted(os.listdir(backup))
+        self.assertIn("is a backup; 'basalt restore'", self.serve("--data", backup))
+        self.assertEqual(sorted(os.listdir(backup)), before)
 
     def test_a_bad_slo_file_names_file_and_line(self):
         with open(self.directory + "/s.yml", "w", encoding="utf-8") as f:

@@ -61,6 +61,10 @@ def replay(server, info, rate=0):
         command = [program("push"), "--file", info["path"], "--to", "127.0.0.1:%d" % server.grpc_port]
     else:
         command = [program("replay"), "--file", info["path"], "--to", server.address, "--rate", str(rate)]
+        if info["order"] == "backlog":
+            # A request of it is ten minutes of a target: of few targets, a few requests more and Prometheus, which
+            # takes what is at most an hour behind its newest sample, refuses the others.
+            command += ["--lead", str(min(32, info["targets"]))]
     sent = json.loads(tool(command))
     if sent["broken"]:
         raise RuntimeError("%s went away: %s" % (server.name, server.process.log_end()))

@@ -29,7 +29,7 @@ MOST_PEAK_S, MOST_RECOVERY_S = 20, 10
 HEAD_MIB = CACHE_MIB = APPENDS_MIB = 64
 BODIES_MIB, PROCESS_MIB = 256, 192
 MOST_RSS_MIB = 2 * HEAD_MIB + CACHE_MIB + APPENDS_MIB + BODIES_MIB + PROCESS_MIB
-CONFIG = ("storage: {head_memory: %dMiB, cache_memory: %dMiB}\ningest: {overload_status: 429}\nhttp: {max_connections: %d}\n"
+CONFIG = ("storage: {head_memory: %dMiB, cache_memory: %dMiB}\nhttp: {max_connections: %d}\n"
           % (HEAD_MIB, CACHE_MIB, MOST_CONNECTIONS))
 
 

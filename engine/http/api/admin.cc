@@ -1,4 +1,4 @@
-// /-/healthy, /-/ready, /-/reload, /-/settle, /metrics.
+// /, /-/healthy, /-/ready, /-/reload, /-/settle, /metrics.
 #include <string>
 #include <utility>
 
@@ -48,6 +48,42 @@ Response Settle(const ApiContext& context) {
                      : TextResponse(500, "failed to settle: " + std::string(status.message()));
 }
 
+// For who opens the server in a browser: where to look. Grafana draws.
+constexpr std::string_view kFrontPage = R"(<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Basalt</title>
+<style>
+body { font: 1rem/1.5 sans-serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem; }
+:root { color-scheme: light dark; }
+</style>
+</head>
+<body>
+<h1>Basalt</h1>
+<p>It answers <em>Prometheus</em>' HTTP API: give Grafana this address as a data source of that type.</p>
+<ul>
+<li><a href="-/ready">Is it ready?</a></li>
+<li><a href="api/v1/query?query=up">An instant query: <code>up</code></a></li>
+<li><a href="api/v1/slo">SLOs, their burn rates and budgets</a></li>
+<li><a href="api/v1/alerts">Alerts that fire</a></li>
+<li><a href="api/v1/status/tsdb">Series by metric and label</a></li>
+<li><a href="api/v1/status/ingest">What is written, and what was refused</a></li>
+<li><a href="api/v1/status/config">The configuration</a></li>
+<li><a href="metrics">Its own metrics</a></li>
+</ul>
+</body>
+</html>
+)";
+
+Response FrontPage(const ApiContext&) {
+  Response response;
+  response.content_type = "text/html; charset=utf-8";
+  response.body = kFrontPage;
+  return response;
+}
+
 Response Metrics(const ApiContext& context) {
   Response response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -58,6 +94,7 @@ Response Metrics(const ApiContext& context) {
 }  // namespace
 
 void RegisterAdmin(const SharedContext& context, Router& router) {
+  AddAdmin(context, router, Method::kGet, "/", FrontPage);
   AddAdmin(context, router, Method::kGet, "/-/healthy", Healthy);
   AddAdmin(context, router, Method::kGet, "/-/ready", Ready);
   if (context->reload != nullptr) {

@@ -55,6 +55,11 @@ struct WriteRoute {
   size_t max_body_bytes = 32u << 20;
 };
 
+struct LastReload {
+  bool ok = true;       // of the latest try, SLO files that changed on disk included
+  Timestamp success{};  // when one last succeeded; at first when the process started
+};
+
 // Everything pointed at must outlive the server. Members marked (optional) may be null or empty.
 struct ApiContext {
   const storage::Reader* reader = nullptr;
@@ -67,7 +72,8 @@ struct ApiContext {
   std::function<Status()>
       ready;  // (optional) not ok: /-/ready and the API answer 503 with the message
   std::function<Status()> reload;  // (optional) POST and PUT /-/reload; runs on the admin executor
-  std::function<Status()> settle;  // (optional) POST /-/settle; runs on the admin executor
+  std::function<LastReload()> last_reload;  // (optional) /api/v1/status/runtimeinfo
+  std::function<Status()> settle;           // (optional) POST /-/settle; runs on the admin executor
   std::function<std::string()>
       ingest_status;       // (optional) /api/v1/status/ingest; JSON, what Prometheus calls `data`
   OpenExport open_export;  // (optional) /api/v1/export

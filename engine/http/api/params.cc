@@ -104,8 +104,10 @@ bool AppendUtf8(uint32_t point, std::string& out) {
 Timestamp FromSeconds(double seconds) {
   double whole = 0;
   const double fraction = std::modf(seconds, &whole);
-  if (whole <= static_cast<double>(ToMs(kMinTime) / 1000)) return kMinTime;
-  if (whole >= static_cast<double>(ToMs(kMaxTime) / 1000)) return kMaxTime;
+  constexpr int64_t kMinSeconds = ToMs(kMinTime) / 1000;
+  constexpr int64_t kMaxSeconds = ToMs(kMaxTime) / 1000;
+  if (whole <= static_cast<double>(kMinSeconds)) return kMinTime;
+  if (whole >= static_cast<double>(kMaxSeconds)) return kMaxTime;
   return FromMs(static_cast<int64_t>(whole) * 1000 +
                 static_cast<int64_t>(std::round(fraction * 1000)));
 }

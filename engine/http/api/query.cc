@@ -25,7 +25,8 @@ std::optional<Answer> ReadOptions(const Call& call, query::QueryOptions& options
     if (*timeout <= Duration::zero()) {
       const Result<promql::ExprPtr> expr = promql::ParseExpr(call.form.Get("query"));
       if (!expr.ok()) return InvalidParameter("query", expr.status());
-      return Fail(ErrorType::kTimeout, "query timed out in query execution");
+      return Fail(ErrorType::kTimeout,
+                  "query timed out in query execution: its timeout is not above 0");
     }
     options.timeout = std::min(*timeout, call.context.engine->options().timeout);
   }

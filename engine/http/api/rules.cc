@@ -9,6 +9,7 @@
 
 #include "engine/base/hash.h"
 #include "engine/base/labels.h"
+#include "engine/base/regex_syntax.h"
 #include "engine/http/api/alerts_view.h"
 #include "engine/http/api/endpoint.h"
 #include "engine/http/api/params.h"
@@ -126,7 +127,7 @@ bool MatchesValue(const storage::Matcher& matcher, std::string_view value) {
   RE2::Options options;
   options.set_log_errors(false);
   options.set_dot_nl(true);
-  const bool matches = RE2::FullMatch(value, RE2(matcher.value, options));
+  const bool matches = RE2::FullMatch(value, RE2(SpelledForRe2(matcher.value), options));
   return matches == (matcher.type == storage::MatchType::kRegex);
 }
 

@@ -85,7 +85,13 @@ void WriteSlo(const slo::SloView& view, JsonWriter& json) {
     json.Field("polledBecause", view.polled_why);
     json.Field("polledEvery", promql::FormatDuration(view.poll_interval));
     json.Field("pollProblem", view.poll_problem);
+    json.Key("limitations");
+    json.BeginArray();
+    for (const std::string& one : view.limitations) json.String(one);
+    json.EndArray();
   }
+  json.Field("health", view.problem.empty() ? "ok" : "err");
+  if (!view.problem.empty()) json.Field("problem", view.problem);
   json.Key("labels");
   json.LabelSet(view.labels);
   json.Field("errorQuery", view.error_query);

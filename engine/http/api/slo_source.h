@@ -54,6 +54,7 @@ class SloSource {
   [[nodiscard]] virtual Result<std::vector<slo::Exclusion>> Exclusions() const {
     return Unavailable("no SLO is evaluated");
   }
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): who overrides it keeps it
   virtual Result<slo::Exclusion> AddExclusion(slo::Exclusion /*exclusion*/) {
     return Unavailable("no SLO is evaluated");
   }

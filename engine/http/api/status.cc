@@ -88,9 +88,11 @@ Answer RuntimeInfo(Call& call) {
   json.Field("hostname", HostName());
   json.Key("serverTime");
   json.Time(context.clock->Now());
-  json.Field("reloadConfigSuccess", true);
+  const LastReload reload = context.last_reload == nullptr ? LastReload{.success = context.started}
+                                                           : context.last_reload();
+  json.Field("reloadConfigSuccess", reload.ok);
   json.Key("lastConfigTime");
-  json.Time(context.started);
+  json.Time(reload.success);
   json.Key("corruptionCount");
   json.Uint(stats.damaged_blocks);
   json.Key("goroutineCount");

@@ -77,7 +77,11 @@ Result<Encoding> ParseEncoding(std::string_view content_type) {
 int HttpStatusOf(const ExportAnswer& answer) {
   if (answer.status.ok()) return 200;
   if (answer.status.code() == StatusCode::kOutOfRange) return 413;
-  return AnswerForError(answer.status, answer.overload_status).status;
+  return answer.over_rate ? 429 : AnswerForError(answer.status).status;
+}
+
+bool IsOverloaded(const ExportAnswer& answer) {
+  return !answer.over_rate && AnswerForError(answer.status).overloaded;
 }
 
 std::string ResponseBody(const ExportAnswer& answer, Encoding encoding) {
@@ -258,7 +262,7 @@ bool OtlpService::Store(const ExportRequest& request, std::unique_ptr<Scratch> s
     GiveBack(std::move(scratch));
     ExportAnswer refused = Failed(admission.status);
     refused.retry_after_seconds = admission.retry_after_seconds;
-    refused.overload_status = 429;  // the tenant's own doing, and OTLP's senders wait at it
+    refused.over_rate = true;
     done(refused);
     return false;
   }
@@ -273,23 +277,19 @@ bool OtlpService::Store(const ExportRequest& request, std::unique_ptr<Scratch> s
     done(answer);
     return false;
   }
-  counts_.Append(
-      request.tenant, std::move(admission), std::move(batches),
-      [this, tenant = request.tenant, answer = std::move(answer), done = std::move(done),
-       stored = std::move(stored), overload = counts_.tenants().limits()->all.overload_status](
-          const Result<storage::AppendResult>& result) mutable {
-        if (stored) stored(result.ok());
-        if (!result.ok()) {
-          counts_.Refuse(tenant, Protocol::kOtlp, RefusalOf(result.status()),
-                         result.status().message());
-          ExportAnswer failed = Failed(result.status());
-          failed.overload_status = overload;
-          return done(failed);
-        }
-        counts_.tenants().Stored(tenant, *result);
-        answer.token = result->token;
-        done(answer);
-      });
+  counts_.Append(request.tenant, std::move(admission), std::move(batches),
+                 [this, tenant = request.tenant, answer = std::move(answer), done = std::move(done),
+                  stored = std::move(stored)](const Result<storage::AppendResult>& result) mutable {
+                   if (stored) stored(result.ok());
+                   if (!result.ok()) {
+                     counts_.Refuse(tenant, Protocol::kOtlp, RefusalOf(result.status()),
+                                    result.status().message());
+                     return done(Failed(result.status()));
+                   }
+                   counts_.tenants().Stored(tenant, *result);
+                   answer.token = result->token;
+                   done(answer);
+                 });
   return true;
 }
 

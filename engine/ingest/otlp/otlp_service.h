@@ -40,12 +40,14 @@ struct ExportAnswer {
   std::string message;  // why; names metrics and points
   int retry_after_seconds = 0;
   LogPosition token;
-  int overload_status = 503;  // over HTTP, of kResourceExhausted
+  bool over_rate = false;  // the tenant's own doing: 429 over HTTP
 };
 using ExportDone = std::function<void(const ExportAnswer&)>;
 
 // 200, 400, 413, 415, 429, 500 or 503.
 int HttpStatusOf(const ExportAnswer& answer);
+// Whether that is to be as OverloadStatusFor() says.
+bool IsOverloaded(const ExportAnswer& answer);
 // The body over HTTP: ExportMetricsServiceResponse, or google.rpc.Status if it failed. Over gRPC
 // the former's protobuf.
 std::string ResponseBody(const ExportAnswer& answer, Encoding encoding);

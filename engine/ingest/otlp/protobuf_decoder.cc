@@ -175,7 +175,7 @@ class ProtobufDecoder::Walk {
           break;
         }
         case tag_and_type(3, kVarint):
-          header.is_monotonic = data.get_bool();
+          header.is_monotonic = wire::ReadBool(data);
           break;
         default:
           data.skip();

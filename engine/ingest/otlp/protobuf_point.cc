@@ -31,7 +31,7 @@ AnyValue ReadValue(pbf_reader message, int depth) {
         break;
       case tag_and_type(2, kVarint):
         value.kind = AnyValue::Kind::kBool;
-        value.flag = message.get_bool();
+        value.flag = wire::ReadBool(message);
         break;
       case tag_and_type(3, kVarint):
         value.kind = AnyValue::Kind::kInt;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/regex_syntax.h"
 #include "query/exec/assemble.h"
 #include "query/exec/functions/vector.h"
 
@@ -117,7 +118,7 @@ Result<Matrix> LabelReplace(CallInput& in) {
   RE2::Options options;
   options.set_dot_nl(true);
   options.set_log_errors(false);
-  const RE2 regex(pattern, options);
+  const RE2 regex(SpelledForRe2(pattern), options);
   if (!regex.ok())
     return FailedPrecondition("invalid regular expression in label_replace(): " + pattern);
   if (!IsLabelName(destination)) {

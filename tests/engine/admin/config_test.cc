@@ -49,6 +49,24 @@ struct BadCase {
 };
 class ConfigRejects : public testing::TestWithParam<BadCase> {};
 
+TEST(ValidateConfig, NamesTheServersWhoseAddressesAreNone) {
+  const auto message = [](auto change) {
+    Config config;
+    change(config);
+    return std::string(ValidateConfig(config).message());
+  };
+  EXPECT_EQ(message([](Config& c) { c.http.listen = "7480"; }),
+            "http.listen: \"7480\" is not host:port, such as 127.0.0.1:7480");
+  EXPECT_EQ(message([](Config& c) { c.http.listen = "[::1]:http"; }),
+            "http.listen: \"[::1]:http\": the port is not a number from 0 to 65535");
+  EXPECT_EQ(message([](Config& c) { c.grpc.listen = "[::]:65535"; }), "");
+  EXPECT_EQ(message([](Config& c) { c.grpc.listen = "[::]:65536"; }),
+            "grpc.listen: \"[::]:65536\": the port is not a number from 0 to 65535");
+  EXPECT_EQ(message([](Config& c) { c.grpc = {.enabled = false, .listen = ""}; }), "");
+  EXPECT_EQ(message([](Config& c) { c.http.path_prefix = "basalt"; }),
+            "http.path_prefix: \"basalt\" does not begin with '/'");
+}
+
 TEST_P(ConfigRejects, WithFileLineAndKey) {
   Config config;
   const Status status = ApplyYaml(GetParam().yaml, "f.yml", config);
@@ -67,6 +85,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"unknown_key", "http:\n  listen: x\n  port: 80\n",
                 "f.yml:3: http.port: unknown key; http knows admin_api, cors_origin, listen, "
                 "max_connections, path_prefix"},
+        BadCase{"duration_without_unit", "storage:\n  retention: 5\n",
+                "f.yml:2: storage.retention: not a valid duration string: \"5\"; write 500ms, 30s, "
+                "1h30m, 15d or 1y"},
         BadCase{"twice", "grpc:\n  listen: a\n  listen: b\n",
                 "f.yml:3: grpc.listen: is there twice"},
         BadCase{"not_a_number", "storage:\n  partitions: many\n",
@@ -75,11 +96,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "f.yml:2: storage.head_memory: \"1 MB\" is not a size; write 4096, 64KiB, 512MiB "
                 "or 2GiB"},
         BadCase{"bad_duration", "query:\n  timeout: 2 minutes\n",
-                "f.yml:2: query.timeout: unknown unit \" minutes\" in duration \"2 minutes\""},
+                "f.yml:2: query.timeout: unknown unit \" minutes\" in duration \"2 minutes\"; "
+                "write 500ms, "
+                "30s, 1h30m, 15d or 1y"},
         BadCase{"period_ratio", "slo:\n  period_ratio: mean\n",
                 "f.yml:2: slo.period_ratio: must be events or sloth"},
         BadCase{"list_wanted", "slo:\n  paths: a.yml\n", "f.yml:2: slo.paths: needs a list"},
-        BadCase{"section_wanted", "http: yes\n", "f.yml:1: http. needs a map of settings"},
+        BadCase{"section_wanted", "http: yes\n", "f.yml:1: http needs a map of settings"},
         BadCase{"broken", "http: [\n", "f.yml:2: end of sequence flow not found"}),
     [](const auto& param_info) { return std::string(param_info.param.name); });
 
@@ -209,12 +232,16 @@ TEST(Config, ReadsBackWhatItRenders) {
   config.storage.retention = std::chrono::hours(36);
   config.alerting.slo_paths = {"a.yml", "slos/b, c \"d\".yml"};
   config.alerting.sloth_period_ratio = true;
+  config.alerting.max_slos = 7;
+  config.alerting.max_slo_groups = 70;
   Config back;
   ASSERT_TRUE(ApplyYaml(RenderYaml(config), "rendered", back).ok()) << RenderYaml(config);
   EXPECT_EQ(RenderYaml(back), RenderYaml(config));
   EXPECT_EQ(back.storage.retention, config.storage.retention);
   EXPECT_EQ(back.alerting.slo_paths, config.alerting.slo_paths);
   EXPECT_TRUE(back.alerting.sloth_period_ratio);
+  EXPECT_EQ(back.alerting.max_slos, 7U);
+  EXPECT_EQ(back.alerting.max_slo_groups, 70U);
   EXPECT_EQ(back.http.cors_origin, "");
 }
 
@@ -289,13 +316,13 @@ TEST(Config, TheDiskThresholdsAndTheAnswerToOverloadAreChecked) {
   EXPECT_EQ(config.storage.disk_reserve_bytes, size_t{1} << 30);
   EXPECT_EQ(config.storage.disk_resume_bytes, size_t{2} << 30);
   EXPECT_EQ(config.storage.scrub_interval, std::chrono::hours(24));
-  EXPECT_EQ(config.ingest.overload_status, 429);
+  EXPECT_EQ(config.ingest.overload_status, ingest::OverloadStatus::k429);
   EXPECT_TRUE(ValidateConfig(config).ok());
   config.storage.disk_resume_bytes = 1;
   EXPECT_EQ(ValidateConfig(config).message(),
             "storage.disk_resume: 1B is below storage.disk_reserve, 1GiB");
   EXPECT_EQ(ApplyYaml("ingest: {overload_status: 500}", "c.yml", config).message(),
-            "c.yml:1: ingest.overload_status: \"500\" is neither 503 nor 429");
+            "c.yml:1: ingest.overload_status: \"500\" is not one of auto, 429, 503");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 namespace basalt::http {
 namespace {
 
+using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -50,8 +51,10 @@ TEST_F(SessionBounds, AnswersTooManyRequestsWhenBodiesHoldAllMemory) {
   EXPECT_EQ(h_.context().bodies->in_flight_bytes(), 0U);
 }
 
-TEST_F(SessionBounds, AnswersWritesThatItHasNoRoomForAsTheOperatorWants) {
-  h_.options().overload_status = 429;
+TEST_F(SessionBounds, AnswersWritesThatItHasNoRoomForAsTheirSenderNeeds) {
+  h_.options().overload_status = [](std::string_view user_agent) {
+    return user_agent == "drops" ? 503 : 429;
+  };
   h_.router().Add(Method::kPost, "/write",
                   {RouteClass::kIngest, 100'000, [](Request, ResponseWriter) {}});
   h_.context().bodies = std::make_shared<BodyPool>(
@@ -63,6 +66,7 @@ TEST_F(SessionBounds, AnswersWritesThatItHasNoRoomForAsTheOperatorWants) {
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 429 "));
   EXPECT_THAT(answer, HasSubstr("Retry-After: 1\r\n"));
   EXPECT_THAT(h_.Ask(kGet), StartsWith("HTTP/1.1 503 ")) << "a query is no write";
+  EXPECT_THAT(h_.Ask(write + "1\r\nUser-Agent: drops\r\n\r\nx"), StartsWith("HTTP/1.1 503 "));
   Body other;
   ASSERT_TRUE(h_.context().bodies->Reserve(other, 48 << 10));
   answer = h_.Ask(write + "20000\r\n\r\n");
@@ -88,7 +92,16 @@ TEST_F(SessionBounds, AsksTheAdmissionHookBeforeItReadsABody) {
   h_.Open();
   EXPECT_THAT(h_.Ask(Post("Authorization: Bearer x\r\nContent-Length: 1\r\n", "a")),
               StartsWith("HTTP/1.1 200 "));
-  EXPECT_THAT(h_.Ask(Post("Content-Length: 90000\r\n")), StartsWith("HTTP/1.1 401 "));
+  // What is refused is read, so that the connection can go on, and not kept.
+  h_.Say(Post("Content-Length: 90000\r\n", std::string(30'000, 'a')));
+  EXPECT_EQ(h_.context().bodies->in_flight_bytes(), 0U);
+  EXPECT_THAT(h_.Heard(), IsEmpty());
+  EXPECT_THAT(h_.Ask(std::string(60'000, 'a')), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(h_.Ask(Post("Authorization: Bearer x\r\nContent-Length: 1\r\n", "a")),
+              StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(
+      h_.Ask(Post("Content-Length: " + std::to_string(Session::kMaxDiscardedBytes + 1) + "\r\n")),
+      AllOf(StartsWith("HTTP/1.1 401 "), HasSubstr("Connection: close\r\n")));
 }
 
 TEST_F(SessionBounds, ClosesAnIdleConnectionInTime) {

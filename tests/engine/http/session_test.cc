@@ -196,7 +196,7 @@ TEST_F(SessionTest, DiscardsTheSmallBodyOfARefusedRequestAndGoesOn) {
   EXPECT_THAT(answers, StartsWith("HTTP/1.1 405 Method Not Allowed\r\n"));
   EXPECT_THAT(answers, HasSubstr("Allow: GET, HEAD, OPTIONS\r\n"));
   EXPECT_THAT(answers, EndsWith("hello\n"));
-  EXPECT_THAT(h_.Ask("POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n"),
+  EXPECT_THAT(h_.Ask("POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n"),
               HasSubstr("Connection: close\r\n"));
 }
 

@@ -43,6 +43,11 @@ class Message {
     out.add_packed_uint64(6, starts.begin(), starts.end());
     return *this;
   }
+  // Whatever may stand in a histogram.
+  Message& Histogram(const std::string& fields) {
+    writer_.add_message(6, fields);
+    return *this;
+  }
   [[nodiscard]] const std::string& bytes() const { return bytes_; }
 
  private:
@@ -136,6 +141,24 @@ TEST_F(Push, RefusesSamplesOfAReferenceThatHasNoSeries) {
   EXPECT_EQ(report.details()[0],
             "series[ref 1].labels: no metric name: label \"__name__\" is missing or empty");
   EXPECT_EQ(report.details()[2], "samples: ref 2 has no valid series");
+}
+
+// Found by fuzz_push: a byte behind the message was looked at.
+TEST_F(Push, ABoolIsAWholeVarintOfTheMessage) {
+  const auto is_float = [&](const std::string& bytes) {
+    Message message;
+    message.Seq(1).Symbols(symbols).Series(0, {1, 2});
+    EXPECT_TRUE(Decode(message.Histogram(std::string("\x10\x02\x20", 3) + bytes)).ok());
+    const std::vector<storage::IngestBatch> batches = builder.Finish();
+    return batches.size() == 1 && batches[0].histograms.size() == 1 &&
+           batches[0].histograms[0].histogram.is_float;
+  };
+  EXPECT_TRUE(is_float("\x01"));
+  EXPECT_TRUE(is_float("\x80\x01"));
+  EXPECT_FALSE(is_float(std::string("\x80\x00", 2))) << "zero, at length";
+  Message ends;
+  ends.Seq(2).Histogram("\x10\x02\x20");
+  EXPECT_EQ(Decode(ends).status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST_F(Push, EndsTheStreamOnColumnsThatDoNotFit) {

@@ -17,15 +17,30 @@ constexpr std::string_view kWrite2 = "application/x-protobuf;proto=io.prometheus
 
 TEST(AnswerForError, SaysWhatSendersDoRightWith) {
   const WriteAnswer full = AnswerForError(ResourceExhausted("no room"));
-  EXPECT_EQ(full.status, 503) << "Prometheus drops what is answered 429";
+  EXPECT_TRUE(full.overloaded);
   EXPECT_GT(full.retry_after_seconds, 0);
-  const WriteAnswer wanted = AnswerForError(ResourceExhausted("no room"), 429);
-  EXPECT_EQ(wanted.status, 429);
-  EXPECT_GT(wanted.retry_after_seconds, 0);
   // Starting and stopping have nothing to do with overload.
-  EXPECT_EQ(AnswerForError(Unavailable("closing"), 429).status, 503);
-  EXPECT_EQ(AnswerForError(InvalidArgument("x"), 429).status, 400);
+  const WriteAnswer closing = AnswerForError(Unavailable("closing"));
+  EXPECT_EQ(closing.status, 503);
+  EXPECT_FALSE(closing.overloaded);
+  EXPECT_EQ(AnswerForError(InvalidArgument("x")).status, 400);
   EXPECT_EQ(AnswerForError(DataLoss("the log has failed")).status, 500);
+}
+
+TEST(OverloadStatusFor, SendersThatDrop429AreAnswered503) {
+  const auto by_sender = [](std::string_view user_agent) {
+    return OverloadStatusFor(OverloadStatus::kBySender, user_agent);
+  };
+  for (const char* const drops :
+       {"Prometheus/2.42.0", "Prometheus/3.5.3", "GrafanaAgent/v0.40.0 (flow; linux)",
+        "Alloy/v1.2.0 (linux; docker)", "opentelemetry-collector-contrib/0.100.0"}) {
+    EXPECT_EQ(by_sender(drops), 503) << drops;
+  }
+  for (const char* const waits : {"", "vmagent", "Go-http-client/1.1", "curl/8.0", "prometheus"}) {
+    EXPECT_EQ(by_sender(waits), 429) << waits;
+  }
+  EXPECT_EQ(OverloadStatusFor(OverloadStatus::k503, "vmagent"), 503);
+  EXPECT_EQ(OverloadStatusFor(OverloadStatus::k429, "Prometheus/3.5.3"), 429);
 }
 
 TEST(IsWrite2, ByItsContentTypeAlone) {
@@ -100,6 +115,16 @@ TEST_F(Answers, EveryOneToWrite2TellsWhatWasWritten) {
     EXPECT_EQ(answer.samples_written, 0U) << status;
   }
   EXPECT_FALSE(Send("", "not a message").tells_written) << "1.0 knows no such headers";
+}
+
+TEST_F(Answers, WhatRetentionLeavesOutIsNotTakenForWritten) {
+  storage::RetentionPolicy policy;
+  policy.keep = std::chrono::hours(24);
+  ASSERT_TRUE(store_->SetRetention(policy).ok());
+  const WriteAnswer answer = Send(kWrite2, Request2("up", 1));  // of 1970
+  EXPECT_EQ(answer.status, 204) << answer.message;
+  EXPECT_EQ(answer.stored.samples_too_old, 1U);
+  EXPECT_EQ(answer.samples_written, 0U);
 }
 
 TEST_F(Answers, ContentTypesAreReadAsHttpHasThem) {

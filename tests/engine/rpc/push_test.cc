@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <future>
 #include <map>
 #include <thread>
 
+#include "engine/base/mutex.h"
 #include "engine/ingest/write_service.h"
 #include "engine/rpc/push_client.h"
 #include "engine/rpc/server.h"
@@ -33,7 +35,6 @@ class Push : public testing::Test {
     store = *std::move(opened);
     service =
         std::make_unique<ingest::WriteService>(*store, SystemClock(), registry, ingest::Limits());
-    ServerOptions server_options;
     server_options.address = "127.0.0.1:0";
     exports = std::make_unique<ingest::otlp::OtlpService>(*store, SystemClock(), *service,
                                                           ingest::otlp::Settings());
@@ -86,6 +87,7 @@ class Push : public testing::Test {
   ThreadPool background{"background", 1, 10000};
   ThreadPool ingest_pool{"ingest", 2, 1000};
   ingest::FairQueue ingest_queue{ingest_pool, 1000};
+  ServerOptions server_options;
   std::unique_ptr<storage::Store> store;
   std::unique_ptr<ingest::WriteService> service;
   std::unique_ptr<ingest::otlp::OtlpService> exports;
@@ -200,6 +202,99 @@ TEST_F(Push, AStoppingServerAnswersWhatItHasTakenAndSaysUnavailable) {
   const Status ended = client->Close();
   EXPECT_EQ(ended.code(), StatusCode::kUnavailable) << ended.ToString();
   EXPECT_EQ(Read().size(), 1U);
+}
+
+TEST_F(Push, WritersThatAreFasterThanTheServerAreHeldBackByIt) {
+  constexpr size_t kStreams = 16, kMessageBytes = 64u << 10, kMessages = 64;
+  std::vector<std::unique_ptr<PushClient>> clients;
+  for (size_t i = 0; i < kStreams; ++i) {
+    PushClientOptions options;
+    options.address = "127.0.0.1:" + std::to_string(server->port());
+    options.max_unacked = kMessages;
+    auto client = PushClient::Open(options);
+    ASSERT_TRUE(client.ok()) << client.status().ToString();
+    clients.push_back(*std::move(client));
+  }
+  // Nothing is decoded any more.
+  std::promise<void> go_on;
+  const std::shared_future<void> waited = go_on.get_future().share();
+  for (int thread = 0; thread < 2; ++thread) {
+    ASSERT_TRUE(ingest_pool.Post([waited] { waited.wait(); }));
+  }
+  Mutex mu;
+  CondVar changed;
+  size_t sent = 0;
+  std::vector<std::thread> writers;
+  for (auto& client : clients) {
+    writers.emplace_back([&, client = client.get()] {
+      const std::vector<double> values(kMessageBytes / sizeof(double), 1.5);
+      for (size_t i = 0; i < kMessages; ++i) {
+        client->AddScrape(0, FromMs(kT), values);  // of no series: refused, at no cost
+        ASSERT_TRUE(client->Send().ok());
+        const MutexLock lock(mu);
+        ++sent;
+        changed.NotifyAll();
+      }
+    });
+  }
+  {
+    // Until nothing has moved for so long that nothing will.
+    MutexLock lock(mu);
+    for (size_t before = SIZE_MAX; before != sent;) {
+      before = sent;
+      const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+      while (std::chrono::steady_clock::now() < until && sent != kStreams * kMessages)
+        changed.WaitFor(lock, std::chrono::milliseconds(100));
+    }
+    // A stream: what it may send ahead, the message that waits to be decoded, and at the writer's
+    // end gRPC's buffer of 64 KiB and the message that is cut in two by it.
+    const size_t most = ServerOptions().max_read_ahead_per_stream + 3 * kMessageBytes;
+    EXPECT_LE(sent * kMessageBytes, kStreams * (most + kMessageBytes / 2)) << sent;
+    EXPECT_GE(sent, kStreams);
+  }
+  go_on.set_value();
+  for (std::thread& writer : writers) writer.join();
+  for (auto& client : clients) {
+    ASSERT_TRUE(client->Flush().ok());
+    EXPECT_EQ(client->acked(), kMessages);
+    EXPECT_TRUE(client->Close().ok());
+  }
+}
+
+TEST_F(Push, LargeMessagesOfManyWritersBeyondTheQuotaAreTakenOrTold) {
+  CloseStore();
+  server_options.max_read_bytes = 16u << 20;
+  OpenStore();
+  constexpr size_t kStreams = 8, kMessages = 3;
+  std::atomic<size_t> acked = 0;
+  std::vector<std::thread> writers;
+  for (size_t i = 0; i < kStreams; ++i) {
+    writers.emplace_back([&, name = std::string(16, static_cast<char>('a' + i))] {
+      const std::vector<double> values((4u << 20) / sizeof(double), 1.5);
+      // What is told to come again comes again.
+      for (size_t tries = 0; tries < 1000; ++tries) {
+        auto client = Connect(name);
+        if (!client.ok()) continue;
+        for (uint64_t seq = (*client)->last_seq(); seq < kMessages; ++seq) {
+          (*client)->Define(Up(1));
+          (*client)->AddScrape(0, FromMs(kT + static_cast<int64_t>(seq)), values);
+          if (!(*client)->Send().ok()) break;
+        }
+        (void)(*client)->Flush();
+        const bool all = (*client)->acked() == kMessages;
+        const Status ended = (*client)->Close();
+        if (all) {
+          ++acked;
+          return;
+        }
+        EXPECT_TRUE(ended.code() == StatusCode::kResourceExhausted ||
+                    ended.code() == StatusCode::kUnavailable)
+            << ended.ToString();
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(acked, kStreams);
 }
 
 // Limits, by the real index and over all ways in.

@@ -78,6 +78,23 @@ TEST(Calendar, PeriodsFollowEachOtherAndAreNeverLongerThanTheySay) {
   }
 }
 
+TEST(Calendar, IsUsuallyAsLongAsItIsCalled) {
+  const auto usual = [](const char* length) {
+    return Make(length, "2026-01-01 00:00:00", "Europe/Berlin")->usual();
+  };
+  using std::chrono::hours;
+  EXPECT_EQ(usual("90m"), std::chrono::minutes(90));
+  EXPECT_EQ(usual("1h"), hours(1));
+  EXPECT_EQ(usual("36h"), hours(36));
+  EXPECT_EQ(usual("745h"), hours(745));  // as long as the longest month, and none
+  EXPECT_EQ(usual("1d"), hours(24));
+  EXPECT_EQ(usual("31d"), hours(31 * 24));
+  EXPECT_EQ(usual("4w"), hours(28 * 24));
+  EXPECT_EQ(usual("1M"), hours(30 * 24));
+  EXPECT_EQ(usual("1Q"), hours(91 * 24));
+  EXPECT_EQ(usual("1Y"), hours(365 * 24));
+}
+
 TEST(Calendar, WhatIsWrongIsNamed) {
   const auto message = [](const char* length, const char* start, const char* zone) {
     return std::string(Calendar::Make(length, start, zone).status().message());

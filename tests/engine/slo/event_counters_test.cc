@@ -119,7 +119,8 @@ class Day {
       CounterPoint before = first;  // of the step
       CounterPoint last = first;
       for (const auto& [t, point] : points) {
-        SCOPED_TRACE("at +" + std::to_string(t - kStartMs) + " ms, " + std::to_string(head_ms - t) + " ms ago");
+        SCOPED_TRACE("at +" + std::to_string(t - kStartMs) + " ms, " + std::to_string(head_ms - t) +
+                     " ms ago");
         EXPECT_EQ(t % kMinuteMs, 0);
         ASSERT_GE(point.bad, last.bad);
         ASSERT_GE(point.total, last.total);
@@ -144,6 +145,14 @@ class Day {
 void Scrape(Scenario& s, const std::string& target, int64_t t, int n) {
   s.Write("requests " + target, t, 100.0 * n);
   s.Write("errors " + target, t, 1.0 * n);
+}
+
+// `rounds` scrapes of "a", one a minute from the `n`-th at `t` on, each recorded.
+void GoOn(Day& day, int rounds, int& n, int64_t& t) {
+  for (int i = 0; i < rounds; ++i, ++n, t += kMinuteMs) {
+    Scrape(day.s, "a", t, n);
+    day.Record(t + 200);
+  }
 }
 
 TEST(EventCounters, CountOnAndOnEveryMinute) {
@@ -216,20 +225,14 @@ TEST(EventCounters, WhatComesLaterThanADayIsLeftToTheLedger) {
   Day day;
   int64_t t = kStartMs;
   int n = 1;
-  const auto go_on = [&](int rounds) {
-    for (int i = 0; i < rounds; ++i, ++n, t += 60'000) {
-      Scrape(day.s, "a", t, n);
-      day.Record(t + 200);
-    }
-  };
   Scrape(day.s, "b", t, 1);
-  go_on(27 * 60);
+  GoOn(day, 27 * 60, n, t);
   const CounterPoint before = day.Found().begin()->second.rbegin()->second;
   // 9900 more in the first hour, and 10000 more two hours ago.
   day.s.Write("requests b", kStartMs + 60'000, 10'000);
   day.s.Write("requests b", t - 2 * kHourMs - 60'000, 10'000);
   day.s.Write("requests b", t - 2 * kHourMs, 20'000);
-  go_on(3);
+  GoOn(day, 3, n, t);
   const CounterPoint after = day.Found().begin()->second.rbegin()->second;
   EXPECT_NEAR(after.total - before.total, 3 * 100 + 10'000, 0.01);
   // The ledger has all of it.
@@ -296,24 +299,18 @@ TEST(EventCounters, AnSloThatComesBackGoesOn) {
     Day day;
     int64_t t = kStartMs;
     int n = 1;
-    const auto go_on = [&](int rounds) {
-      for (int i = 0; i < rounds; ++i, ++n, t += 60'000) {
-        Scrape(day.s, "a", t, n);
-        day.Record(t + 200);
-      }
-    };
-    go_on(30);
+    GoOn(day, 30, n, t);
     ASSERT_TRUE(day.s.evaluator->SetDefinitions({}).ok());
-    go_on(1);
+    GoOn(day, 1, n, t);
     EXPECT_TRUE(day.alive.empty());
     for (const auto& name : {kBadEventsName, kTotalEventsName}) {
       Labels labels = day.Found().begin()->first;
       labels.Set(kMetricName, name);
       day.s.store.WriteStale(labels, t);  // as the recorder does
     }
-    go_on(away);
+    GoOn(day, away, n, t);
     ASSERT_TRUE(day.s.evaluator->SetDefinitions(ShopSlo()).ok());
-    go_on(5);
+    GoOn(day, 5, n, t);
     day.ExpectExact(t - 60'000);
     EXPECT_EQ(day.alive.size(), 2U);
   }

@@ -178,7 +178,7 @@ TEST(Groups, WhatIsBeyondMaxGroupsCountsTogetherAndIsATicket) {
   ASSERT_EQ(told().size(), 1U);
   EXPECT_FALSE(told()[0].urgent);
   EXPECT_THAT(std::string(told()[0].annotations.Get("summary")),
-              HasSubstr("raise max_groups of the SLO at shop.yml:"));
+              HasSubstr("raise max_groups of the SLO (it stands at shop.yml:"));
   s.Restart(At(40) - 100);  // it is still so: no second message
   shop.Scrape(40);
   EXPECT_EQ(told().size(), 1U);
@@ -378,10 +378,115 @@ TEST(Limits, MoreSlosThanFitAreRefusedByNameAndThoseBeforeGoOn) {
   EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(refused.message()),
               ::testing::AllOf(HasSubstr("many.yml:40:1: error: "), HasSubstr("shop-requests-3"),
-                               HasSubstr("one more than the 3"), HasSubstr("kMaxSlos"),
+                               HasSubstr("one more than the 3"), HasSubstr("slo.max_slos"),
                                HasSubstr("of 5 in all"), HasSubstr("by (label)")));
   EXPECT_EQ(s.evaluator->Stats().slos, 3U);
   EXPECT_EQ(s.evaluator->Slos(kDefaultTenant).size(), 3U);
+}
+
+// Pods a and b of two series each: four in all.
+void ServeTwoPods(Scenario& s) {
+  Shop shop(s);
+  for (int i = 0; i < 5; ++i) {
+    for (const char* pod : {"a", "b"}) shop.Serve(pod, 100, 1);
+    shop.Scrape(i);
+  }
+}
+
+TEST(Limits, AnSloOfMoreSeriesThanItMayHaveSaysSoAndOthersGoOn) {
+  for (const size_t max_leaves : {size_t{3}, size_t{4}}) {
+    SCOPED_TRACE(max_leaves);
+    Scenario s;
+    ServeTwoPods(s);
+    std::vector<Definition> all = ShopSlo();
+    all.push_back(ShopSlo().front());  // over the errors of both alone: two series
+    all.back().id = "shop-small";
+    all.back().sli.total = all.back().sli.bad;
+    EvaluatorOptions options;
+    options.clock = &s.clock;
+    options.max_leaves = max_leaves;
+    s.evaluator.reset();
+    s.evaluator = std::make_unique<Evaluator>(s.store, s.sink, options);
+    ASSERT_TRUE(s.evaluator->SetDefinitions(all).ok());
+    s.Sweep(At(5));
+    const auto big = s.evaluator->Slo(kDefaultTenant, all[0].id);
+    const auto small = s.evaluator->Slo(kDefaultTenant, "shop-small");
+    EXPECT_EQ(small->problem, "");
+    ASSERT_EQ(small->groups.size(), 1U);
+    EXPECT_GT(small->groups[0].windows[0].total, 0);
+    const std::vector<SloProblem> problems = s.evaluator->Stats().problems;
+    if (max_leaves == 4) {
+      EXPECT_EQ(big->problem, "");
+      EXPECT_EQ(big->groups.size(), 1U);
+      EXPECT_TRUE(problems.empty());
+      continue;
+    }
+    EXPECT_THAT(big->problem,
+                ::testing::AllOf(HasSubstr("it is not evaluated"), HasSubstr("match 4 series"),
+                                 HasSubstr("may have 3 (kMaxLeavesPerSlo)"), HasSubstr("Narrow")));
+    EXPECT_TRUE(big->groups.empty()) << "half of it would be wrong both ways";
+    ASSERT_EQ(problems.size(), 1U);
+    EXPECT_EQ(problems[0].id, all[0].id);
+    for (const SloAlertRule& rule : s.evaluator->AlertRules(kDefaultTenant)) {
+      const bool is_big = rule.group.ends_with(all[0].id);
+      EXPECT_EQ(rule.healthy, !is_big) << rule.group;
+      if (is_big) {
+        EXPECT_EQ(rule.last_error, big->problem);
+      }
+    }
+  }
+}
+
+TEST(Limits, SeriesThatComeLaterThanTheLastThatFitsAreSaidNotToCount) {
+  Scenario s;
+  EvaluatorOptions options;
+  options.clock = &s.clock;
+  options.max_leaves = 3;
+  s.evaluator.reset();
+  s.evaluator = std::make_unique<Evaluator>(s.store, s.sink, options);
+  ASSERT_TRUE(s.evaluator->SetDefinitions(ShopSlo()).ok());
+  ServeTwoPods(s);
+  s.Sweep(At(5));
+  EXPECT_THAT(
+      s.evaluator->Slo(kDefaultTenant, ShopSlo()[0].id)->problem,
+      ::testing::AllOf(HasSubstr("beyond 3 are not counted"), HasSubstr("kMaxLeavesPerSlo")));
+}
+
+TEST(Limits, GroupsOfAllSlosTogetherAreBoundedAndTheRestCountsAsOther) {
+  // A total, a and b of the first SLO; the second has a total, one group and __other__.
+  for (const size_t max_groups : {size_t{5}, size_t{6}}) {
+    SCOPED_TRACE(max_groups);
+    Scenario s("instance");
+    ServeTwoPods(s);
+    std::vector<Definition> all = ShopSlo("instance");
+    all.push_back(all.front());
+    all.back().id = "shop-second";
+    EvaluatorOptions options;
+    options.clock = &s.clock;
+    options.max_groups = max_groups;
+    s.evaluator.reset();
+    s.evaluator = std::make_unique<Evaluator>(s.store, s.sink, options);
+    ASSERT_TRUE(s.evaluator->SetDefinitions(all).ok());
+    s.Sweep(At(5));
+    const auto second = s.evaluator->Slo(kDefaultTenant, "shop-second");
+    ASSERT_TRUE(second.has_value() && second->total.has_value());
+    EXPECT_EQ(second->total->windows[0].total,
+              s.evaluator->Slo(kDefaultTenant, all[0].id)->total->windows[0].total);
+    std::string told;
+    for (const notify::Alert& alert : s.sink.published) {
+      if (alert.identity.Get("alertname") == "SLOTooManyGroups") {
+        told += alert.annotations.Get("summary");
+      }
+    }
+    if (max_groups == 6) {
+      EXPECT_EQ(told, "");
+      EXPECT_EQ(second->other_series, 0U);
+    } else {
+      EXPECT_THAT(told, ::testing::AllOf(HasSubstr("raise slo.max_groups"), HasSubstr("5 groups"),
+                                         HasSubstr("__other__")));
+      EXPECT_GT(second->other_series, 0U);
+    }
+  }
 }
 
 TEST(Limits, MoreMeasuresThanFitAreRefusedWhoeverSetsThem) {

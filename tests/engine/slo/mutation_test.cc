@@ -4,7 +4,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <iterator>
+#include <numeric>
+#include <vector>
 
 #include "tests/engine/slo/outage.h"
 
@@ -17,23 +21,41 @@ constexpr auto kNames = std::to_array<const char*>({
 #include "names.inc"
 });
 
-bool AllAgree() {
-  for (const OutageShape& shape : OutageShapes()) {
-    if (!PlayOut(shape).empty()) return false;
+// Shapes by number, those that have noticed something last in front: neighbours in mutants.py are
+// mostly noticed by the same ones, and the rest need not be played.
+std::vector<size_t>& Order() {
+  static std::vector<size_t> order = [] {
+    std::vector<size_t> all(OutageShapes().size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    return all;
+  }();
+  return order;
+}
+
+// The exit status: 0 if all agree, else 1 + the shape that does not.
+int FirstThatDisagrees() {
+  for (const size_t i : Order()) {
+    if (!PlayOut(OutageShapes()[i]).empty()) return static_cast<int>(i) + 1;
   }
-  return true;
+  return 0;
 }
 
 // In a process of its own: a mistake may also break a CHECK.
 bool IsNoticed(int mutant) {
+  if (OutageShapes().size() > 250) ADD_FAILURE() << "an exit status cannot name so many shapes";
   const pid_t child = ::fork();
   if (child == 0) {
     basalt_mutant = mutant;
-    ::_exit(AllAgree() ? 0 : 1);
+    ::_exit(FirstThatDisagrees());
   }
   int status = 0;
   EXPECT_EQ(::waitpid(child, &status, 0), child);
-  return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+  if (!WIFEXITED(status)) return true;
+  const int by = WEXITSTATUS(status);
+  if (by == 0) return false;
+  const auto it = std::find(Order().begin(), Order().end(), static_cast<size_t>(by - 1));
+  if (it != Order().end()) std::rotate(Order().begin(), it, std::next(it));
+  return true;
 }
 
 TEST(MutatedEvaluator, WithoutAMistakeAgrees) { EXPECT_FALSE(IsNoticed(0)); }

@@ -112,7 +112,8 @@ Sums Oracle::Window(int64_t at_ms, int64_t window_ms) const {
 
 int Oracle::Above(int64_t at_ms, int64_t window_ms, int64_t factor_num, int64_t factor_den) const {
   const Sums sums = Window(at_ms, window_ms);
-  if (sums.total <= 0) return -1;
+  // Shares of a gap that exclusions take out one by one leave dust behind.
+  if (sums.total <= 1e-9L) return -1;
   return sums.bad * static_cast<long double>(factor_den * budget_den_) >
                  sums.total * static_cast<long double>(factor_num * budget_num_)
              ? 1

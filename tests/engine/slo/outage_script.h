@@ -35,6 +35,8 @@ struct Counters {
 
 // Outages that no script describes: several targets or groups, shards, replicas, exclusions.
 std::vector<OutageShape> PlayedOutages();
+// Of targets that come and go.
+std::vector<OutageShape> TargetOutages();
 // Around clock changes, for budgets of a local day.
 std::vector<OutageShape> CalendarOutages();
 

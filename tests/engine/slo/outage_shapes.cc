@@ -117,6 +117,7 @@ std::vector<OutageShape> MakeShapes() {
             .process_restarts = [](int i) { return i % 70 == 69; },
             .basalt_restarts = [](int i) { return i % 31 == 30; }});
   for (const OutageShape& played : PlayedOutages()) shapes.push_back(played);
+  for (const OutageShape& played : TargetOutages()) shapes.push_back(played);
   for (const OutageShape& played : CalendarOutages()) shapes.push_back(played);
   scripted("daily_traffic_and_a_slow_burn", -1,
            {.steps = 4400,

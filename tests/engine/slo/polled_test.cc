@@ -3,19 +3,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "engine/slo/simulation.h"
 #include "engine/slo/slo_files.h"
 #include "query/engine.h"
 #include "tests/engine/slo/fake_store.h"
 #include "tests/engine/slo/scenario.h"
+#include "tests/engine/slo/world.h"
+#include "tests/support/temporary_directory.h"
 
 namespace basalt::slo {
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr int64_t kScrape = 15'000;
-constexpr int64_t kBegin = 1'700'000'010'000;  // a multiple of 30 s
 
 constexpr char kProbe[] = R"(
 version: prometheus/v1
@@ -29,53 +30,6 @@ slos:
         error_ratio_query: 1 - (sum(sum_over_time(probe_success[{{.window}}]) * 1) / sum(count_over_time(probe_success[{{.window}}])))
     alerting: {name: ProbesFail}
 )";
-
-class World {
- public:
-  explicit World(const std::string& text, int64_t now_ms = kBegin) : clock(now_ms), text_(text) {
-    Restart(now_ms);
-  }
-  std::vector<Definition> Definitions() const {
-    CheckedSlos checked = CheckSloText(text_, "slo.yml");
-    for (const Problem& problem : checked.problems) {
-      if (problem.is_error) ADD_FAILURE() << ToString(problem);
-    }
-    return checked.definitions;
-  }
-  void Restart(int64_t now_ms) {
-    clock.Set(now_ms);
-    EvaluatorOptions options;
-    options.clock = &clock;
-    options.queries = &queries;
-    evaluator.reset();
-    evaluator = std::make_unique<Evaluator>(store, sink, options);
-    EXPECT_TRUE(evaluator->SetDefinitions(Definitions()).ok());
-  }
-  void Step(int64_t now_ms) {
-    clock.Set(now_ms);
-    evaluator->Poll();
-    EXPECT_TRUE(evaluator->Sweep().ok());
-  }
-  GroupView Group(const std::string& id) {
-    const auto slo = evaluator->Slo(kDefaultTenant, id);
-    if (!slo.has_value() || slo->groups.empty()) return {};
-    return slo->groups[0];
-  }
-  SeverityView Page(const std::string& id) {
-    const GroupView group = Group(id);
-    return group.severities.empty() ? SeverityView{} : group.severities[0];
-  }
-
-  FakeClock clock;
-  FakeStore store;
-  query::Engine engine{query::EngineOptions{}};
-  EngineQueries queries{engine, store};
-  RecordingSink sink;
-  std::unique_ptr<Evaluator> evaluator;
-
- private:
-  const std::string text_;
-};
 
 const Labels kProbeSeries{{"__name__", "probe_success"}, {"instance", "a"}};
 
@@ -220,6 +174,243 @@ TEST(PolledSlis, TimeslicesCountMinutesAndHistoryIsReadBack) {
   EXPECT_DOUBLE_EQ(after.total, before.total);
 }
 
+// --- groups, exclusions and outages of SLIs by windows --------------------------
+
+// Joined with what streams cannot see, so it is polled; by windows, in events.
+std::string GroupedByWindows(const std::string& more = "", bool is_ratio = false) {
+  const std::string errors = "sum by (pod) (idelta(e[{{.window}}]) * 0 + increase(e[{{.window}}]))";
+  const std::string total = "sum by (pod) (idelta(r[{{.window}}]) * 0 + increase(r[{{.window}}]))";
+  return R"(version: basalt/v1
+service: shop
+owner: checkout
+slos:
+  - name: pods
+    objective: 99
+    period: 30d
+    tiers: [{severity: page, long: 1h, short: 5m, factor: 10}]
+)" + more +
+         R"(    sli:
+)" +
+         (is_ratio ? "      raw:\n        error_ratio_query: max by (pod) (" + errors + " / " +
+                         total + ")\n"
+                   : "      events:\n        error_query: " + errors +
+                         "\n        total_query: " + total + "\n") +
+         R"(    alerting: {name: PodsFail}
+)";
+}
+
+// Pods a, b, c; a scrape each 15 s, 100 requests each; `bad` of them fail at a pod.
+struct Pods {
+  explicit Pods(World& in) : world(in) {}
+  void Scrape(int64_t t, const std::function<double(int)>& bad) {
+    for (int k = 0; k < 3; ++k) {
+      requests[k] += 100;
+      errors[k] += bad(k);
+      const std::string pod(1, static_cast<char>('a' + k));
+      world.store.Write(Labels{{"__name__", "r"}, {"pod", pod}}, t, requests[k]);
+      world.store.Write(Labels{{"__name__", "e"}, {"pod", pod}}, t, errors[k]);
+    }
+    if (t % kPollIntervalMs == 0) world.Step(t + kPollDelayMs);
+  }
+  World& world;
+  double requests[3] = {};
+  double errors[3] = {};
+};
+
+TEST(PolledSlis, HaveATotalAndWhatIsBeyondMaxGroupsTogetherIfTheyCountEvents) {
+  const std::string text = GroupedByWindows("    max_groups: 2\n");
+  World world(text);
+  ASSERT_TRUE(world.Definitions()[0].polled.has_value());
+  ASSERT_TRUE(world.Definitions()[0].polled->by_windows());
+  Pods pods(world);
+  int64_t t = kBegin + kScrape;
+  const auto compare = [&] {
+    const auto slo = world.evaluator->Slo(kDefaultTenant, "shop-pods");
+    ASSERT_TRUE(slo.has_value() && slo->total.has_value());
+    ASSERT_EQ(slo->groups.size(), 3U);  // two of their own and __other__
+    for (size_t w = 0; w < 2; ++w) {
+      double bad = 0;
+      double total = 0;
+      for (const GroupView& group : slo->groups) {
+        bad += group.windows[w].bad;
+        total += group.windows[w].total;
+      }
+      EXPECT_NEAR(slo->total->windows[w].bad, bad, 0.01) << w;
+      EXPECT_NEAR(slo->total->windows[w].total, total, 0.01) << w;
+      EXPECT_GT(total, 0);
+    }
+    EXPECT_EQ(slo->other_series, 1U);
+  };
+  // c fails: 1 in 3 of all is over 10 %, and only c's own group and the total burn.
+  for (; t < kBegin + 2 * 3'600'000; t += kScrape) {
+    pods.Scrape(t, [&](int k) { return k == 2 && t > kBegin + 5'400'000 ? 100 : 0; });
+    if (t % 600'000 == 0 && t > kBegin + 600'000) compare();
+  }
+  compare();
+  const auto slo = world.evaluator->Slo(kDefaultTenant, "shop-pods");
+  EXPECT_TRUE(slo->total_alerts);
+  ASSERT_EQ(slo->total->severities[0].state, SeverityState::kFiring);
+  const int64_t since = ToMs(*slo->total->severities[0].starts_at);
+  std::vector<std::string> told;
+  for (const notify::Alert& alert : world.sink.published) {
+    if (alert.identity.Get("alertname") == "SLOTooManyGroups") told.push_back("x");
+  }
+  EXPECT_EQ(told.size(), 1U);
+
+  // The same after a restart, and simulated.
+  world.Restart(t);
+  world.Step(t + kPollDelayMs);
+  compare();
+  const auto again = world.evaluator->Slo(kDefaultTenant, "shop-pods");
+  ASSERT_EQ(again->total->severities[0].state, SeverityState::kFiring);
+  EXPECT_EQ(ToMs(*again->total->severities[0].starts_at), since);
+  const auto report =
+      Simulate(world.Definitions(), world.store, {kBegin + kScrape, t, {}, {}}, &world.queries);
+  ASSERT_TRUE(report.ok()) << report.status().ToString();
+  std::vector<int64_t> starts;
+  for (const SimulatedAlert& alert : report->alerts) {
+    if (alert.group.empty()) starts.push_back(alert.starts_ms);
+  }
+  EXPECT_EQ(starts, std::vector<int64_t>{since});
+}
+
+TEST(PolledSlis, WhatARatioCannotTellIsSaidAndNotShownAsNothing) {
+  const std::string text = GroupedByWindows("    max_groups: 2\n", true);
+  const CheckedSlos checked = CheckSloText(text, "slo.yml");
+  ASSERT_TRUE(checked.ok());
+  std::string said;
+  for (const Problem& problem : checked.problems) said += ToString(problem) + "\n";
+  for (const char* part : {"no total over its groups", "basalt_slo_total_events_total",
+                           "An exclusion keeps a condition from deciding"}) {
+    EXPECT_THAT(said, HasSubstr(part));
+  }
+  World world(text);
+  Pods pods(world);
+  for (int64_t t = kBegin + kScrape; t < kBegin + 1'200'000; t += kScrape) {
+    pods.Scrape(t, [](int) { return 1; });
+  }
+  const auto slo = world.evaluator->Slo(kDefaultTenant, "shop-pods");
+  EXPECT_FALSE(slo->total.has_value());
+  EXPECT_FALSE(slo->total_alerts);
+  EXPECT_EQ(slo->groups.size(), 2U);
+  EXPECT_EQ(slo->limitations.size(), 3U);
+  std::string told;
+  for (const notify::Alert& alert : world.sink.published) {
+    if (alert.identity.Get("alertname") == "SLOTooManyGroups") {
+      told += alert.annotations.Get("summary");
+    }
+  }
+  EXPECT_THAT(told, HasSubstr("is left out, since ratios do not add up"));
+}
+
+TEST(PolledSlis, ByWindowsPageNobodyOfWhatIsExcludedAndOfWhatGoesOnAfterIt) {
+  // Failing from 70 to 100 min; maintenance from 70 to 90, announced before or said at 120.
+  for (const bool before : {true, false}) {
+    SCOPED_TRACE(before);
+    World world(GroupedByWindows());
+    auto ledger = Ledger::Open(world.directory.path("ledger.yml"));
+    ASSERT_TRUE(ledger.ok());
+    world.ledger = ledger->get();
+    world.Restart(kBegin);
+    Pods pods(world);
+    Exclusion maintenance;
+    maintenance.slo = "shop-pods";
+    maintenance.reason = "moving";
+    const auto minute = [](int64_t m) { return (kBegin + m * 60'000) / 60'000 * 60'000; };
+    maintenance.from_ms = minute(70);
+    maintenance.to_ms = minute(90);
+    if (before) {
+      ASSERT_TRUE((*ledger)->Add(maintenance, kBegin).ok());
+      world.evaluator->ReadLedger();
+    }
+    for (int64_t t = kBegin + kScrape; t < minute(180); t += kScrape) {
+      pods.Scrape(t, [&](int) { return t > minute(70) && t <= minute(100) ? 100 : 0; });
+      if (t == minute(98)) world.Restart(t + kPollDelayMs + 100);
+    }
+    std::vector<int64_t> starts;
+    for (const notify::Alert& alert : world.sink.published) {
+      if (alert.urgent && !alert.resolved() && alert.identity.Get("pod").empty()) {
+        starts.push_back((ToMs(alert.starts_at) - minute(0)) / 60'000);
+      }
+    }
+    ASSERT_EQ(starts.size(), 1U);
+    if (before) {
+      // What still burns when the short window is past the exclusion pages at once.
+      EXPECT_EQ(starts[0], 95);
+    } else {
+      EXPECT_LT(starts[0], 80);
+      ASSERT_TRUE((*ledger)->Add(maintenance, minute(120)).ok());
+    }
+    // With what is known now, both stories are one.
+    const auto report =
+        Simulate(world.Definitions(), world.store,
+                 {kBegin + kScrape, minute(180), {}, (*ledger)->All()}, &world.queries);
+    ASSERT_TRUE(report.ok());
+    std::vector<int64_t> simulated;
+    for (const SimulatedAlert& alert : report->alerts) {
+      if (alert.group.empty()) simulated.push_back((alert.starts_ms - minute(0)) / 60'000);
+    }
+    EXPECT_EQ(simulated, std::vector<int64_t>{95});
+  }
+}
+
+TEST(PolledSlis, AnOutageThatIsLaidOverThemPages) {
+  for (const bool is_ratio : {false, true}) {
+    SCOPED_TRACE(is_ratio);
+    World world(GroupedByWindows("", is_ratio));
+    Pods pods(world);
+    const int64_t end = kBegin + 3 * 3'600'000;
+    for (int64_t t = kBegin + kScrape; t < end; t += kScrape) {
+      pods.Scrape(t, [](int) { return 0; });
+    }
+    const int64_t from = kBegin + 7'200'000;
+    const auto report =
+        Simulate(world.Definitions(), world.store,
+                 {kBegin + kScrape, end, {{"", from, from + 900'000, {1, 1}}}, {}}, &world.queries);
+    ASSERT_TRUE(report.ok());
+    ASSERT_FALSE(report->alerts.empty());
+    for (const SimulatedAlert& alert : report->alerts) {
+      // Over 10 % of an hour: after six minutes.
+      EXPECT_NEAR(static_cast<double>(alert.starts_ms - from), 360'000, 30'000);
+      ASSERT_TRUE(alert.ends_ms.has_value());
+      EXPECT_NEAR(static_cast<double>(*alert.ends_ms - from), 900'000 + 270'000, 30'000);
+    }
+  }
+}
+
+TEST(PolledSlis, BySlicesSeeTheirLongWindowsWhateverThePeriod) {
+  // Windows of 6 h over a budget of 1 h: what failed five hours ago still counts in a ticket.
+  std::vector<Definition> definitions = CheckSloText(kSlices, "slo.yml").definitions;
+  ASSERT_EQ(definitions.size(), 1U);
+  // OpenSLO has one window a condition, so the two are put together here.
+  Definition& slo = definitions[0];
+  slo.period = std::chrono::hours(1);
+  const Tier tier{Severity::kTicket, std::chrono::minutes(10), std::chrono::hours(6), {2, 1}, {}};
+  slo.conditions = *ConditionsOf({tier}, slo.objective);
+  slo.alerts[1].enabled = true;
+  LayOut(slo);
+  const int64_t begin = kBegin / 60'000 * 60'000;
+  World world(kSlices, begin);
+  double bad = 0;
+  double all = 0;
+  const int64_t end = begin + 7 * 3'600'000;
+  for (int64_t t = begin; t <= end; t += kScrape) {
+    const int64_t minute = (t - 1 - begin) / 60'000;
+    all += 100;
+    bad += minute >= 60 && minute < 150 ? 50 : minute >= 390 ? 50 : 0;
+    world.store.Write(Labels{{"__name__", "bad_total"}}, t, bad);
+    world.store.Write(Labels{{"__name__", "all_total"}}, t, all);
+  }
+  // 20 % of 6 h are 72 minutes: 90 bad ones are long past the period, and 3 in the short window
+  // make a ticket.
+  const auto report =
+      Simulate(definitions, world.store, {begin + 6 * 3'600'000, end, {}, {}}, &world.queries);
+  ASSERT_TRUE(report.ok());
+  ASSERT_EQ(report->alerts.size(), 1U);
+  EXPECT_EQ(report->alerts[0].severity, Severity::kTicket);
+  EXPECT_NEAR(static_cast<double>(report->alerts[0].starts_ms - begin) / 60'000, 393, 1);
+}
+
 class FailingQueries final : public SliQueries {
  public:
   Result<std::vector<SliSeries>> Range(TenantId, const std::string&, int64_t, int64_t,
@@ -249,187 +440,6 @@ TEST(PolledSlis, AFailedQueryIsShownAndAskedAgain) {
   const auto slo = evaluator.Slo(kDefaultTenant, "net-probes");
   EXPECT_EQ(slo->poll_problem, "");
   EXPECT_EQ(slo->groups.size(), 1U);
-}
-
-// --- calendars over streamed SLIs, against the oracle --------------------------
-
-TEST(CalendarBudget, BeginsAtLocalMidnightAlsoWhenTheClocksChange) {
-  constexpr int64_t kMidnight = 1'792'879'200'000;  // 2026-10-24T22:00Z: the 25th in Berlin
-  constexpr int64_t kNextMidnight = kMidnight + 25 * 3'600'000;
-  const int64_t begin = kMidnight - 2 * 3'600'000 + 13'217;
-  Scenario scenario(
-      "", "    period: 1d\n    calendar: {start: 2026-01-01 00:00:00, zone: Europe/Berlin}\n",
-      begin);
-  double requests = 0;
-  double errors = 0;
-  for (int i = 0; i < 28 * 60; ++i) {
-    const int64_t t = begin + i * 60'000;
-    requests += 100;
-    errors += i % 7 == 0 ? 1 : 0;
-    scenario.Write("requests a", t, requests);
-    scenario.Write("errors a", t, errors);
-    if (i % 400 == 399) scenario.Restart(t - 50);
-    scenario.Sweep(t + 200);
-    if (i % 11 != 0) continue;
-    scenario.truth.Recount();
-    const int64_t from = t <= kMidnight       ? kMidnight - 24 * 3'600'000
-                         : t <= kNextMidnight ? kMidnight
-                                              : kNextMidnight;
-    const oracle::Sums sums = scenario.truth.Window(t, t - from);
-    const BudgetView budget = scenario.View().budget;
-    ASSERT_EQ(ToMs(budget.begins_at), from) << i;
-    ASSERT_NEAR(budget.consumed, static_cast<double>(sums.bad), 0.01) << i;
-    ASSERT_NEAR(budget.total, 0.001 * static_cast<double>(sums.total), 0.01) << i;
-    ASSERT_TRUE(budget.exact);
-  }
-  const auto history =
-      scenario.evaluator->BudgetHistory(kDefaultTenant, "shop-requests", std::nullopt);
-  ASSERT_TRUE(history.has_value() && history->size() == 1);
-  const BudgetHistoryView& way = history->front();
-  ASSERT_FALSE(way.steps.empty());
-  // The slot that midnight cuts counts in proportion.
-  EXPECT_NEAR(way.steps.back().consumed, way.budget.consumed, 1.5);
-  EXPECT_EQ(way.steps.front().begins_at, way.budget.begins_at);
-  for (size_t i = 1; i < way.steps.size(); ++i) {
-    ASSERT_EQ(way.steps[i].begins_at, way.steps[i - 1].ends_at);
-  }
-  EXPECT_GT(way.coverage, 0.99);
-  EXPECT_FALSE(way.episodes.empty());
-  EXPECT_FALSE(
-      scenario.evaluator->BudgetHistory(kDefaultTenant, "other", std::nullopt).has_value());
-}
-
-// --- guards and keeping on, over streamed SLIs ---------------------------------
-
-// 40 requests an hour; errors from minute 100 to 160, one in ten of the requests or more.
-struct Quiet {
-  explicit Quiet(const std::string& more) : scenario("", more) {}
-  // Sample of each minute; true while the page fires.
-  bool Minute(int i) {
-    const int64_t t = kStartMs + i * 60'000;
-    if (i % 3 != 2) ++requests;
-    if (i >= 100 && i < 160 && i % 10 == 0) ++errors;
-    scenario.Write("requests a", t, requests);
-    scenario.Write("errors a", t, errors);
-    scenario.Sweep(t + 200);
-    const GroupView group = scenario.View();
-    return !group.severities.empty() && group.severities[0].state == SeverityState::kFiring;
-  }
-  Scenario scenario;
-  double requests = 0;
-  double errors = 0;
-};
-
-TEST(LowTraffic, MinBadWaitsForSoManyErrorsInTheLongWindow) {
-  Quiet without("");
-  Quiet with("    min_bad: 3\n");
-  int first_without = 0;
-  int first_with = 0;
-  for (int i = 0; i < 160; ++i) {
-    if (without.Minute(i) && first_without == 0) first_without = i;
-    if (with.Minute(i) && first_with == 0) first_with = i;
-  }
-  EXPECT_EQ(first_without, 100);  // one error pages
-  EXPECT_EQ(first_with, 120);     // the third one
-}
-
-TEST(KeepFiringFor, LetsAPageThatFlapsStayOneEpisode) {
-  Quiet without("    tiers: [{severity: page, long: 10m, short: 5m, factor: 14.4}]\n");
-  Quiet with(
-      "    tiers: [{severity: page, long: 10m, short: 5m, factor: 14.4}]\n"
-      "    keep_firing_for: 10m\n");
-  const auto episodes = [](const RecordingSink& sink) {
-    size_t resolved = 0;
-    for (const notify::Alert& alert : sink.published) resolved += alert.resolved() ? 1 : 0;
-    return resolved;
-  };
-  for (int i = 0; i < 240; ++i) {
-    without.Minute(i);
-    with.Minute(i);
-  }
-  EXPECT_EQ(episodes(without.scenario.sink), 6U);
-  EXPECT_EQ(episodes(with.scenario.sink), 1U);
-  // The last error, at minute 150, leaves the short window at 155; ten more minutes.
-  EXPECT_EQ(ToMs(*with.scenario.View().severities[0].ended_at), kStartMs + 165 * 60'000);
-}
-
-// --- absence --------------------------------------------------------------------
-
-std::vector<notify::Alert> Absences(const RecordingSink& sink) {
-  std::vector<notify::Alert> out;
-  for (const notify::Alert& alert : sink.published) {
-    if (alert.identity.Get("alertname") == "NoSamples") out.push_back(alert);
-  }
-  return out;
-}
-
-constexpr char kAbsent[] = R"(
-version: basalt/v1
-service: shop
-owner: checkout
-slos:
-  - name: requests
-    objective: 99.9
-    sli:
-      events:
-        error_query: sum by (instance) (rate(errors_total{job="shop"}[{{.window}}]))
-        total_query: sum by (instance) (rate(requests_total{job="shop"}[{{.window}}]))
-    alerting: {name: ShopErrors, absent: true, absent_name: NoSamples}
-)";
-
-TEST(AbsenceAlert, FiresForAGroupThatFallsSilentAndEndsWithItsNextSample) {
-  World world(kAbsent);
-  double requests = 0;
-  const auto scrape = [&](int64_t t) {
-    requests += 100;
-    world.store.Write(Scenario::LabelsOf("requests a"), t, requests);
-    world.store.Write(Scenario::LabelsOf("errors a"), t, 0);
-  };
-  int64_t t = kBegin + kScrape;
-  for (; t < kBegin + 600'000; t += kScrape) {
-    scrape(t);
-    world.Step(t + 1'000);
-  }
-  EXPECT_TRUE(Absences(world.sink).empty());
-  const int64_t last = t - kScrape;
-  // 51.84 s of an outage would page; with two minutes that is below the least, three minutes.
-  const int64_t due = last + kMinAbsence.count();
-  for (; t <= due; t += kScrape) world.Step(t);
-  EXPECT_TRUE(Absences(world.sink).empty());
-  world.Step(due + 1'001);
-  ASSERT_EQ(Absences(world.sink).size(), 1U);
-  EXPECT_EQ(ToMs(Absences(world.sink)[0].starts_at), due);
-  EXPECT_EQ(Absences(world.sink)[0].identity.Get("instance"), "a");
-  EXPECT_TRUE(Absences(world.sink)[0].urgent);
-
-  world.Restart(due + 60'000);  // still silent: nothing new is said
-  world.Step(due + 62'000);
-  EXPECT_EQ(Absences(world.sink).size(), 1U);
-  bool listed = false;
-  for (const SloAlertRule& rule : world.evaluator->AlertRules(kDefaultTenant)) {
-    listed |= rule.name == "NoSamples" && rule.firing.size() == 1;
-  }
-  EXPECT_TRUE(listed);
-
-  const int64_t again = due + 90'000;
-  scrape(again);
-  world.Step(again + 7'000);
-  world.Step(again + 9'000);
-  ASSERT_EQ(Absences(world.sink).size(), 2U);
-  EXPECT_EQ(ToMs(*Absences(world.sink)[1].ends_at), again);
-}
-
-TEST(AbsenceAlert, FiresForAnSloWhoseSelectorsMatchNothing) {
-  World world(kAbsent);
-  world.Step(kBegin + kMinAbsence.count());
-  EXPECT_TRUE(Absences(world.sink).empty());
-  world.Step(kBegin + kMinAbsence.count() + 2'000);
-  ASSERT_EQ(Absences(world.sink).size(), 1U);
-  world.store.Write(Scenario::LabelsOf("requests a"), kBegin + 190'000, 100);
-  world.Step(kBegin + 197'000);
-  world.Step(kBegin + 199'000);
-  ASSERT_EQ(Absences(world.sink).size(), 2U);
-  EXPECT_TRUE(Absences(world.sink)[1].resolved());
 }
 
 }  // namespace

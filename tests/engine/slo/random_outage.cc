@@ -56,6 +56,7 @@ class Chaos {
       if (OneIn(2)) {
         play.Stale("requests a", t);
         play.Stale("errors a", t);
+        play.Sweep(t + 100);  // as time passes, sweeps do
       } else if (OneIn(3)) {
         play.Forget(OneIn(2) ? "errors a" : "requests a");
         play.Sweep(t);

@@ -19,6 +19,7 @@ namespace basalt::slo {
 namespace {
 
 constexpr int64_t kScrapeMs = 15'000;
+constexpr int64_t kMinuteMs = 60'000;
 
 struct Written {
   std::string series;
@@ -64,6 +65,20 @@ class SloOverStore : public ::testing::Test {
     }
     const auto result = store_->Append(builder.Finish());
     ASSERT_TRUE(result.ok()) << result.status().ToString();
+  }
+  // Scrapes of "a" one `step_ms` apart, of 100 more requests and one more error each, and swept.
+  // Returns when the next one would come.
+  int64_t Scrapes(int count, int64_t t, int64_t step_ms = kScrapeMs) {
+    for (int i = 0; i < count; ++i, t += step_ms) {
+      Write({{"requests a", t, 100.0 * i}, {"errors a", t, 1.0 * i}});
+      SweepAt(t + 200);
+    }
+    return t;
+  }
+  void SweepAt(int64_t now_ms) {
+    clock_.Set(now_ms);
+    const Status status = evaluator_->Sweep();
+    ASSERT_TRUE(status.ok()) << status.ToString();
   }
   GroupView View() {
     const auto slo = evaluator_->Slo(kDefaultTenant, "shop-requests");
@@ -152,12 +167,7 @@ TEST_F(SloOverStore, AScrapeThatACleanRestartCutsInTwoIsOneRound) {
     const int64_t begin = kStartMs + (ended ? 100 * kScrapeMs : 0);
     clock_.Set(begin);
     Open(clock_);
-    int64_t t = begin;
-    for (int i = 0; i < 10; ++i, t += kScrapeMs) {
-      Write({{"requests a", t, 100.0 * i}, {"errors a", t, 1.0 * i}});
-      clock_.Set(t + 200);
-      ASSERT_TRUE(evaluator_->Sweep().ok());
-    }
+    int64_t t = Scrapes(10, begin);
     if (ended) {
       Write({{"requests a", t, kStaleMarker}, {"errors a", t, kStaleMarker}});
       t += kScrapeMs;
@@ -166,27 +176,19 @@ TEST_F(SloOverStore, AScrapeThatACleanRestartCutsInTwoIsOneRound) {
     Write({{"errors a", t, 11}});
     Open(clock_);
     Write({{"requests a", t, 1100}});
-    clock_.Set(t + 200);
-    ASSERT_TRUE(evaluator_->Sweep().ok());
+    SweepAt(t + 200);
     ASSERT_NO_FATAL_FAILURE(ExpectWindows(t)) << "it is waited for, or decided without";
   }
 }
 
 TEST_F(SloOverStore, ASampleThatIsReplacedAfterItWasSealedIsCountedFrom) {
   Open(clock_);
-  int64_t t = kStartMs;
-  for (int i = 0; i < 10; ++i, t += kScrapeMs) {
-    Write({{"requests a", t, 100.0 * i}, {"errors a", t, 1.0 * i}});
-    clock_.Set(t + 200);
-    ASSERT_TRUE(evaluator_->Sweep().ok());
-  }
+  const int64_t t = Scrapes(10, kStartMs);
   ASSERT_TRUE(store_->Settle().ok());
   Write({{"errors a", t - kScrapeMs, 12}});
-  clock_.Set(t - 100);
-  ASSERT_TRUE(evaluator_->Sweep().ok());
+  SweepAt(t - 100);
   Write({{"requests a", t, 1000}, {"errors a", t, 13}});
-  clock_.Set(t + 200);
-  ASSERT_TRUE(evaluator_->Sweep().ok());
+  SweepAt(t + 200);
   ExpectWindows(t);
 }
 
@@ -194,12 +196,7 @@ TEST_F(SloOverStore, ASampleThatIsReplacedAfterItWasSealedIsCountedFrom) {
 TEST_F(SloOverStore, WindowsLongerThanThePeriodAreThereAfterARestart) {
   more_ = "    period: 1h\n    tiers: [{severity: ticket, long: 6h, short: 30m, factor: 1}]\n";
   Open(clock_);
-  int64_t t = kStartMs;
-  for (int i = 0; i < 100; ++i, t += 60'000) {
-    Write({{"requests a", t, 100.0 * i}, {"errors a", t, 1.0 * i}});
-    clock_.Set(t + 200);
-    ASSERT_TRUE(evaluator_->Sweep().ok());
-  }
+  const int64_t t = Scrapes(100, kStartMs, kMinuteMs);
   ExpectWindows(t - 60'000);
   Open(clock_);
   ASSERT_TRUE(evaluator_->Sweep().ok());

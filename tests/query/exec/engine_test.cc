@@ -303,8 +303,25 @@ TEST(Timeout, IsToldAsPrometheusTellsIt) {
   // Many windows of many samples, none of them whole numbers: the clock is looked at in between.
   const auto result = RangeOver(reader, "sum_over_time(x[15m])", 0, 1000, 1, options);
   EXPECT_EQ(result.status().code(), StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(result.status().message(), "query timed out in expression evaluation");
+  EXPECT_EQ(result.status().message(),
+            "query timed out in expression evaluation after 10s, the limit query.timeout; ask for "
+            "fewer series or steps, or raise it");
   EXPECT_LT(clock.looks(), 20);
+}
+
+TEST(Timeout, OfTheRequestIsToldAsSuch) {
+  MemoryReader reader;
+  reader.Series({{"__name__", "x"}}).Every(Duration(1000), std::vector<double>(1000, 0.1));
+  SlowClock clock;
+  EngineOptions options;
+  options.clock = &clock;
+  options.timeout = std::chrono::seconds(60);
+  QueryOptions asked;
+  asked.timeout = std::chrono::seconds(10);
+  const auto result = RangeOver(reader, "sum_over_time(x[15m])", 0, 1000, 1, options, asked);
+  EXPECT_EQ(result.status().message(),
+            "query timed out in expression evaluation after 10s, the request's timeout; ask for "
+            "less, or give it more");
 }
 
 TEST(Tenants, SeeTheirOwnSeriesOnly) {
@@ -324,6 +341,27 @@ TEST(Stats, CountWindowsAndSamplesRead) {
   EXPECT_EQ(result->stats.samples_read, 4U);  // 10 .. 40
   EXPECT_EQ(result->stats.series_selected, 1U);
   EXPECT_EQ(result->stats.steps, 3U);
+}
+
+// Prometheus 3.5.3 says the same of all of these.
+TEST(Stats, CountSamplesAsUpstreamDoes) {
+  MemoryReader reader;
+  reader.Series({{"__name__", "x"}, {"a", "1"}}).Every(Duration(10'000), {1, 2, 3, 4, 5});
+  reader.Series({{"__name__", "x"}, {"a", "2"}}).Every(Duration(10'000), {1, 2, 3, 4, 5});
+  const auto samples = [&](std::string_view query) {
+    const auto result = RangeOver(reader, query, 20, 40, 10);
+    return result.ok() ? result->stats.samples : UINT64_MAX;
+  };
+  EXPECT_EQ(samples("x"), 6U);
+  EXPECT_EQ(samples("count(x)"), 6U);  // told without reading them
+  EXPECT_EQ(samples("count(sum_over_time(x[20s]))"), 12U);
+  EXPECT_EQ(samples("x @ 40"), 6U);  // read once, shown at three steps
+  EXPECT_EQ(samples("count(x @ 40)"), 6U);
+  EXPECT_EQ(samples("sum(sum_over_time(x[20s] @ 40))"), 12U);
+  // Of a subquery, what its windows look at, and not what they are made of.
+  EXPECT_EQ(samples("max_over_time(x[20s:10s])"), 12U);
+  EXPECT_EQ(samples("max_over_time(sum(sum_over_time(x[20s]))[20s:10s])"), 6U);
+  EXPECT_EQ(samples("vector(1)"), 0U);
 }
 
 TEST(Stats, TellWhatEachOperatorTook) {

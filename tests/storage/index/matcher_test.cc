@@ -38,8 +38,9 @@ INSTANTIATE_TEST_SUITE_P(
         ShapeCase{"^a|b$", Shape::kLiterals, {"a", "b"}},
         ShapeCase{R"(a\-b)", Shape::kLiterals, {"a-b"}}, ShapeCase{"a|.*", Shape::kAll, {}},
         ShapeCase{".*.+", Shape::kNonEmpty, {}}, ShapeCase{"[^a]", Shape::kExpression, {}},
-        ShapeCase{"(?P<x>a)", Shape::kExpression, {}}, ShapeCase{R"(a\d)", Shape::kExpression, {}},
-        ShapeCase{"(?i)a", Shape::kExpression, {}}, ShapeCase{"(?i:a|b)", Shape::kExpression, {}},
+        ShapeCase{"(?P<x>a)", Shape::kExpression, {}}, ShapeCase{"(?<x>a)", Shape::kExpression, {}},
+        ShapeCase{R"(a\d)", Shape::kExpression, {}}, ShapeCase{"(?i)a", Shape::kExpression, {}},
+        ShapeCase{"(?i:a|b)", Shape::kExpression, {}},
         ShapeCase{R"((a|b\\))", Shape::kLiterals, {"a", "b\\"}},
         ShapeCase{"api-.*", Shape::kExpression, {}}),
     [](const auto& tested) { return "case_" + std::to_string(tested.index); });

@@ -63,6 +63,7 @@ struct DiskLog {
     options.segment_bytes = segment_bytes;
     options.sync = sync;
     options.files = files.get();
+    options.gather_time = Duration(0);
   }
   Status Open() {
     log.reset();

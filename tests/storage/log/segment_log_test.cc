@@ -290,6 +290,33 @@ TEST(SegmentLog, WhatWaitsTogetherIsSyncedTogether) {
   d.log.reset();  // before what its hook waits for
 }
 
+TEST(SegmentLog, AfterASharedSyncTheNextGroupGathers) {
+  DiskLog d(1);
+  d.options.gather_time = std::chrono::milliseconds(300);
+  ASSERT_TRUE(d.Open().ok());
+  const auto append_together = [&](int count, Duration apart) {
+    std::latch acknowledged(count);
+    for (int i = 0; i < count; ++i) {
+      if (i > 0) std::this_thread::sleep_for(apart);
+      TextEntry entry("x");
+      ASSERT_TRUE(d.log->Append(entry, [&](const Status&) { acknowledged.count_down(); }).ok());
+    }
+    acknowledged.wait();
+  };
+  while (d.log->Stats().groups == d.log->Stats().records) append_together(20, Duration(0));
+  const uint64_t groups = d.log->Stats().groups;
+  append_together(3, Duration(10));
+  EXPECT_EQ(d.log->Stats().groups, groups + 1);
+}
+
+TEST(SegmentLog, WhoAppendsAloneDoesNotWaitForOthers) {
+  DiskLog d(1);
+  d.options.gather_time = std::chrono::hours(1);
+  ASSERT_TRUE(d.Open().ok());
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(AppendText(*d.log, "x").ok());
+  EXPECT_EQ(d.log->Stats().groups, 5U);
+}
+
 TEST(SegmentLog, ManyThreadsAppendWhileOthersReadSettleAndTrim) {
   const auto directory =
       std::filesystem::temp_directory_path() / ("basalt_log_" + std::to_string(::getpid()));

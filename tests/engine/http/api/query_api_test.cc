@@ -160,7 +160,7 @@ INSTANTIATE_TEST_SUITE_P(
             "/api/v1/query_range?query=up[5m]&start=1&end=2&step=1", 400, "bad_data",
             R"(invalid parameter "query": invalid expression type "range vector" for range query, must be Scalar or instant Vector)"},
         ErrorCase{"/api/v1/query?query=up&timeout=0", 503, "timeout",
-                  "query timed out in query execution"},
+                  "query timed out in query execution: its timeout is not above 0"},
         ErrorCase{
             "/api/v1/"
             "query?query=vector(1)%2Bon()(label_replace(vector(1),%22a%22,%221%22,%22%22,%22%22)or%"
